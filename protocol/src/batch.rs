@@ -1,0 +1,108 @@
+use serde::{Deserialize, Serialize};
+
+use crate::action::{ActionStatus, Level};
+use crate::value::Field;
+
+/// `POST /agents/{id}/batches`: what an agent has to tell, in order. The server answers after the
+/// commit; the same `(agent, session, sequence)` twice is stored once.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Batch {
+    pub session: String,
+    /// From 1, without gaps.
+    pub sequence: u64,
+    /// The agent's clock when it was sent.
+    pub sent_at: i64,
+    #[serde(default)]
+    pub logs: Vec<LogEvent>,
+    #[serde(default)]
+    pub coverage: Vec<Coverage>,
+    #[serde(default)]
+    pub losses: Vec<Loss>,
+    /// The newest status of each action that changed since the last batch.
+    #[serde(default)]
+    pub statuses: Vec<ActionStatus>,
+    /// The last batch of a session says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LogEvent {
+    pub ts: i64,
+    /// Counts the session's events, from 1.
+    pub seq: u64,
+    pub action_id: String,
+    pub action_version: u32,
+    pub tid: u32,
+    pub thread: String,
+    pub file: String,
+    pub line: u32,
+    pub function: String,
+    pub level: Level,
+    pub message: String,
+    pub fields: Vec<Field>,
+}
+
+/// One action's second: what of it was observed, and what became of the hits.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Coverage {
+    pub ts: i64,
+    pub action_id: String,
+    pub action_version: u32,
+    /// Milliseconds during which the action was planted.
+    pub observed_ms: u64,
+    pub hits: u64,
+    pub matched: u64,
+    pub kept: u64,
+    pub rate_limited: u64,
+    pub over_budget: u64,
+    pub dropped: u64,
+}
+
+/// Events that are missing, and why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Loss {
+    pub ts: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action_id: Option<String>,
+    /// `ring_full`, `queue_full`, `rate_limited`, `batch_refused`, `condition_error`.
+    pub reason: String,
+    pub count: u64,
+}
+
+/// How an attachment ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct End {
+    pub ts: i64,
+    pub reason: EndReason,
+    /// One line for people.
+    pub message: String,
+    /// Sites whose bytes were put back and read again as the file's.
+    pub restored: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// Asked to, or nothing left to do.
+    Detached,
+    /// The process exited by itself.
+    Exited,
+    /// The process was killed by a signal.
+    Killed,
+    /// The process runs another program now.
+    Execed,
+    /// The agent gave up; the message says why.
+    Failed,
+    #[serde(other)]
+    Unknown,
+}
+
+/// The answer to a batch, sent after the commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BatchAccepted {
+    pub sequence: u64,
+    /// Whether it had been stored before.
+    #[serde(default)]
+    pub duplicate: bool,
+}

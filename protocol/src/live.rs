@@ -1,0 +1,70 @@
+use serde::{Deserialize, Serialize};
+
+use crate::action::{State, StatusError};
+use crate::batch::EndReason;
+
+/// One line of `--json`, and one server-sent event of `GET /live`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum LiveEvent {
+    Log(LiveLog),
+    Loss(LiveLoss),
+    State(LiveState),
+    End(LiveEnd),
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LiveLog {
+    /// RFC 3339 in UTC, six digits of seconds: `2026-01-02T03:04:05.678901Z`.
+    pub ts: String,
+    pub agent: String,
+    pub process: String,
+    pub action: String,
+    pub pid: u32,
+    pub tid: u32,
+    pub thread: String,
+    pub file: String,
+    pub line: u32,
+    pub function: String,
+    pub level: String,
+    pub message: String,
+    /// Name to plain value, in the order of the template.
+    pub fields: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LiveLoss {
+    pub ts: String,
+    pub agent: String,
+    pub process: String,
+    pub action: Option<String>,
+    pub reason: String,
+    pub count: u64,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LiveState {
+    pub ts: String,
+    pub agent: String,
+    pub action: String,
+    pub state: State,
+    /// Addresses that it is planted at.
+    #[serde(default)]
+    pub bound: u32,
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<StatusError>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LiveEnd {
+    pub ts: String,
+    pub agent: String,
+    pub process: String,
+    pub pid: u32,
+    pub reason: EndReason,
+    pub message: String,
+}
