@@ -1,1 +1,3 @@
+//! Policy beside the process: actions become probes, hits become events, events reach the server.
 
+pub mod client;
