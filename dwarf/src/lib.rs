@@ -1,1 +1,30 @@
+//! Debug info to addresses, scopes, places and values; expressions to probes.
+//!
+//! Constraints, and what follows from them:
+//! - No ptrace and no process: a target is registers and memory behind [`lr_probe`], and what is
+//!   compiled here runs there. Whoever holds a file and its load bias can use all of it.
+//! - ELF files and DWARF are hostile: what is malformed is an error, never a panic, a loop or an
+//!   allocation that follows a number in the file.
+//! - A wrong value is the worst defect: what is not understood becomes a reason.
+//! - Programs have hundreds of megabytes of debug info: a lookup reads headers first and then
+//!   only the units that it needs.
 
+mod address;
+mod binary;
+mod compile;
+mod error;
+mod image;
+mod layout;
+mod loader;
+mod location;
+mod place;
+mod resolve;
+
+pub use address::{FileAddr, LoadBias, RuntimeAddr};
+pub use binary::Binary;
+pub use compile::{Compiled, Source};
+pub use error::{CompileError, CompileErrorKind, LoadError, LocateError, Part};
+pub use image::Segment;
+pub use layout::{Absence, HitContext, Layout, Rendered, RenderedField, Scalar};
+pub use location::{Location, LocationSyntax, Spot};
+pub use place::{InlinedFrame, Place};

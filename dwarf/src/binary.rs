@@ -1,0 +1,116 @@
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::address::{FileAddr, LoadBias};
+use crate::compile::{Compiled, Source};
+use crate::error::{CompileError, LoadError, LocateError};
+use crate::image::{Image, Segment};
+use crate::loader::{self, Mapped};
+use crate::location::Location;
+use crate::place::Place;
+
+/// An executable or shared object and its debug info.
+///
+/// Opening is cheap: nothing but headers is read. The index of functions is built by the first
+/// lookup that needs it and kept.
+#[derive(Debug)]
+pub struct Binary {
+    name: PathBuf,
+    pub(crate) image: Image,
+    /// A separate debug file whose build-id is the same.
+    debug: Option<Image>,
+    /// What debug files made by dwz share.
+    shared: Option<Image>,
+}
+
+impl Binary {
+    /// Reads an ELF file that the caller has opened; `name` is for messages. Separate debug info
+    /// is taken from `/usr/lib/debug`.
+    pub fn open(file: File, name: &Path) -> Result<Binary, LoadError> {
+        Binary::open_with(file, name, &loader::DEBUG_ROOTS.map(Path::new))
+    }
+
+    /// The same with other directories, each with a `.build-id` folder, for separate debug info.
+    pub fn open_with(file: File, name: &Path, debug_roots: &[&Path]) -> Result<Binary, LoadError> {
+        let image = read(&file, name)?;
+        let mut binary = Binary {
+            name: name.to_owned(),
+            image,
+            debug: None,
+            shared: None,
+        };
+        let mut debug_file = name.to_owned();
+        if !binary.image.has_debug_info()
+            && let Some(build_id) = &binary.image.build_id
+            && let Some((path, file)) = loader::open_debug_file(build_id, debug_roots)
+        {
+            // A debug file that is broken or another build's is as good as none.
+            let same = |image: &Image| image.build_id == binary.image.build_id;
+            binary.debug = read(&file, &path).ok().filter(same);
+            debug_file = path;
+        }
+        if let Some((link, build_id)) = &binary.debug_image().shared {
+            let link = PathBuf::from(String::from_utf8_lossy(link).into_owned());
+            binary.shared = loader::open_shared_debug_file(&link, &debug_file)
+                .and_then(|file| read(&file, &link).ok())
+                .filter(|image| image.build_id.as_ref() == Some(build_id));
+        }
+        Ok(binary)
+    }
+
+    pub fn name(&self) -> &Path {
+        &self.name
+    }
+
+    pub fn build_id(&self) -> Option<&[u8]> {
+        self.image.build_id.as_deref()
+    }
+
+    /// Whether lines, functions and variables are known: in the file, or in a separate debug file.
+    pub fn has_debug_info(&self) -> bool {
+        self.debug_image().has_debug_info()
+    }
+
+    /// What the file's executable `PT_LOAD` headers map.
+    pub fn segments(&self) -> &[Segment] {
+        &self.image.segments
+    }
+
+    /// Bytes of an executable segment; `None` where the file has none.
+    pub fn bytes_at(&self, addr: FileAddr, len: usize) -> Option<&[u8]> {
+        self.image.code(addr, len)
+    }
+
+    /// The addresses that a location stands for, at least one, in ascending order.
+    pub fn resolve(&self, location: &Location) -> Result<Vec<Place>, LocateError> {
+        crate::resolve::resolve(self, location)
+    }
+
+    /// Compiles a condition and a template for one place. A variable that has no value there is a
+    /// reason in every event; a name that does not exist there is an error.
+    pub fn compile(
+        &self,
+        place: &Place,
+        bias: LoadBias,
+        source: &Source<'_>,
+    ) -> Result<Compiled, CompileError> {
+        crate::compile::compile(self, place, bias, source)
+    }
+
+    /// The file that has the debug info.
+    pub(crate) fn debug_image(&self) -> &Image {
+        self.debug.as_ref().unwrap_or(&self.image)
+    }
+
+    pub(crate) fn shared_image(&self) -> Option<&Image> {
+        self.shared.as_ref()
+    }
+}
+
+fn read(file: &File, name: &Path) -> Result<Image, LoadError> {
+    let map = Mapped::new(file).map_err(|error| LoadError::Unreadable {
+        name: name.display().to_string(),
+        error,
+    })?;
+    Image::read(map, name)
+}

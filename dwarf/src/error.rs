@@ -1,0 +1,269 @@
+use crate::place::Place;
+
+/// Why a file cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("cannot map {name}: {error}")]
+    Unreadable { name: String, error: std::io::Error },
+    #[error("{name} is not an ELF file that can be read: {why}")]
+    BadElf { name: String, why: String },
+    #[error("{name} is not for x86-64, found {found}")]
+    NotX86_64 { name: String, found: String },
+}
+
+impl LoadError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            LoadError::Unreadable { .. } => "unreadable_file",
+            LoadError::BadElf { .. } => "bad_elf",
+            LoadError::NotX86_64 { .. } => "not_x86_64",
+        }
+    }
+
+    /// Which part of an action it is about.
+    pub fn refers_to(&self) -> &'static str {
+        "location"
+    }
+
+    pub fn suggestions(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Why a location stands for no address.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LocateError {
+    #[error("{name} has no debug info{}", build_id_text(build_id))]
+    NoDebugInfo { name: String, build_id: String },
+    #[error("no source file of {name} is called `{file}`")]
+    NoSuchFile {
+        name: String,
+        file: String,
+        similar: Vec<String>,
+    },
+    #[error("{} source files end in `{file}`", candidates.len())]
+    AmbiguousFile {
+        file: String,
+        candidates: Vec<String>,
+    },
+    #[error("{file}:{line} has no code{}", nearest_text(nearest))]
+    NoSuchLine {
+        file: String,
+        line: u32,
+        /// The nearest lines that have code, in order.
+        nearest: Vec<u32>,
+    },
+    #[error("{file}:{line} has no code that begins at column {column}")]
+    NoSuchColumn {
+        file: String,
+        line: u32,
+        column: u32,
+        /// The columns at which code of that line begins.
+        columns: Vec<u32>,
+    },
+    #[error("no function of {name} is called `{function}`")]
+    NoSuchFunction {
+        name: String,
+        function: String,
+        similar: Vec<String>,
+    },
+    #[error("`{function}` is declared, but the compiler left no code of it")]
+    FunctionOptimizedOut { function: String },
+    #[error("`{function}` is {size} bytes long, offset {offset} is not in it")]
+    OffsetOutside {
+        function: String,
+        offset: u64,
+        size: u64,
+    },
+    #[error("{address:#x} is not in executable code of {name}")]
+    NoSuchAddress { name: String, address: u64 },
+    #[error("the debug info of {name} cannot be read: {why}")]
+    BadDebugInfo { name: String, why: String },
+}
+
+impl LocateError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            LocateError::NoDebugInfo { .. } => "no_debug_info",
+            LocateError::NoSuchFile { .. } => "no_such_file",
+            LocateError::AmbiguousFile { .. } => "ambiguous_file",
+            LocateError::NoSuchLine { .. } | LocateError::NoSuchColumn { .. } => "no_such_line",
+            LocateError::NoSuchFunction { .. } => "no_such_function",
+            LocateError::FunctionOptimizedOut { .. } => "function_optimized_out",
+            LocateError::OffsetOutside { .. } | LocateError::NoSuchAddress { .. } => {
+                "no_such_address"
+            }
+            LocateError::BadDebugInfo { .. } => "bad_debug_info",
+        }
+    }
+
+    /// Which part of an action it is about.
+    pub fn refers_to(&self) -> &'static str {
+        "location"
+    }
+
+    /// What to try instead, one sentence each.
+    pub fn suggestions(&self) -> Vec<String> {
+        match self {
+            LocateError::NoDebugInfo { .. } => vec![
+                "compile it with -g (cargo: `debug = true` in the profile); optimisation may stay on"
+                    .to_owned(),
+                "for a distribution's package install its debug symbols, e.g. `apt install <package>-dbgsym`"
+                    .to_owned(),
+            ],
+            LocateError::NoSuchFile { similar, .. } => {
+                similar.iter().map(|file| format!("there is {file}")).collect()
+            }
+            LocateError::AmbiguousFile { candidates, .. } => candidates
+                .iter()
+                .map(|file| format!("write more of its path: {file}"))
+                .collect(),
+            LocateError::NoSuchLine { file, nearest, .. } => {
+                nearest.iter().map(|line| format!("try {file}:{line}")).collect()
+            }
+            LocateError::NoSuchColumn { file, line, columns, .. } => columns
+                .iter()
+                .map(|column| format!("try {file}:{line}:{column}"))
+                .collect(),
+            LocateError::NoSuchFunction { similar, .. } => {
+                similar.iter().map(|name| format!("there is {name}")).collect()
+            }
+            LocateError::FunctionOptimizedOut { function } => vec![format!(
+                "place it where `{function}` is called, or build with less optimisation"
+            )],
+            LocateError::OffsetOutside { .. }
+            | LocateError::NoSuchAddress { .. }
+            | LocateError::BadDebugInfo { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Which text of an action an error points into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    Condition,
+    Template,
+}
+
+impl Part {
+    /// As `refers_to` says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Part::Condition => "condition",
+            Part::Template => "template",
+        }
+    }
+}
+
+/// Why a condition or template is refused at a place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CompileError {
+    pub part: Part,
+    /// Byte offset in the text of that part, from 0.
+    pub column: usize,
+    pub kind: CompileErrorKind,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CompileErrorKind {
+    #[error("expected {expected}, found {found}")]
+    Syntax { expected: String, found: String },
+    #[error("no variable `{name}` here")]
+    UnknownVariable {
+        name: String,
+        /// Names in scope, innermost first.
+        in_scope: Vec<String>,
+        similar: Vec<String>,
+    },
+    #[error("{type_name} has no member `{name}`")]
+    UnknownMember {
+        type_name: String,
+        name: String,
+        members: Vec<String>,
+    },
+    #[error("no type `{name}` is known here")]
+    UnknownType { name: String },
+    /// The types do not allow it: what was expected and what is there.
+    #[error("expected {expected}, found {found}")]
+    Type { expected: String, found: String },
+    #[error("too large: {why}")]
+    TooLarge { why: String },
+    #[error("the debug info cannot be read: {why}")]
+    BadDebugInfo { why: String },
+}
+
+impl CompileError {
+    pub fn code(&self) -> &'static str {
+        match (&self.kind, self.part) {
+            (CompileErrorKind::Syntax { .. }, Part::Template) => "bad_template",
+            (CompileErrorKind::Syntax { .. }, Part::Condition) => "bad_condition",
+            (CompileErrorKind::UnknownVariable { .. }, _) => "unknown_variable",
+            (CompileErrorKind::BadDebugInfo { .. }, _) => "bad_debug_info",
+            _ => "bad_expression",
+        }
+    }
+
+    /// `template` or `condition`.
+    pub fn refers_to(&self) -> &'static str {
+        self.part.word()
+    }
+
+    /// What to try instead, one sentence each.
+    pub fn suggestions(&self) -> Vec<String> {
+        match &self.kind {
+            CompileErrorKind::UnknownVariable {
+                in_scope, similar, ..
+            } => {
+                let mut all: Vec<String> = similar
+                    .iter()
+                    .map(|name| format!("did you mean `{name}`?"))
+                    .collect();
+                if !in_scope.is_empty() {
+                    all.push(format!("in scope are: {}", in_scope.join(", ")));
+                }
+                all
+            }
+            CompileErrorKind::UnknownMember { members, .. } if !members.is_empty() => {
+                vec![format!("its members are: {}", members.join(", "))]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl std::fmt::Display for CompileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (kind, part) = (&self.kind, self.part.word());
+        write!(f, "{kind}, at column {} of the {part}", self.column + 1)
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+fn build_id_text(build_id: &str) -> String {
+    match build_id {
+        "" => String::new(),
+        id => format!(" (build-id {id})"),
+    }
+}
+
+fn nearest_text(nearest: &[u32]) -> String {
+    match nearest {
+        [] => String::new(),
+        [line] => format!("; line {line} has"),
+        lines => {
+            let lines: Vec<String> = lines.iter().map(u32::to_string).collect();
+            format!("; lines {} have", lines.join(" and "))
+        }
+    }
+}
+
+impl Place {
+    /// `file:line`, or the address where no line is known.
+    pub fn label(&self) -> String {
+        match self.line {
+            0 => self.addr.to_string(),
+            line => format!("{}:{line}", self.file),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+use crate::address::FileAddr;
+
+/// One address that a location stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub addr: FileAddr,
+    /// The qualified name of the function whose source this is; empty where none is known.
+    pub function: String,
+    /// As the compiler wrote it, with the directory it was compiled in.
+    pub file: String,
+    /// Zero where none is known.
+    pub line: u32,
+    /// Zero where none is known.
+    pub column: u32,
+    /// Where `function` is inlined here: the calls that lead to it, innermost first.
+    pub inlined: Vec<InlinedFrame>,
+    pub(crate) scope: Option<ScopeId>,
+}
+
+/// A call that the compiler replaced by the callee's code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InlinedFrame {
+    /// The calling function.
+    pub function: String,
+    pub file: String,
+    pub line: u32,
+}
+
+/// The function instance in which names are looked up: offsets of its DIE and its unit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct ScopeId {
+    pub(crate) unit: usize,
+    pub(crate) die: usize,
+}
