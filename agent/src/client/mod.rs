@@ -11,9 +11,12 @@ mod connection;
 mod endpoint;
 mod error;
 mod live;
+mod local;
 mod request;
 mod routes;
+mod spawn;
 mod sse;
+mod state_dir;
 mod token;
 
 #[cfg(test)]
@@ -22,6 +25,9 @@ mod tests;
 pub use endpoint::{Endpoint, EndpointSyntax};
 pub use error::ClientError;
 pub use live::{LiveQuery, LiveStream};
+pub use local::{Arrival, Local, LocalError, LocalServer};
 pub use request::Download;
 pub use routes::{Client, Listing};
+pub use spawn::{SERVER_PROCESS, server_process};
+pub use state_dir::{Invoker, Presence, StateDir, StateDirError};
 pub use token::Token;
