@@ -5,26 +5,49 @@
 //! - It runs before anything is set up, so it links neither DuckDB nor a crate that does; `lr` and
 //!   `lr-server` are built and run as programs.
 //! - A second run is quick: whatever was fetched or built is kept under its checksum or version.
-//! - It leaves nothing running and changes nothing outside the clone, the cache folder and the
-//!   prefix that it was given; only `test` installs Debian packages, and only as root.
+//! - It leaves nothing running, interrupted or not, and changes nothing outside the clone, the
+//!   cache folder and the prefix that it was given; only `test` and `realworld` install Debian
+//!   packages, and only as root.
 
+mod bench;
+mod build;
 mod command;
+mod demo;
 mod folders;
+mod install;
+mod interrupt;
+mod local;
+mod packages;
+mod realworld;
 mod setup;
+mod test;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask <command>
 
+  demo                         watch a program that runs: builds what is missing, takes a minute
   setup                        fetch the DuckDB library that the server links
+  test [ARGUMENTS]             everything that can fail; arguments go to `cargo test`
+  install [--prefix FOLDER]    lr, lr-server and the DuckDB library, into ~/.local unless said
+  bench hit                    hits per second: lr, gdb and what ptrace allows
+  bench attach                 the longest gap that a running thread sees: lr, gdb and nothing
+  realworld                    redis from Debian's source, under its own load
 ";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match args.as_slice() {
+        ["demo"] => demo::run(),
         ["setup"] => setup::run(),
+        ["test", arguments @ ..] => test::run(arguments),
+        ["install"] => install::run(None),
+        ["install", "--prefix", folder] => install::run(Some(folder)),
+        ["bench", "hit"] => bench::hit(),
+        ["bench", "attach"] => bench::attach(),
+        ["realworld"] => realworld::run(),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

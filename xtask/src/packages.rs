@@ -1,0 +1,54 @@
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::command;
+
+/// A program, and the Debian package that has it.
+type Needed = (&'static str, &'static str);
+
+/// What the tests start.
+pub(crate) const TESTS: [Needed; 4] = [
+    ("gcc", "gcc libc6-dev"),
+    ("g++", "g++"),
+    ("setpriv", "util-linux"),
+    ("npm", "npm"),
+];
+
+/// What benchmarks compare with.
+pub(crate) const BENCH: [Needed; 2] = [("gcc", "gcc libc6-dev"), ("gdb", "gdb")];
+
+/// What builds a program from Debian's source.
+pub(crate) const REALWORLD: [Needed; 3] = [
+    ("gcc", "gcc libc6-dev"),
+    ("make", "make"),
+    ("dpkg-source", "dpkg-dev"),
+];
+
+/// Installs what is missing if we are root; otherwise the error is the line that would.
+pub(crate) fn need(needed: &[Needed]) -> Result<()> {
+    let missing: Vec<&str> = needed
+        .iter()
+        .filter(|(program, _)| !command::exists(program))
+        .flat_map(|(_, packages)| packages.split(' '))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = ["install", "--yes", "--no-install-recommends"];
+    if !nix::unistd::geteuid().is_root() || !command::exists("apt-get") {
+        bail!(
+            "missing: {}\nInstall it: sudo apt-get {} {}",
+            missing.join(" "),
+            install.join(" "),
+            missing.join(" ")
+        );
+    }
+    command::run(Command::new("apt-get").args(["update", "--quiet"]))?;
+    command::run(
+        Command::new("apt-get")
+            .args(install)
+            .args(missing)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
