@@ -1,0 +1,497 @@
+//! The executable and the shared objects of a process, as they are loaded.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use lr_dwarf::{Binary, LoadBias, LoadError, Segment};
+
+use crate::maps::{self, Mapping};
+
+/// What a process has loaded. Files are opened when they are first asked for and kept.
+#[derive(Debug)]
+pub(crate) struct Modules {
+    pid: u32,
+    modules: Vec<Module>,
+}
+
+/// One file with code in the process.
+#[derive(Debug)]
+pub(crate) struct Module {
+    path: String,
+    /// Tells files of one path apart: it may have been replaced and loaded again.
+    device: String,
+    inode: u64,
+    is_executable: bool,
+    /// Its executable mappings.
+    mappings: Vec<Mapping>,
+    binary: Option<Rc<Binary>>,
+}
+
+/// A module's file, and what the loader added to its addresses.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) binary: Rc<Binary>,
+    pub(crate) bias: LoadBias,
+    pub(crate) path: String,
+}
+
+/// Executable bytes of a file and where they are in the target.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text<'a> {
+    pub(crate) start: u64,
+    pub(crate) bytes: &'a [u8],
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ModuleError {
+    #[error("cannot read the mappings of process {pid}: {source}")]
+    Maps { pid: u32, source: io::Error },
+    #[error("cannot open {path} as process {pid} sees it: {source}")]
+    Open {
+        pid: u32,
+        path: String,
+        source: io::Error,
+    },
+    #[error("{path} was replaced since process {pid} loaded it")]
+    Replaced { pid: u32, path: String },
+    #[error("{path} is not a regular file")]
+    NotRegular { path: String },
+    #[error("none of the code of {path} is mapped")]
+    NotMapped { path: String },
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+impl ModuleError {
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            ModuleError::Maps { source, .. } | ModuleError::Open { source, .. } => {
+                match source.kind() {
+                    io::ErrorKind::PermissionDenied => "permission_denied",
+                    io::ErrorKind::NotFound => "process_gone",
+                    _ => "unreadable_file",
+                }
+            }
+            ModuleError::Replaced { .. } | ModuleError::NotRegular { .. } => "unreadable_file",
+            ModuleError::NotMapped { .. } => "bad_elf",
+            ModuleError::Load(error) => error.code(),
+        }
+    }
+
+    pub(crate) fn suggestions(&self) -> Vec<String> {
+        match self {
+            ModuleError::Replaced { .. } => {
+                vec!["restart the process, so that it runs the file that is there now".to_owned()]
+            }
+            ModuleError::Load(error) => error.suggestions(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Modules {
+    /// Reads what is loaded and opens the executable.
+    pub(crate) fn open(pid: u32) -> Result<Modules, ModuleError> {
+        let mut modules = Modules {
+            pid,
+            modules: Vec::new(),
+        };
+        modules.refresh()?;
+        modules.executable()?;
+        Ok(modules)
+    }
+
+    /// Reads again what is loaded. Files that are still there stay open.
+    pub(crate) fn refresh(&mut self) -> Result<(), ModuleError> {
+        let pid = self.pid;
+        let mappings = maps::read(pid).map_err(|source| ModuleError::Maps { pid, source })?;
+        let executable = executable_of(pid, &mappings);
+        let mut found = grouped(mappings, executable.as_ref());
+        for module in &mut found {
+            module.binary = self
+                .modules
+                .iter()
+                .find(|old| old.is_same_file(module))
+                .and_then(|old| old.binary.clone());
+        }
+        self.modules = found;
+        Ok(())
+    }
+
+    pub(crate) fn executable(&mut self) -> Result<Loaded, ModuleError> {
+        let not_mapped = || ModuleError::NotMapped {
+            path: format!("/proc/{}/exe", self.pid),
+        };
+        let index = self.modules.iter().position(|module| module.is_executable);
+        let copies = self.load(index.ok_or_else(not_mapped)?)?;
+        Ok(copies
+            .into_iter()
+            .next()
+            .expect("a loaded module has a copy"))
+    }
+
+    /// The shared objects, in the order of their addresses, by the suffix of a path if given.
+    pub(crate) fn libraries(&self, suffix: Option<&str>) -> Vec<usize> {
+        (0..self.modules.len())
+            .filter(|&index| !self.modules[index].is_executable)
+            .filter(|&index| suffix.is_none_or(|suffix| self.modules[index].is_called(suffix)))
+            .collect()
+    }
+
+    /// Every module of this name, the executable included.
+    pub(crate) fn named(&self, suffix: &str) -> Vec<usize> {
+        (0..self.modules.len())
+            .filter(|&index| self.modules[index].is_called(suffix))
+            .collect()
+    }
+
+    /// The module with this address of the target in its code.
+    pub(crate) fn at(&self, address: u64) -> Option<usize> {
+        self.modules.iter().position(|module| {
+            let holds = |mapping: &Mapping| (mapping.start..mapping.end).contains(&address);
+            module.mappings.iter().any(holds)
+        })
+    }
+
+    pub(crate) fn paths(&self) -> Vec<&str> {
+        self.modules
+            .iter()
+            .map(|module| module.path.as_str())
+            .collect()
+    }
+
+    /// A module's file, opened now if it has not been, once for each bias that it is loaded with:
+    /// `dlmopen` loads a library again. There is at least one.
+    pub(crate) fn load(&mut self, index: usize) -> Result<Vec<Loaded>, ModuleError> {
+        let pid = self.pid;
+        let module = &mut self.modules[index];
+        let binary = match &module.binary {
+            Some(binary) => Rc::clone(binary),
+            None => {
+                let file = module.open(pid)?;
+                let binary = Binary::open(file, Path::new(&module.path))?;
+                Rc::clone(module.binary.insert(Rc::new(binary)))
+            }
+        };
+        let mut copies: Vec<Loaded> = Vec::new();
+        for mapping in &module.mappings {
+            match bias_of(mapping, binary.segments()) {
+                Some(bias) if copies.iter().all(|copy| copy.bias != bias) => copies.push(Loaded {
+                    binary: Rc::clone(&binary),
+                    bias,
+                    path: module.path.clone(),
+                }),
+                _ => {}
+            }
+        }
+        match copies.is_empty() {
+            true => Err(ModuleError::NotMapped {
+                path: module.path.clone(),
+            }),
+            false => Ok(copies),
+        }
+    }
+
+    /// Where the code of an opened module is: the file's bytes under the target's addresses.
+    pub(crate) fn text_of<'a>(&self, loaded: &'a Loaded) -> Vec<Text<'a>> {
+        let mut text = Vec::new();
+        for module in self
+            .modules
+            .iter()
+            .filter(|module| module.path == loaded.path)
+        {
+            for mapping in module.mappings.iter().filter(|m| m.is_private_text()) {
+                text.extend(text_in(mapping, loaded));
+            }
+        }
+        text
+    }
+
+    /// The C library, where the target has one: it is large, and so rich in instructions.
+    pub(crate) fn c_library(&self) -> Option<usize> {
+        self.modules.iter().position(|module| {
+            let file = module.path.rsplit('/').next().unwrap_or_default();
+            file.starts_with("libc.so") || file.starts_with("libc-") || file.starts_with("ld-musl")
+        })
+    }
+}
+
+impl Module {
+    fn is_same_file(&self, other: &Module) -> bool {
+        (&self.path, &self.device, self.inode) == (&other.path, &other.device, other.inode)
+    }
+
+    /// Whether these are the last components of its path; a version behind `.so` may be left out.
+    fn is_called(&self, suffix: &str) -> bool {
+        let path = self.path.strip_suffix(DELETED).unwrap_or(&self.path);
+        let ends = |path: &str| {
+            path.strip_suffix(suffix)
+                .is_some_and(|before| before.is_empty() || before.ends_with('/'))
+        };
+        let unversioned = path
+            .find(".so.")
+            .map_or(path, |at| &path[..at + ".so".len()]);
+        ends(path) || ends(unversioned) || ends(unversioned.trim_end_matches(".so"))
+    }
+
+    fn open(&self, pid: u32) -> Result<File, ModuleError> {
+        if self.is_executable {
+            // The kernel's own link to the file that runs: right for deleted and replaced ones.
+            return self.open_at(
+                pid,
+                PathBuf::from(format!("/proc/{pid}/exe")),
+                libc::O_NONBLOCK,
+            );
+        }
+        if let Some(mapping) = self.mappings.first() {
+            let name = format!(
+                "/proc/{pid}/map_files/{:x}-{:x}",
+                mapping.start, mapping.end
+            );
+            // Following these links needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN (proc(5)).
+            if let Ok(file) = self.open_at(pid, PathBuf::from(name), libc::O_NONBLOCK) {
+                return Ok(file);
+            }
+        }
+        // The path as the target's mount namespace has it.
+        let name = PathBuf::from(format!("/proc/{pid}/root{}", self.path));
+        let file = self.open_at(pid, name, libc::O_NONBLOCK | libc::O_NOFOLLOW)?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| self.cannot_open(pid, error))?;
+        // Overlay file systems give another device number there than in maps, but this inode.
+        if metadata.ino() != self.inode {
+            return Err(ModuleError::Replaced {
+                pid,
+                path: self.path.clone(),
+            });
+        }
+        Ok(file)
+    }
+
+    /// Never waits: what looks like a library may be a pipe that the target put there.
+    fn open_at(&self, pid: u32, name: PathBuf, flags: i32) -> Result<File, ModuleError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(name)
+            .map_err(|error| self.cannot_open(pid, error))?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| self.cannot_open(pid, error))?;
+        if !metadata.is_file() {
+            return Err(ModuleError::NotRegular {
+                path: self.path.clone(),
+            });
+        }
+        Ok(file)
+    }
+
+    fn cannot_open(&self, pid: u32, source: io::Error) -> ModuleError {
+        ModuleError::Open {
+            pid,
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+const DELETED: &str = " (deleted)";
+
+/// What `/proc/pid/exe` says of the file, to find its mappings by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Executable {
+    path: String,
+    inode: u64,
+}
+
+fn executable_of(pid: u32, mappings: &[Mapping]) -> Option<Executable> {
+    let exe = PathBuf::from(format!("/proc/{pid}/exe"));
+    let path = std::fs::read_link(&exe)
+        .ok()?
+        .to_string_lossy()
+        .into_owned();
+    let inode = std::fs::metadata(&exe).map_or(0, |metadata| metadata.ino());
+    // In another mount namespace the two may write the same path differently; then the inode
+    // decides alone.
+    let path = match mappings.iter().any(|mapping| mapping.path == path) {
+        true => path,
+        false => mappings
+            .iter()
+            .find(|mapping| mapping.inode == inode)?
+            .path
+            .clone(),
+    };
+    Some(Executable { path, inode })
+}
+
+/// Each file with executable mappings once, in the order of addresses.
+fn grouped(mappings: Vec<Mapping>, executable: Option<&Executable>) -> Vec<Module> {
+    let mut modules: Vec<Module> = Vec::new();
+    for mapping in mappings {
+        if !mapping.executable || mapping.inode == 0 || !mapping.path.starts_with('/') {
+            continue;
+        }
+        let module = Module {
+            is_executable: executable.is_some_and(|exe| exe.path == mapping.path),
+            path: mapping.path.clone(),
+            device: mapping.device.clone(),
+            inode: mapping.inode,
+            mappings: Vec::new(),
+            binary: None,
+        };
+        let known = modules.iter().position(|known| known.is_same_file(&module));
+        let index = known.unwrap_or_else(|| {
+            modules.push(module);
+            modules.len() - 1
+        });
+        modules[index].mappings.push(mapping);
+    }
+    modules
+}
+
+/// The bias that makes a segment of the file lie where a mapping of the same bytes is. Segments
+/// begin anywhere in a page, mappings at its beginning.
+fn bias_of(mapping: &Mapping, segments: &[Segment]) -> Option<LoadBias> {
+    let mapped = mapping.offset..mapping.offset.saturating_add(mapping.len());
+    let segment = segments.iter().find(|segment| {
+        let end = segment.offset.saturating_add(segment.len);
+        segment.offset < mapped.end && mapped.start < end
+    })?;
+    let begins = segment
+        .addr
+        .0
+        .wrapping_add(mapped.start.wrapping_sub(segment.offset));
+    Some(LoadBias(mapping.start.wrapping_sub(begins)))
+}
+
+/// What of a mapping the file's executable segments have bytes for.
+fn text_in<'a>(mapping: &Mapping, loaded: &'a Loaded) -> Option<Text<'a>> {
+    loaded.binary.segments().iter().find_map(|segment| {
+        let start = segment.addr.in_target(loaded.bias).0;
+        let end = start.checked_add(segment.len)?;
+        let (from, to) = (start.max(mapping.start), end.min(mapping.end));
+        if from >= to {
+            return None;
+        }
+        let skip = lr_dwarf::FileAddr(segment.addr.0.wrapping_add(from - start));
+        let bytes = loaded
+            .binary
+            .bytes_at(skip, usize::try_from(to - from).ok()?)?;
+        Some(Text { start: from, bytes })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lr_dwarf::FileAddr;
+
+    fn mapping(start: u64, len: u64, offset: u64) -> Mapping {
+        Mapping {
+            start,
+            end: start + len,
+            executable: true,
+            writable: false,
+            private: true,
+            offset,
+            device: "fe:01".to_owned(),
+            inode: 7,
+            path: "/srv/orders".to_owned(),
+        }
+    }
+
+    fn segment(addr: u64, offset: u64, len: u64) -> Segment {
+        Segment {
+            addr: FileAddr(addr),
+            offset,
+            len,
+        }
+    }
+
+    fn check_bias(mapping: &Mapping, segments: &[Segment], expected: Option<u64>) {
+        assert_eq!(bias_of(mapping, segments).map(|bias| bias.0), expected);
+    }
+
+    #[test]
+    fn the_bias_follows_from_the_segment_that_is_mapped() {
+        // As gcc links a PIE: addresses equal offsets.
+        check_bias(
+            &mapping(0x5555_5555_5000, 0x1000, 0x1000),
+            &[segment(0x1000, 0x1000, 0x215)],
+            Some(0x5555_5555_4000),
+        );
+        // As lld does: the segment begins inside a page, a page further than its offset.
+        check_bias(
+            &mapping(0x5555_5555_6000, 0x1000, 0),
+            &[segment(0x1640, 0x640, 0x300)],
+            Some(0x5555_5555_5000),
+        );
+        // Not PIE.
+        check_bias(
+            &mapping(0x40_1000, 0x1000, 0x1000),
+            &[segment(0x40_1000, 0x1000, 0x200)],
+            Some(0),
+        );
+        // mprotect split the mapping; the second half begins inside the segment.
+        check_bias(
+            &mapping(0x7f00_0000_3000, 0x1000, 0x3000),
+            &[segment(0x1000, 0x1000, 0x3000)],
+            Some(0x7f00_0000_0000),
+        );
+    }
+
+    #[test]
+    fn a_mapping_of_other_bytes_has_no_bias() {
+        check_bias(
+            &mapping(0x7f00_0000_0000, 0x1000, 0x8000),
+            &[segment(0x1000, 0x1000, 0x3000)],
+            None,
+        );
+        check_bias(&mapping(0x1000, 0x1000, 0), &[], None);
+    }
+
+    #[test]
+    fn modules_are_called_by_the_end_of_their_path() {
+        let called = |path: &str, suffix: &str| {
+            let mut mapping = mapping(0x1000, 0x1000, 0);
+            path.clone_into(&mut mapping.path);
+            grouped(vec![mapping], None)[0].is_called(suffix)
+        };
+        assert!(called("/usr/lib/libpq.so.5.15", "libpq.so.5.15"));
+        assert!(called("/usr/lib/libpq.so.5.15", "libpq.so"));
+        assert!(called("/usr/lib/libpq.so.5.15", "libpq"));
+        assert!(called("/usr/lib/libpq.so.5.15", "lib/libpq.so"));
+        assert!(called("/srv/orders (deleted)", "orders"));
+        assert!(!called("/usr/lib/libpq.so.5.15", "pq.so"));
+        assert!(!called("/usr/lib/libpq.so.5.15", "libp"));
+    }
+
+    #[test]
+    fn this_process_has_its_executable_and_libraries() {
+        let mut modules = Modules::open(std::process::id()).unwrap();
+        let loaded = modules.executable().unwrap();
+        assert_eq!(Path::new(&loaded.path), std::env::current_exe().unwrap());
+        // A function of ours lies where the bias says.
+        let address = check_bias as fn(_, _, _) as usize as u64;
+        let at = modules.at(address).unwrap();
+        assert_eq!(modules.load(at).unwrap()[0].path, loaded.path);
+        let text = modules.text_of(&loaded);
+        assert!(
+            text.iter()
+                .any(|text| (text.start..text.start + text.bytes.len() as u64).contains(&address))
+        );
+        let libc = modules.c_library().unwrap();
+        let libc = modules.load(libc).unwrap().remove(0);
+        assert!(libc.path.contains("libc"));
+        assert!(!modules.named("libc.so.6").is_empty());
+        modules.refresh().unwrap();
+        assert!(Rc::ptr_eq(
+            &modules.executable().unwrap().binary,
+            &loaded.binary
+        ));
+    }
+}

@@ -1,0 +1,99 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::backoff::Backoff;
+use super::batch::Numbering;
+use super::{Refusal, Server, Session};
+use crate::outbox::Parcel;
+
+/// Between two batches, unless the next is full before.
+const PACE: Duration = Duration::from_millis(100);
+
+impl<S: Server> Session<S> {
+    /// Sends what is put into the outbox; returns when the end is acknowledged.
+    pub(super) async fn upload(&self) {
+        let mut numbering = Numbering::default();
+        let mut not_before = Instant::now();
+        loop {
+            self.gather(not_before).await;
+            // What comes after a quiet time goes at once, then every `PACE`.
+            not_before = Instant::now() + PACE;
+            let parcel = self.outbox.take();
+            let is_last = parcel.end.is_some();
+            self.deliver(parcel, &mut numbering).await;
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    async fn gather(&self, not_before: Instant) {
+        while self.outbox.is_empty() {
+            self.outbox.filled().await;
+        }
+        while Instant::now() < not_before && !self.outbox.is_urgent() {
+            tokio::select! {
+                () = sleep_until(not_before) => {}
+                () = self.outbox.filled() => {}
+            }
+        }
+    }
+
+    /// Sends until it is acknowledged, or refused for what it is.
+    async fn deliver(&self, mut parcel: Parcel, numbering: &mut Numbering) {
+        let mut backoff = Backoff::default();
+        while !parcel.is_empty() {
+            let registered = self.registered();
+            let batch = numbering.batch(&parcel, &registered);
+            match self.server.send_batch(&registered.agent_id, &batch).await {
+                Ok(_) => {
+                    self.heard();
+                    numbering.acknowledged(&batch);
+                    return;
+                }
+                Err(Refusal::UnknownSession) => {
+                    self.heard();
+                    self.renew(&registered.session).await;
+                    continue;
+                }
+                Err(Refusal::Malformed(why)) => {
+                    self.heard();
+                    eprintln!("the server refuses batch {}: {why}", batch.sequence);
+                    parcel = self.without_what_is_refused(parcel);
+                    continue;
+                }
+                Err(Refusal::Later(why)) => {
+                    self.heard();
+                    eprintln!("batch {} has to wait: {why}", batch.sequence);
+                }
+                Err(Refusal::NoWord(why)) => {
+                    eprintln!("batch {} has to wait: {why}", batch.sequence);
+                }
+            }
+            backoff.wait().await;
+        }
+    }
+
+    /// Events are the part that a target can make odd: they go first, and are counted. When the
+    /// rest alone is refused too, nothing is left to try.
+    fn without_what_is_refused(&self, parcel: Parcel) -> Parcel {
+        let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
+        for event in &parcel.logs {
+            *refused.entry(&event.action_id).or_default() += 1;
+        }
+        for (action_id, count) in &refused {
+            self.outbox
+                .put_loss(Some(action_id), "batch_refused", *count);
+        }
+        if refused.is_empty() && parcel.coverage.is_empty() {
+            return Parcel::default();
+        }
+        Parcel {
+            logs: Vec::new(),
+            coverage: Vec::new(),
+            ..parcel
+        }
+    }
+}
