@@ -1,0 +1,380 @@
+//! What the agent asks of the tracer process, and the answers, as bytes on their socket.
+
+use std::io;
+
+use lr_probe::Program;
+
+use crate::error::TracerError;
+use crate::plan::SitePlan;
+
+/// Names an armed action in the tracer; chosen by the agent, below [`crate::shared::SLOTS`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Slot(pub u16);
+
+/// Events per second, and how many at once after a quiet time.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rate {
+    pub per_second: f64,
+    pub burst: f64,
+}
+
+/// One action to be planted at all its sites.
+#[derive(Clone, Debug)]
+pub struct ArmAction {
+    pub slot: Slot,
+    /// Matching hits after which it is done and unplanted.
+    pub limit: Option<u64>,
+    pub rate: Option<Rate>,
+    /// Lifts the stop-time budget.
+    pub ignore_quota: bool,
+    pub sites: Vec<SiteProgram>,
+}
+
+#[derive(Clone, Debug)]
+pub struct SiteProgram {
+    pub site: SitePlan,
+    pub program: Program,
+}
+
+/// What became of one site.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Armed {
+    pub address: u64,
+}
+
+/// What was found when the target was let go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Released {
+    /// Sites whose byte was put back and read again as the original.
+    pub restored: u32,
+    /// Sites that another tool had changed meanwhile and that were left alone.
+    pub foreign: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    Arm(ArmAction),
+    Disarm(Slot),
+    Release,
+}
+
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Armed(Vec<Armed>),
+    Disarmed,
+    Released(Released),
+    Failed(TracerError),
+}
+
+/// A command or reply longer than this is refused; the longest legitimate one, an action at
+/// thousands of inlined copies, is well below.
+pub(crate) const MAX_MESSAGE: usize = 64 << 20;
+
+impl Command {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            Command::Arm(action) => {
+                out.push(1);
+                encode_action(action, &mut out);
+            }
+            Command::Disarm(slot) => {
+                out.push(2);
+                out.extend_from_slice(&slot.0.to_le_bytes());
+            }
+            Command::Release => out.push(3),
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Command> {
+        let mut reader = Reader { bytes };
+        let command = match reader.u8()? {
+            1 => Command::Arm(decode_action(&mut reader)?),
+            2 => Command::Disarm(Slot(reader.u16()?)),
+            3 => Command::Release,
+            _ => return None,
+        };
+        reader.bytes.is_empty().then_some(command)
+    }
+}
+
+fn encode_action(action: &ArmAction, out: &mut Vec<u8>) {
+    out.extend_from_slice(&action.slot.0.to_le_bytes());
+    out.push(u8::from(action.ignore_quota));
+    put_option(out, action.limit);
+    put_option(out, action.rate.map(|rate| rate.per_second.to_bits()));
+    put_option(out, action.rate.map(|rate| rate.burst.to_bits()));
+    let count = u32::try_from(action.sites.len()).expect("sites fit in memory");
+    out.extend_from_slice(&count.to_le_bytes());
+    for site in &action.sites {
+        site.site.encode(out);
+        site.program.encode(out);
+    }
+}
+
+fn decode_action(reader: &mut Reader<'_>) -> Option<ArmAction> {
+    let slot = Slot(reader.u16()?);
+    let ignore_quota = reader.u8()? != 0;
+    let limit = reader.option()?;
+    let per_second = reader.option()?.map(f64::from_bits);
+    let burst = reader.option()?.map(f64::from_bits);
+    let rate = per_second
+        .zip(burst)
+        .map(|(per_second, burst)| Rate { per_second, burst });
+    let count = reader.u32()?;
+    let mut sites = Vec::new();
+    for _ in 0..count {
+        let site = SitePlan::decode(reader)?;
+        let (program, rest) = Program::decode(reader.bytes).ok()?;
+        reader.bytes = rest;
+        sites.push(SiteProgram { site, program });
+    }
+    Some(ArmAction {
+        slot,
+        limit,
+        rate,
+        ignore_quota,
+        sites,
+    })
+}
+
+impl Reply {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            Reply::Armed(sites) => {
+                out.push(1);
+                for site in sites {
+                    out.extend_from_slice(&site.address.to_le_bytes());
+                }
+            }
+            Reply::Disarmed => out.push(2),
+            Reply::Released(released) => {
+                out.push(3);
+                out.extend_from_slice(&released.restored.to_le_bytes());
+                out.extend_from_slice(&released.foreign.to_le_bytes());
+            }
+            Reply::Failed(error) => {
+                out.push(4);
+                encode_error(error, &mut out);
+            }
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Reply> {
+        let mut reader = Reader { bytes };
+        Some(match reader.u8()? {
+            1 => {
+                let mut sites = Vec::new();
+                while !reader.bytes.is_empty() {
+                    sites.push(Armed {
+                        address: reader.u64()?,
+                    });
+                }
+                Reply::Armed(sites)
+            }
+            2 => Reply::Disarmed,
+            3 => Reply::Released(Released {
+                restored: reader.u32()?,
+                foreign: reader.u32()?,
+            }),
+            4 => Reply::Failed(decode_error(&mut reader)?),
+            _ => return None,
+        })
+    }
+}
+
+fn encode_error(error: &TracerError, out: &mut Vec<u8>) {
+    let text = |out: &mut Vec<u8>, text: &str| out.extend_from_slice(text.as_bytes());
+    match error {
+        TracerError::Spawn(_) | TracerError::Died => out.push(0),
+        TracerError::ProcessGone { pid } => {
+            out.push(1);
+            out.extend_from_slice(&pid.to_le_bytes());
+        }
+        TracerError::NotPermitted { pid } => {
+            out.push(2);
+            out.extend_from_slice(&pid.to_le_bytes());
+        }
+        TracerError::AlreadyTraced { pid, tracer } => {
+            out.push(3);
+            out.extend_from_slice(&pid.to_le_bytes());
+            out.extend_from_slice(&tracer.to_le_bytes());
+        }
+        TracerError::TextNotPrivate { address, mapping } => {
+            out.push(4);
+            out.extend_from_slice(&address.to_le_bytes());
+            text(out, mapping);
+        }
+        TracerError::TextPatched {
+            address,
+            expected,
+            found,
+        } => {
+            out.push(5);
+            out.extend_from_slice(&address.to_le_bytes());
+            out.extend_from_slice(&[*expected, *found]);
+        }
+        TracerError::NoTwin { address } => {
+            out.push(6);
+            out.extend_from_slice(&address.to_le_bytes());
+        }
+        TracerError::System { what, source } => {
+            out.push(7);
+            text(out, &format!("{what}: {source}"));
+        }
+        TracerError::Protocol(message) => {
+            out.push(7);
+            text(out, message);
+        }
+    }
+}
+
+fn decode_error(reader: &mut Reader<'_>) -> Option<TracerError> {
+    Some(match reader.u8()? {
+        0 => TracerError::Died,
+        1 => TracerError::ProcessGone { pid: reader.u32()? },
+        2 => TracerError::NotPermitted { pid: reader.u32()? },
+        3 => TracerError::AlreadyTraced {
+            pid: reader.u32()?,
+            tracer: reader.u32()?,
+        },
+        4 => TracerError::TextNotPrivate {
+            address: reader.u64()?,
+            mapping: reader.rest(),
+        },
+        5 => TracerError::TextPatched {
+            address: reader.u64()?,
+            expected: reader.u8()?,
+            found: reader.u8()?,
+        },
+        6 => TracerError::NoTwin {
+            address: reader.u64()?,
+        },
+        7 => TracerError::Protocol(reader.rest()),
+        _ => return None,
+    })
+}
+
+fn put_option(out: &mut Vec<u8>, value: Option<u64>) {
+    out.push(u8::from(value.is_some()));
+    out.extend_from_slice(&value.unwrap_or(0).to_le_bytes());
+}
+
+/// Takes little-endian numbers off the front of a message.
+pub(crate) struct Reader<'a> {
+    pub(crate) bytes: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.bytes.split_at_checked(count)?;
+        self.bytes = rest;
+        Some(head)
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        Some(self.take(1)?[0])
+    }
+
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        Some(u16::from_le_bytes(self.take(2)?.try_into().ok()?))
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn option(&mut self) -> Option<Option<u64>> {
+        let present = self.u8()? != 0;
+        let value = self.u64()?;
+        Some(present.then_some(value))
+    }
+
+    fn rest(&mut self) -> String {
+        String::from_utf8_lossy(std::mem::take(&mut self.bytes)).into_owned()
+    }
+}
+
+/// Writes one message, its length first.
+pub(crate) fn send(mut to: impl io::Write, message: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(message.len()).map_err(io::Error::other)?;
+    to.write_all(&length.to_le_bytes())?;
+    to.write_all(message)
+}
+
+/// Reads one message; `None` when the other side is gone.
+pub(crate) fn receive(mut from: impl io::Read) -> io::Result<Option<Vec<u8>>> {
+    let mut length = [0; 4];
+    match from.read_exact(&mut length) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_MESSAGE {
+        return Err(io::Error::other(format!("message of {length} bytes")));
+    }
+    let mut message = vec![0; length];
+    match from.read_exact(&mut message) {
+        Ok(()) => Ok(Some(message)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_survive_the_socket() {
+        let texts = [crate::TextRange {
+            start: 0x1000,
+            bytes: &[0x90; 64],
+        }];
+        let site = SitePlan::choose(0x1000, &[0x90; 16], &texts, &[]).unwrap();
+        let action = ArmAction {
+            slot: Slot(7),
+            limit: Some(10),
+            rate: Some(Rate {
+                per_second: 50.0,
+                burst: 100.0,
+            }),
+            ignore_quota: true,
+            sites: vec![SiteProgram {
+                site: site.clone(),
+                program: Program::empty(),
+            }],
+        };
+        let Some(Command::Arm(back)) = Command::decode(&Command::Arm(action).encode()) else {
+            panic!("does not decode");
+        };
+        assert_eq!(
+            (back.slot, back.limit, back.ignore_quota),
+            (Slot(7), Some(10), true)
+        );
+        assert_eq!(
+            back.rate,
+            Some(Rate {
+                per_second: 50.0,
+                burst: 100.0
+            })
+        );
+        assert_eq!(back.sites[0].site, site);
+    }
+
+    #[test]
+    fn truncated_commands_are_refused() {
+        let bytes = Command::Disarm(Slot(3)).encode();
+        for length in 0..bytes.len() {
+            assert!(Command::decode(&bytes[..length]).is_none());
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The agent's half: starts the tracer process, sends commands, reads records.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Child;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::command::{self, ArmAction, Armed, Command, Released, Reply, Slot};
+use crate::error::TracerError;
+use crate::process::monotonic_ns;
+use crate::record::Record;
+use crate::ring::Consumer;
+use crate::shared::{SHARED_BYTES, Shared, SlotCounters};
+use crate::sys;
+
+/// How long a woken reader lets records gather, so that a busy site does not wake it each time.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// A tracer process, held by the agent. Dropping it makes the tracer restore and let go.
+#[derive(Debug)]
+pub struct Tracer {
+    socket: UnixStream,
+    child: Option<Child>,
+    shared: Arc<Shared>,
+    consumer: Consumer,
+    wakeups: EventFd,
+}
+
+impl Tracer {
+    /// Starts the tracer process as `lr tracer --pid PID`. Nothing is seized before the first
+    /// action is armed.
+    pub fn spawn(lr: &Path, pid: u32) -> Result<Tracer, TracerError> {
+        let memory = sys::SharedMemory::create(SHARED_BYTES).map_err(TracerError::Spawn)?;
+        let (ours, theirs) = UnixStream::pair().map_err(TracerError::Spawn)?;
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let wakeups = EventFd::from_value_and_flags(0, flags)
+            .map_err(|errno| TracerError::Spawn(errno.into()))?;
+        let theirs = OwnedFd::from(theirs);
+        let fds = [theirs.as_fd(), memory.fd(), wakeups.as_fd()];
+        let arguments = ["tracer", "--pid", &pid.to_string()];
+        let child = sys::spawn_tracer(lr, &arguments, fds).map_err(TracerError::Spawn)?;
+        drop(theirs);
+        let shared = Arc::new(Shared::new(memory));
+        let consumer = Consumer::new(shared.clone());
+        Ok(Tracer {
+            socket: ours,
+            child: Some(child),
+            shared,
+            consumer,
+            wakeups,
+        })
+    }
+
+    /// Seizes the target if it is not held yet and plants the action at all its sites; all of them
+    /// or none.
+    pub fn arm(&mut self, action: &ArmAction) -> Result<Vec<Armed>, TracerError> {
+        match self.ask(&Command::Arm(action.clone()))? {
+            Reply::Armed(sites) => Ok(sites),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Takes the action away. Sites that no other action uses are restored before this returns;
+    /// records of earlier hits are still in the ring.
+    pub fn disarm(&mut self, slot: Slot) -> Result<(), TracerError> {
+        match self.ask(&Command::Disarm(slot))? {
+            Reply::Disarmed => Ok(()),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Restores every byte, reads each again, and lets the target go. The handle goes on giving
+    /// the records that are left.
+    pub fn release(&mut self) -> Result<Released, TracerError> {
+        let reply = self.ask(&Command::Release)?;
+        if let Some(mut child) = self.child.take() {
+            let _ = child.wait();
+        }
+        match reply {
+            Reply::Released(released) => Ok(released),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// The counters of a slot, from shared memory; correct also after the tracer's death.
+    pub fn counters(&self, slot: Slot) -> SlotCounters {
+        self.shared.counters(slot, monotonic_ns())
+    }
+
+    /// The next record, if there is one.
+    pub fn next_record(&mut self) -> Option<Record<'_>> {
+        self.consumer.next()
+    }
+
+    /// Waits until a record may be there, the tracer dies, or the time is over.
+    pub fn wait(&self, timeout: Duration) {
+        self.consumer.announce_waiting(true);
+        if self.consumer.is_empty() {
+            let mut fds = [
+                PollFd::new(self.wakeups.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.socket.as_fd(), PollFlags::empty()),
+            ];
+            let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+            if poll(&mut fds, timeout) == Ok(1) {
+                let _ = self.wakeups.read();
+                std::thread::sleep(GATHER);
+            }
+        }
+        self.consumer.announce_waiting(false);
+    }
+
+    /// The tracer's process id.
+    pub fn tracer_pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Whether the tracer process is there still.
+    pub fn is_alive(&mut self) -> bool {
+        self.child
+            .as_mut()
+            .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    fn ask(&mut self, command: &Command) -> Result<Reply, TracerError> {
+        command::send(&self.socket, &command.encode()).map_err(|_| TracerError::Died)?;
+        let reply = command::receive(&self.socket).map_err(|_| TracerError::Died)?;
+        let reply = reply.ok_or(TracerError::Died)?;
+        match Reply::decode(&reply) {
+            Some(Reply::Failed(error)) => Err(error),
+            Some(reply) => Ok(reply),
+            None => Err(TracerError::Protocol(
+                "malformed reply of the tracer".to_owned(),
+            )),
+        }
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        // The tracer sees the socket close, restores and ends by itself.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        if let Some(mut child) = self.child.take() {
+            let _ = child.wait();
+        }
+    }
+}
+
+fn unexpected(reply: &Reply) -> TracerError {
+    TracerError::Protocol(format!("unexpected reply of the tracer: {reply:?}"))
+}

@@ -1,0 +1,170 @@
+//! How a thread will go on after a hit, decided once from the file's bytes.
+
+use crate::command::Reader;
+use crate::resume::{self, Instruction};
+
+/// The longest x86 instruction (Intel SDM volume 2, section 2.3.11).
+pub(crate) const MAX_INSTRUCTION: usize = 15;
+/// How many places of a twin are kept, in case one of them becomes a site.
+const ALTERNATIVES: usize = 4;
+
+/// Executable bytes of a file as they are mapped in the target.
+#[derive(Clone, Copy, Debug)]
+pub struct TextRange<'a> {
+    /// Address in the target.
+    pub start: u64,
+    /// The file's bytes.
+    pub bytes: &'a [u8],
+}
+
+/// How a thread goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResumeKind {
+    /// The tracer computes what the instruction would change.
+    Emulate,
+    /// The same bytes are stepped at another address.
+    Twin,
+    /// The same operation with its operands in registers is stepped at another address.
+    Borrow,
+}
+
+impl ResumeKind {
+    /// The word for it in states and in `lr explain`.
+    pub fn word(self) -> &'static str {
+        match self {
+            ResumeKind::Emulate => "emulate",
+            ResumeKind::Twin => "twin",
+            ResumeKind::Borrow => "borrow",
+        }
+    }
+}
+
+/// Why an address cannot be a site.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("no instruction at {address:#x}")]
+    NotAnInstruction { address: u64 },
+    #[error(
+        "`{instruction}` at {address:#x} cannot be resumed without holding the other threads: {why}"
+    )]
+    CannotResume {
+        address: u64,
+        instruction: String,
+        why: &'static str,
+    },
+}
+
+/// An address, the bytes that must be there, and how threads go on from it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SitePlan {
+    pub(crate) address: u64,
+    /// The instruction at the address, as the file has it.
+    pub(crate) code: Vec<u8>,
+    pub(crate) kind: ResumeKind,
+    /// Where to step, for a twin or a borrowed twin; the bytes there are `step_code`.
+    pub(crate) twins: Vec<u64>,
+    pub(crate) step_code: Vec<u8>,
+}
+
+impl SitePlan {
+    /// Chooses how to resume the instruction at `address`.
+    ///
+    /// `code` is the file's bytes from there on, at least the whole instruction; `texts` are where
+    /// twins may lie, best first; `avoid` are the addresses of all other sites.
+    pub fn choose(
+        address: u64,
+        code: &[u8],
+        texts: &[TextRange<'_>],
+        avoid: &[u64],
+    ) -> Result<SitePlan, PlanError> {
+        let code = &code[..code.len().min(MAX_INSTRUCTION)];
+        let instruction =
+            Instruction::decode(address, code).ok_or(PlanError::NotAnInstruction { address })?;
+        let code = code[..instruction.length()].to_vec();
+        let plan = |kind, twins, step_code| SitePlan {
+            address,
+            code,
+            kind,
+            twins,
+            step_code,
+        };
+
+        if instruction.emulated().is_some() {
+            return Ok(plan(ResumeKind::Emulate, Vec::new(), Vec::new()));
+        }
+        let refused = |why| PlanError::CannotResume {
+            address,
+            instruction: instruction.text(),
+            why,
+        };
+        let (kind, patterns) = match instruction.step() {
+            resume::Step::Exact(bytes) => (ResumeKind::Twin, vec![bytes]),
+            resume::Step::Borrowed(patterns) => (ResumeKind::Borrow, patterns),
+            resume::Step::Never(why) => return Err(refused(why)),
+        };
+        let avoid_all: Vec<u64> = avoid.iter().copied().chain([address]).collect();
+        for pattern in patterns {
+            let twins = resume::find_twins(&pattern, texts, &avoid_all, ALTERNATIVES);
+            if !twins.is_empty() {
+                return Ok(plan(kind, twins, pattern));
+            }
+        }
+        Err(refused("its bytes occur nowhere else"))
+    }
+
+    /// Address in the target.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    pub fn resume(&self) -> ResumeKind {
+        self.kind
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let count = |len: usize| u8::try_from(len).expect("instructions and twins are few");
+        out.extend_from_slice(&self.address.to_le_bytes());
+        out.push(match self.kind {
+            ResumeKind::Emulate => 0,
+            ResumeKind::Twin => 1,
+            ResumeKind::Borrow => 2,
+        });
+        for bytes in [&self.code, &self.step_code] {
+            out.push(count(bytes.len()));
+            out.extend_from_slice(bytes);
+        }
+        out.push(count(self.twins.len()));
+        for twin in &self.twins {
+            out.extend_from_slice(&twin.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Option<SitePlan> {
+        let address = reader.u64()?;
+        let kind = match reader.u8()? {
+            0 => ResumeKind::Emulate,
+            1 => ResumeKind::Twin,
+            2 => ResumeKind::Borrow,
+            _ => return None,
+        };
+        let mut bytes = || {
+            let count = usize::from(reader.u8()?);
+            reader.take(count).map(<[u8]>::to_vec)
+        };
+        let (code, step_code) = (bytes()?, bytes()?);
+        if code.is_empty() || code.len() > MAX_INSTRUCTION {
+            return None;
+        }
+        let mut twins = Vec::new();
+        for _ in 0..reader.u8()? {
+            twins.push(reader.u64()?);
+        }
+        Some(SitePlan {
+            address,
+            code,
+            kind,
+            twins,
+            step_code,
+        })
+    }
+}

@@ -1,0 +1,100 @@
+//! Seizing every thread that could execute the text, without stopping one.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Mutex;
+
+use crate::error::TracerError;
+use crate::process::engine::Thread;
+use crate::process::proc::{self, TRAP_BIT};
+use crate::sys;
+
+/// Passes over the thread list before we say that it does not settle. Threads born of seized ones
+/// are seized by the kernel, so that each pass finds fewer.
+const MAX_PASSES: usize = 1000;
+
+/// Seizes all threads of `pid` and of every process that shares its address space.
+///
+/// `seized` is shared with a second thread that reaps the dead meanwhile: an exec waits for the
+/// zombies of its other threads, and our PTRACE_SEIZE waits for that exec
+/// (`limits/facts/execdead2.c`).
+pub(crate) fn seize_all(
+    pid: i32,
+    seized: &Mutex<Vec<i32>>,
+) -> Result<HashMap<i32, Thread>, TracerError> {
+    let mut threads = HashMap::new();
+    seize_process(pid, pid, &mut threads, seized)?;
+    if threads.is_empty() {
+        return Err(TracerError::ProcessGone {
+            pid: pid.cast_unsigned(),
+        });
+    }
+    for other in proc::processes() {
+        // A vfork child in flight is not in our thread list and executes our text
+        // (`limits/facts/mmshare.c`).
+        if other != pid && sys::same_address_space(pid, other).unwrap_or(false) {
+            seize_process(pid, other, &mut threads, seized)?;
+        }
+    }
+    Ok(threads)
+}
+
+fn seize_process(
+    target: i32,
+    pid: i32,
+    threads: &mut HashMap<i32, Thread>,
+    seized: &Mutex<Vec<i32>>,
+) -> Result<(), TracerError> {
+    for _ in 0..MAX_PASSES {
+        let mut found_new = false;
+        for tid in proc::threads(pid) {
+            if threads.contains_key(&tid) {
+                continue;
+            }
+            if let Some(thread) = seize_thread(target, tid)? {
+                found_new = true;
+                threads.insert(tid, thread);
+                seized.lock().expect("no panic under this lock").push(tid);
+            }
+        }
+        if !found_new {
+            return Ok(());
+        }
+    }
+    Err(TracerError::Protocol(format!(
+        "the threads of process {pid} do not settle"
+    )))
+}
+
+/// `None` if there is nothing to seize: the thread is gone, dead, or ours already.
+fn seize_thread(target: i32, tid: i32) -> Result<Option<Thread>, TracerError> {
+    let Err(error) = sys::seize(tid) else {
+        let blocked = proc::status(tid).is_some_and(|status| status.blocked & TRAP_BIT != 0);
+        return Ok(Some(Thread::new(blocked)));
+    };
+    let pid = target.cast_unsigned();
+    let Some(status) = proc::status(tid) else {
+        return Ok(None);
+    };
+    if error.raw_os_error() == Some(libc::ESRCH) || matches!(status.state, b'Z' | b'X') {
+        return Ok(None);
+    }
+    if status.tracer == 0 {
+        return Err(match error.kind() {
+            io::ErrorKind::PermissionDenied => TracerError::NotPermitted { pid },
+            _ => TracerError::System {
+                what: "cannot seize a thread",
+                source: error,
+            },
+        });
+    }
+    let tracer = proc::status(status.tracer).map_or(status.tracer, |tracer| tracer.tgid);
+    if tracer.cast_unsigned() == std::process::id() {
+        // Born of a thread that we had seized: the kernel attached it, and it will report.
+        return Ok(None);
+    }
+    Err(TracerError::AlreadyTraced {
+        pid,
+        tracer: tracer.cast_unsigned(),
+    })
+}

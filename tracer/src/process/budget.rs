@@ -1,0 +1,84 @@
+//! How much stopping an action may cause: a bucket that fills with wall time and is emptied by
+//! stops, checked at each hit (design, section 4).
+
+/// What the bucket holds at most: ten milliseconds of stops at once.
+const BUCKET_NS: u64 = 10_000_000;
+
+/// Share of wall time that one action may stop threads for, in thousandths.
+pub(crate) const ACTION_SHARE: u64 = 10;
+/// The same for all actions on a process.
+pub(crate) const PROCESS_SHARE: u64 = 50;
+
+/// Time between the int3 and our seeing it, and back, that our own clock does not show
+/// (`limits/facts/stoptime.c`, `limits/resume.c`): on the CPU of the thread, and on another.
+pub(crate) const WAKE_SAME_CPU_NS: u64 = 4_000;
+pub(crate) const WAKE_OTHER_CPU_NS: u64 = 60_000;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Bucket {
+    share: u64,
+    left_ns: u64,
+    filled_at: u64,
+}
+
+impl Bucket {
+    /// A full bucket that fills at `share` thousandths of the time that passes.
+    pub(crate) fn new(share: u64, now_ns: u64) -> Bucket {
+        Bucket {
+            share,
+            left_ns: BUCKET_NS,
+            filled_at: now_ns,
+        }
+    }
+
+    /// Takes the cost of one stop; false if that was more than was left.
+    pub(crate) fn take(&mut self, cost_ns: u64, now_ns: u64) -> bool {
+        self.fill(now_ns);
+        match self.left_ns.checked_sub(cost_ns) {
+            Some(left) => {
+                self.left_ns = left;
+                true
+            }
+            None => {
+                self.left_ns = 0;
+                false
+            }
+        }
+    }
+
+    /// Whether it is half full again.
+    pub(crate) fn has_recovered(&mut self, now_ns: u64) -> bool {
+        self.fill(now_ns);
+        self.left_ns >= BUCKET_NS / 2
+    }
+
+    fn fill(&mut self, now_ns: u64) {
+        let passed = now_ns.saturating_sub(self.filled_at);
+        self.filled_at = now_ns;
+        let gained = passed.saturating_mul(self.share) / 1000;
+        self.left_ns = self.left_ns.saturating_add(gained).min(BUCKET_NS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundredth_of_the_time_can_be_spent() {
+        let mut bucket = Bucket::new(ACTION_SHARE, 0);
+        let mut now = 0;
+        let mut spent = 0u64;
+        // A hit of 50 µs every 100 µs asks for half of the time.
+        while bucket.take(50_000, now) {
+            spent += 50_000;
+            now += 100_000;
+        }
+        assert!(
+            (BUCKET_NS..BUCKET_NS + BUCKET_NS / 10).contains(&spent),
+            "{spent}"
+        );
+        assert!(!bucket.has_recovered(now + 100_000_000));
+        assert!(bucket.has_recovered(now + 600_000_000));
+    }
+}

@@ -1,0 +1,411 @@
+//! The tracer process's main thread: reads commands, starts and wakes the tracer thread, and
+//! notices when the agent is gone.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
+
+use crate::command::{self, ArmAction, Command, Released, Reply, Slot};
+use crate::error::TracerError;
+use crate::process::engine::Engine;
+use crate::process::{attach, proc};
+use crate::record::Ended;
+use crate::ring::{Producer, Pushed};
+use crate::shared::{SHARED_BYTES, Shared};
+use crate::sys;
+
+/// How often paused slots are looked at, and whether the target is still there.
+const TICK: Duration = Duration::from_millis(20);
+/// A wake-up that comes before the thread waits is lost, so it is repeated.
+const REPEAT_WAKE: Duration = Duration::from_micros(500);
+
+/// Entry of the tracer process, `lr tracer --pid PID`. Ends with the agent's socket.
+pub fn tracer_main(pid: u32) -> Result<(), TracerError> {
+    let start = |source| TracerError::System {
+        what: "cannot start the tracer",
+        source,
+    };
+    let [socket, memory, wakeups] = sys::inherited().map_err(start)?;
+    sys::install_wake_handler().map_err(start)?;
+    sys::install_termination_handler().map_err(start)?;
+    outlive_memory_pressure();
+    let memory = sys::SharedMemory::map(memory, SHARED_BYTES).map_err(start)?;
+    let shared = Arc::new(Shared::new(memory));
+    let pid = i32::try_from(pid).map_err(|_| TracerError::ProcessGone { pid })?;
+    let mut control = Control {
+        pid,
+        started: proc::start_time(pid),
+        socket: UnixStream::from(socket),
+        shared,
+        wakeups: Arc::new(event_fd(wakeups)),
+        attachment: None,
+        released: Released::default(),
+        ended: false,
+    };
+    control.run();
+    Ok(())
+}
+
+struct Control {
+    pid: i32,
+    /// With the pid, the identity of the target.
+    started: Option<u64>,
+    socket: UnixStream,
+    shared: Arc<Shared>,
+    wakeups: Arc<EventFd>,
+    attachment: Option<Attachment>,
+    released: Released,
+    ended: bool,
+}
+
+/// A running tracer thread, as the control thread sees it.
+struct Attachment {
+    link: Arc<Link>,
+    thread: JoinHandle<()>,
+}
+
+/// What the two threads share.
+struct Link {
+    tid: AtomicI32,
+    mail: Mutex<Mail>,
+    changed: Condvar,
+    /// Threads seized so far, while seizing; empty at other times.
+    seized: Mutex<Vec<i32>>,
+}
+
+#[derive(Default)]
+struct Mail {
+    request: Option<Request>,
+    reply: Option<Reply>,
+    tick: bool,
+    /// Set by the tracer thread at its end.
+    finished: Option<Finished>,
+}
+
+enum Request {
+    Arm(ArmAction),
+    Disarm(Slot),
+    /// Restore and let go.
+    Release,
+}
+
+#[derive(Clone, Copy)]
+struct Finished {
+    released: Released,
+    ended: Option<Ended>,
+}
+
+impl Link {
+    fn mail(&self) -> MutexGuard<'_, Mail> {
+        // A panic of the tracer thread must not keep us from joining it.
+        self.mail
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Control {
+    fn run(&mut self) {
+        while !sys::termination_requested() {
+            if self.socket_is_readable() {
+                let Ok(Some(message)) = command::receive(&self.socket) else {
+                    break;
+                };
+                let Some(command) = Command::decode(&message) else {
+                    break;
+                };
+                let last = matches!(command, Command::Release);
+                let reply = self.obey(command);
+                if command::send(&self.socket, &reply.encode()).is_err() || last {
+                    break;
+                }
+            }
+            self.tick();
+        }
+        self.release();
+    }
+
+    fn socket_is_readable(&self) -> bool {
+        let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(TICK).unwrap_or(PollTimeout::ZERO);
+        // A hang-up is readable too: receive then finds the end.
+        poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
+    }
+
+    fn obey(&mut self, command: Command) -> Reply {
+        match command {
+            Command::Arm(action) => self.arm(action),
+            Command::Disarm(slot) => {
+                if let Some(attachment) = &self.attachment {
+                    attachment.request(Request::Disarm(slot));
+                }
+                Reply::Disarmed
+            }
+            Command::Release => {
+                self.release();
+                Reply::Released(self.released)
+            }
+        }
+    }
+
+    fn arm(&mut self, action: ArmAction) -> Reply {
+        if self.ended || proc::start_time(self.pid) != self.started || self.started.is_none() {
+            let pid = self.pid.cast_unsigned();
+            return Reply::Failed(TracerError::ProcessGone { pid });
+        }
+        // The tracer thread may be on its way out after the last action; then a new one begins.
+        for _ in 0..2 {
+            let attachment = match self.attachment.take() {
+                Some(attachment) => attachment,
+                None => match self.start_thread() {
+                    Ok(attachment) => attachment,
+                    Err(error) => return Reply::Failed(error),
+                },
+            };
+            let reply = attachment.request(Request::Arm(action.clone()));
+            self.attachment = Some(attachment);
+            match reply {
+                Some(reply) => return reply,
+                None => self.join(),
+            }
+            if self.ended {
+                break;
+            }
+        }
+        let pid = self.pid.cast_unsigned();
+        Reply::Failed(TracerError::ProcessGone { pid })
+    }
+
+    fn start_thread(&self) -> Result<Attachment, TracerError> {
+        let link = Arc::new(Link {
+            tid: AtomicI32::new(0),
+            mail: Mutex::new(Mail::default()),
+            changed: Condvar::new(),
+            seized: Mutex::new(Vec::new()),
+        });
+        let (pid, shared, wakeups) = (self.pid, self.shared.clone(), self.wakeups.clone());
+        let theirs = link.clone();
+        let thread = std::thread::Builder::new()
+            .name("lr-ptrace".to_owned())
+            .spawn(move || {
+                let _end = EndGuard {
+                    link: theirs.clone(),
+                };
+                hold(pid, &theirs, shared, wakeups);
+            })
+            .map_err(|source| TracerError::System {
+                what: "cannot start a thread",
+                source,
+            })?;
+        Ok(Attachment { link, thread })
+    }
+
+    fn release(&mut self) {
+        if let Some(attachment) = &self.attachment {
+            attachment.request(Request::Release);
+            self.join();
+        }
+    }
+
+    /// Waits for the tracer thread's end, with which the target goes free.
+    fn join(&mut self) {
+        let Some(attachment) = self.attachment.take() else {
+            return;
+        };
+        let _ = attachment.thread.join();
+        let finished = attachment.link.mail().finished;
+        if let Some(finished) = finished {
+            self.released.restored += finished.released.restored;
+            self.released.foreign += finished.released.foreign;
+            if let Some(ended) = finished.ended {
+                self.report_end(ended);
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        match &self.attachment {
+            Some(attachment) if attachment.thread.is_finished() => self.join(),
+            Some(attachment) => attachment.tick(),
+            None if !self.ended && proc::start_time(self.pid) != self.started => {
+                self.report_end(Ended::Gone);
+            }
+            None => {}
+        }
+    }
+
+    fn report_end(&mut self, ended: Ended) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        // The tracer thread, which wrote the ring before, has ended.
+        if Producer::new(self.shared.clone()).ended(ended) == Pushed::WakeConsumer {
+            let _ = self.wakeups.write(1);
+        }
+    }
+}
+
+impl Attachment {
+    /// Hands a request over and waits for the reply; `None` if the thread ended without one.
+    fn request(&self, request: Request) -> Option<Reply> {
+        let mut mail = self.link.mail();
+        mail.request = Some(request);
+        loop {
+            if let Some(reply) = mail.reply.take() {
+                return Some(reply);
+            }
+            if mail.finished.is_some() {
+                return None;
+            }
+            drop(mail);
+            self.wake();
+            self.reap_while_seizing();
+            let waited = self
+                .link
+                .changed
+                .wait_timeout(self.link.mail(), REPEAT_WAKE);
+            mail = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+    }
+
+    fn tick(&self) {
+        let mut mail = self.link.mail();
+        if mail.tick {
+            mail.tick = false;
+            drop(mail);
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        match self.link.tid.load(Ordering::Acquire) {
+            0 => {}
+            tid => sys::wake_thread(tid),
+        }
+    }
+
+    fn reap_while_seizing(&self) {
+        let seized = self
+            .link
+            .seized
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        for &tid in seized.iter() {
+            if sys::has_exited(tid) {
+                sys::reap(tid);
+            }
+        }
+    }
+}
+
+/// Marks the thread as finished also when it panicked.
+struct EndGuard {
+    link: Arc<Link>,
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        let mut mail = self.link.mail();
+        mail.finished.get_or_insert(Finished {
+            released: Released::default(),
+            ended: None,
+        });
+        drop(mail);
+        self.link.changed.notify_all();
+    }
+}
+
+/// The tracer thread: seizes for the first action, serves stops and requests, and ends when no
+/// action is left or the target is gone.
+fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>) {
+    link.tid
+        .store(nix::unistd::gettid().as_raw(), Ordering::Release);
+    let attached = attach::seize_all(pid, &link.seized)
+        .and_then(|threads| Engine::new(pid, threads, shared, wakeups));
+    link.seized
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .clear();
+    let mut engine = match attached {
+        Ok(engine) => engine,
+        Err(error) => return answer(link, Reply::Failed(error)),
+    };
+    engine.forget_the_dead();
+    loop {
+        // Taken apart from the match, so that the lock is not held while it is obeyed.
+        let request = link.mail().request.take();
+        match request {
+            Some(Request::Arm(action)) => {
+                let reply = match engine.arm(&action) {
+                    Ok(armed) => Reply::Armed(armed),
+                    Err(error) => Reply::Failed(error),
+                };
+                if engine.desk.slots.is_empty() {
+                    finish(link, engine, Some(reply));
+                    return;
+                }
+                answer(link, reply);
+            }
+            Some(Request::Disarm(slot)) => {
+                engine.disarm(slot);
+                if engine.desk.slots.is_empty() {
+                    finish(link, engine, Some(Reply::Disarmed));
+                    return;
+                }
+                answer(link, Reply::Disarmed);
+            }
+            Some(Request::Release) => {
+                finish(link, engine, None);
+                return;
+            }
+            None => {}
+        }
+        if engine.ended.is_some() {
+            finish(link, engine, None);
+            return;
+        }
+        if engine.wants_ticks() {
+            engine.tick();
+            link.mail().tick = engine.wants_ticks();
+        }
+        engine.turn();
+    }
+}
+
+/// Restores and settles; the reply is given as soon as the bytes are back.
+fn finish(link: &Link, mut engine: Engine, reply: Option<Reply>) {
+    engine.restore_all();
+    if let Some(reply) = reply {
+        answer(link, reply);
+    }
+    engine.let_go();
+    let finished = Finished {
+        released: engine.released,
+        ended: engine.ended,
+    };
+    drop(engine);
+    link.mail().finished = Some(finished);
+}
+
+fn answer(link: &Link, reply: Reply) {
+    link.mail().reply = Some(reply);
+    link.changed.notify_all();
+}
+
+fn event_fd(fd: OwnedFd) -> EventFd {
+    sys::event_fd(fd)
+}
+
+/// The tracer should be the last thing that the OOM killer chooses: without it the target dies at
+/// its next int3. Lowering the score needs `CAP_SYS_RESOURCE`.
+fn outlive_memory_pressure() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
+    let _ = std::fs::write("/proc/self/comm", "lr-tracer");
+}

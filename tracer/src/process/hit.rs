@@ -1,0 +1,170 @@
+//! The stop path: what happens between an int3 and the thread's going on.
+
+use lr_probe::{Register, Registers};
+
+use crate::command::Slot;
+use crate::process::budget::{WAKE_OTHER_CPU_NS, WAKE_SAME_CPU_NS};
+use crate::process::engine::{Engine, go_on};
+use crate::process::proc::TRAP_BIT;
+use crate::process::site::Presence;
+use crate::process::slot::SlotState;
+use crate::process::{monotonic_ns, realtime_ns};
+use crate::shared::Counter;
+use crate::sys::{self, StopSignal, UserRegisters};
+
+/// Hits of a thread between two looks at its signal mask.
+const MASK_PERIOD: u32 = 64;
+
+impl Engine {
+    /// A thread stopped with SIGTRAP: at one of our sites, or for reasons of its own.
+    pub(crate) fn on_trap(&mut self, tid: i32) {
+        let began = monotonic_ns();
+        let Ok(mut user) = sys::get_registers(tid) else {
+            return;
+        };
+        let address = user.pc().wrapping_sub(1);
+        let Some(site) = self.sites.get(address) else {
+            return go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
+        };
+        // Behind a longer instruction's first byte nothing but our int3 can have led. Behind a
+        // one-byte instruction a thread may stand by itself when it is sent a SIGTRAP.
+        let one_byte = site.instruction.length() == 1;
+        if one_byte && !sys::is_kernel_trap(tid).unwrap_or(false) {
+            return go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
+        }
+        user.set_pc(address);
+        if site.presence == Presence::Ghost {
+            self.put_mask_back(tid);
+            if sys::set_registers(tid, &user).is_ok() {
+                go_on(tid, StopSignal::None);
+            }
+            return;
+        }
+        let first_time = self
+            .threads
+            .get_mut(&tid)
+            .is_none_or(|thread| thread.retry.take() != Some(address));
+        if first_time {
+            self.run_programs(tid, address, &user);
+        }
+        self.put_mask_back(tid);
+        self.resume(tid, address, &mut user);
+        if first_time {
+            self.account(tid, address, began);
+        }
+    }
+
+    fn run_programs(&mut self, tid: i32, address: u64, user: &UserRegisters) {
+        let Some(site) = self.sites.get(address) else {
+            return;
+        };
+        let mut registers = Registers {
+            general: user.general(),
+            ..Registers::default()
+        };
+        registers.set(Register::RIP, address);
+        if site.users.iter().any(|user| user.program.needs_vectors())
+            && let Ok(vector) = sys::get_vectors(tid)
+        {
+            registers.vector = vector;
+        }
+        self.desk.memory.begin_stop();
+        let time_ns = realtime_ns();
+        for user in &site.users {
+            self.desk
+                .run_program(self.pid, tid, user, &registers, time_ns);
+        }
+    }
+
+    /// The kernel unblocks a blocked SIGTRAP to deliver an int3's (`limits/facts/sigtrap.c`). A
+    /// thread that blocks everything else is taken to have blocked it too.
+    fn put_mask_back(&mut self, tid: i32) {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return;
+        };
+        thread.hits = thread.hits.wrapping_add(1);
+        if !thread.blocks_trap && thread.hits % MASK_PERIOD != 1 {
+            return;
+        }
+        let Ok(mask) = sys::get_signal_mask(tid) else {
+            return;
+        };
+        if mask & TRAP_BIT == 0 && (thread.blocks_trap || blocks_all_but_trap(mask)) {
+            thread.blocks_trap = true;
+            let _ = sys::set_signal_mask(tid, mask | TRAP_BIT);
+        }
+    }
+
+    /// What the stop cost, and what follows: a limit that is reached, a budget that is used up.
+    /// The thread runs again already.
+    fn account(&mut self, tid: i32, address: u64, began: u64) {
+        let now = monotonic_ns();
+        let following = self.follower.is_following();
+        let wake = if following {
+            WAKE_SAME_CPU_NS
+        } else {
+            WAKE_OTHER_CPU_NS
+        };
+        let cost = now.saturating_sub(began) + wake;
+        self.follower.after_hit(self.pid, tid, now);
+        let process_allows = self.process_budget.take(cost, now);
+        let Some(site) = self.sites.get(address) else {
+            return;
+        };
+        let share = cost / u64::try_from(site.users.len().max(1)).unwrap_or(1);
+        let mut index = 0;
+        while let Some(user) = self
+            .sites
+            .get(address)
+            .and_then(|site| site.users.get(index))
+        {
+            self.account_slot(user.slot, share, now, process_allows);
+            index += 1;
+        }
+    }
+
+    fn account_slot(&mut self, slot: Slot, cost: u64, now: u64, process_allows: bool) {
+        self.desk.shared.add(slot, Counter::StopNs, cost);
+        let max = self.desk.shared.counter(slot, Counter::MaxStopNs);
+        max.fetch_max(cost, std::sync::atomic::Ordering::Relaxed);
+        let Some(entry) = self.desk.slots.get_mut(&slot) else {
+            return;
+        };
+        if entry.state != SlotState::Active {
+            return;
+        }
+        let within_budget = entry.budget.take(cost, now) && process_allows;
+        if entry.is_exhausted() {
+            self.suspend(slot, SlotState::Done);
+            let pushed = self.desk.producer.done(slot);
+            self.desk.notify(pushed);
+        } else if !within_budget && !entry.ignore_quota {
+            self.desk.shared.add(slot, Counter::Pauses, 1);
+            self.suspend(slot, SlotState::Paused);
+            let pushed = self.desk.producer.paused(slot);
+            self.desk.notify(pushed);
+        }
+    }
+}
+
+/// Every signal that can be blocked, but for SIGTRAP and the two that glibc keeps for itself.
+fn blocks_all_but_trap(mask: u64) -> bool {
+    const KILL_STOP: u64 = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1);
+    const GLIBC_INTERNAL: u64 = 1 << (32 - 1) | 1 << (33 - 1);
+    mask | KILL_STOP | GLIBC_INTERNAL | TRAP_BIT == u64::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_full_mask_is_taken_for_a_blocked_trap() {
+        assert!(blocks_all_but_trap(!TRAP_BIT));
+        assert!(blocks_all_but_trap(0xffff_fffe_7ffb_feff & !TRAP_BIT));
+        assert!(!blocks_all_but_trap(
+            !TRAP_BIT & !(1 << (libc::SIGTERM - 1))
+        ));
+        assert!(!blocks_all_but_trap(0));
+    }
+}

@@ -1,0 +1,77 @@
+//! Births, deaths and execs of tracees.
+
+use crate::process::engine::{Engine, Thread, go_on};
+use crate::process::proc::{self, TRAP_BIT};
+use crate::process::text::Text;
+use crate::record::Ended;
+use crate::sys::{self, StopSignal};
+
+impl Engine {
+    /// A tracee that we have not met: a new thread, a child that shares our memory (vfork), or a
+    /// forked copy. Returns whether it is to be traced on; a copy is cleaned and let go.
+    pub(crate) fn adopt(&mut self, tid: i32) -> bool {
+        let is_thread = proc::status(tid).is_some_and(|status| status.tgid == self.pid);
+        if is_thread || sys::same_address_space(self.pid, tid).unwrap_or(false) {
+            let blocked = sys::get_signal_mask(tid).is_ok_and(|mask| mask & TRAP_BIT != 0);
+            self.threads.insert(tid, Thread::new(blocked));
+            return true;
+        }
+        // A fork has copied our bytes with the text.
+        if let Ok(text) = Text::open(tid) {
+            for (address, original) in self.sites.planted() {
+                text.restore(address, original);
+            }
+        }
+        // If the copy could not be cleaned it must stay with us: untraced, an int3 would kill it.
+        if !self.has_our_bytes(tid) {
+            let _ = sys::detach(tid);
+            return false;
+        }
+        self.threads.insert(tid, Thread::new(false));
+        true
+    }
+
+    fn has_our_bytes(&self, tid: i32) -> bool {
+        let Ok(text) = Text::open(tid) else {
+            return true;
+        };
+        self.sites.planted().any(|(address, original)| {
+            let mut byte = [0];
+            // Unmapped in the child: nothing to execute there.
+            text.read(address, &mut byte).is_ok() && byte[0] != original
+        })
+    }
+
+    /// Threads that died and were reaped while others were being seized.
+    pub(crate) fn forget_the_dead(&mut self) {
+        self.threads.retain(|&tid, _| proc::status(tid).is_some());
+    }
+
+    pub(crate) fn on_death(&mut self, tid: i32, how: Ended) {
+        sys::reap(tid);
+        self.threads.remove(&tid);
+        // A leader is reported only when it is the last of its process.
+        if tid == self.pid {
+            self.ended = Some(how);
+        }
+    }
+
+    /// An exec by the target ends the attachment; one by a vfork child frees the child.
+    pub(crate) fn on_exec(&mut self, tid: i32) {
+        if tid == self.pid {
+            // The other threads are dead; the memory that we hold open is the old program's, and
+            // what still shares it is restored through it.
+            self.threads
+                .retain(|&other, _| other == tid || is_outside(self.pid, other));
+            self.ended = Some(Ended::Execed);
+            go_on(tid, StopSignal::None);
+        } else {
+            self.threads.remove(&tid);
+            let _ = sys::detach(tid);
+        }
+    }
+}
+
+fn is_outside(pid: i32, tid: i32) -> bool {
+    proc::status(tid).is_some_and(|status| status.tgid != pid)
+}

@@ -1,0 +1,84 @@
+//! The memory of a stopped thread, read with process_vm_readv(2), which respects the target's
+//! page protections.
+
+use std::io::IoSliceMut;
+
+use lr_probe::{Memory, MemoryFault};
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::Pid;
+
+/// Bytes of one cached line. Lines never cross a page.
+const LINE: usize = 256;
+const LINES: usize = 8;
+
+/// Reads through a few lines that live as long as one stop, so that the members of one object
+/// cost one system call.
+#[derive(Debug)]
+pub(crate) struct StoppedMemory {
+    pid: Pid,
+    tags: [u64; LINES],
+    lines: Box<[[u8; LINE]; LINES]>,
+}
+
+impl StoppedMemory {
+    pub(crate) fn new(pid: i32) -> StoppedMemory {
+        StoppedMemory {
+            pid: Pid::from_raw(pid),
+            tags: [0; LINES],
+            lines: Box::new([[0; LINE]; LINES]),
+        }
+    }
+
+    /// Forgets what an earlier stop saw.
+    pub(crate) fn begin_stop(&mut self) {
+        // No line starts at zero: that page is never mapped for a program.
+        self.tags = [0; LINES];
+    }
+
+    /// Reads past the cache.
+    pub(crate) fn read_now(&self, address: u64, out: &mut [u8]) -> Result<(), MemoryFault> {
+        let fault = MemoryFault { address };
+        let base = usize::try_from(address).map_err(|_| fault)?;
+        let len = out.len();
+        let remote = [RemoteIoVec { base, len }];
+        match process_vm_readv(self.pid, &mut [IoSliceMut::new(out)], &remote) {
+            Ok(count) if count == len => Ok(()),
+            Ok(count) => Err(MemoryFault {
+                address: address.wrapping_add(count as u64),
+            }),
+            Err(_) => Err(fault),
+        }
+    }
+
+    fn line(&mut self, start: u64) -> Result<&[u8; LINE], MemoryFault> {
+        let slot = usize::try_from(start / LINE as u64 % LINES as u64).expect("below LINES");
+        if self.tags[slot] != start {
+            self.tags[slot] = 0;
+            let mut line = [0; LINE];
+            self.read_now(start, &mut line)?;
+            self.lines[slot] = line;
+            self.tags[slot] = start;
+        }
+        Ok(&self.lines[slot])
+    }
+}
+
+impl Memory for StoppedMemory {
+    fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryFault> {
+        if out.len() > LINE {
+            return self.read_now(address, out);
+        }
+        let mut done = 0;
+        while done < out.len() {
+            let at = address.wrapping_add(done as u64);
+            let offset = usize::try_from(at % LINE as u64).expect("below LINE");
+            let count = (out.len() - done).min(LINE - offset);
+            let line = self
+                .line(at - offset as u64)
+                .map_err(|_| MemoryFault { address: at })?;
+            out[done..done + count].copy_from_slice(&line[offset..offset + count]);
+            done += count;
+        }
+        Ok(())
+    }
+}

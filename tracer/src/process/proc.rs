@@ -1,0 +1,186 @@
+//! What proc(5) tells of a target. Everything here may be gone at the next moment.
+
+use std::fs;
+
+/// The bit of SIGTRAP in a signal mask.
+pub(crate) const TRAP_BIT: u64 = 1 << (libc::SIGTRAP - 1);
+
+/// The threads of a process.
+pub(crate) fn threads(pid: i32) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// All processes.
+pub(crate) fn processes() -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// What `/proc/TID/status` says of one thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Status {
+    pub(crate) tgid: i32,
+    /// The thread that traces it, or 0.
+    pub(crate) tracer: i32,
+    pub(crate) state: u8,
+    /// Blocked signals.
+    pub(crate) blocked: u64,
+}
+
+pub(crate) fn status(tid: i32) -> Option<Status> {
+    parse_status(&fs::read_to_string(format!("/proc/{tid}/status")).ok()?)
+}
+
+fn parse_status(text: &str) -> Option<Status> {
+    let field = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        Some(line[name.len()..].trim())
+    };
+    Some(Status {
+        tgid: field("Tgid:")?.parse().ok()?,
+        tracer: field("TracerPid:")?.parse().ok()?,
+        state: *field("State:")?.as_bytes().first()?,
+        blocked: u64::from_str_radix(field("SigBlk:")?, 16).ok()?,
+    })
+}
+
+/// Where a thread is in its life, and the CPU that it ran on last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Activity {
+    pub(crate) state: u8,
+    pub(crate) cpu: usize,
+}
+
+pub(crate) fn activity(pid: i32, tid: i32) -> Option<Activity> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).ok()?)
+}
+
+fn parse_stat(text: &str) -> Option<Activity> {
+    // The command name is in parentheses and may hold anything, also parentheses.
+    let rest = text.get(text.rfind(')')? + 1..)?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    // State is field 3, the processor field 39.
+    let cpu = fields.nth(35)?.parse().ok()?;
+    Some(Activity { state, cpu })
+}
+
+/// When a process started, in clock ticks since boot: with the pid, its identity.
+pub(crate) fn start_time(pid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let rest = text.get(text.rfind(')')? + 1..)?;
+    // State is field 3, the start time field 22.
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// CPU time that a thread has used, in nanoseconds (schedstat).
+pub(crate) fn cpu_time_ns(pid: i32, tid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?;
+    text.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// One line of `/proc/PID/maps`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Mapping {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    permissions: String,
+    inode: u64,
+    path: String,
+}
+
+impl Mapping {
+    /// Why a byte here may not be changed, if it may not.
+    pub(crate) fn objection(&self) -> Option<String> {
+        let permissions = self.permissions.as_bytes();
+        let is = |index: usize, letter: u8| permissions.get(index) == Some(&letter);
+        if is(3, b's') {
+            return Some(format!("mapped shared from {}", self.path));
+        }
+        if is(1, b'w') {
+            return Some("writable".to_owned());
+        }
+        if !is(2, b'x') {
+            return Some("not executable".to_owned());
+        }
+        // memfd and hugetlb files have an inode too, and no file that anybody could restore from.
+        let unnamed = ["/memfd:", "/anon_hugepage", "/dev/zero", "/SYSV"];
+        if self.inode == 0 || unnamed.iter().any(|prefix| self.path.starts_with(prefix)) {
+            return Some("not mapped from a file".to_owned());
+        }
+        None
+    }
+}
+
+pub(crate) fn mappings(pid: i32) -> Vec<Mapping> {
+    let text = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    String::from_utf8_lossy(&text)
+        .lines()
+        .filter_map(parse_mapping)
+        .collect()
+}
+
+fn parse_mapping(line: &str) -> Option<Mapping> {
+    let mut fields = line.splitn(6, ' ');
+    let (start, end) = fields.next()?.split_once('-')?;
+    let permissions = fields.next()?.to_owned();
+    let inode = fields.nth(2)?.parse().ok()?;
+    let path = fields.next().unwrap_or_default().trim_start().to_owned();
+    Some(Mapping {
+        start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
+        permissions,
+        inode,
+        path,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_name_may_hold_anything() {
+        let text = "12 (a) R (b) S 1 12 12 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 9 0 0 0 0 0 0 0 \
+                    0 0 0 0 0 0 0 0 17 3 0 0 0 0 0 0 0 0 0 0 0 0 0";
+        assert_eq!(
+            parse_stat(text),
+            Some(Activity {
+                state: b'S',
+                cpu: 3
+            })
+        );
+    }
+
+    #[test]
+    fn status_is_read() {
+        let text = "Name:\tx\nState:\tS (sleeping)\nTgid:\t7\nPid:\t8\nTracerPid:\t9\n\
+                    SigBlk:\t0000000000000010\n";
+        let status = parse_status(text).unwrap();
+        assert_eq!((status.tgid, status.tracer, status.state), (7, 9, b'S'));
+        assert_eq!(status.blocked & TRAP_BIT, TRAP_BIT);
+    }
+
+    #[test]
+    fn only_private_file_text_may_be_planted() {
+        let objection = |line: &str| parse_mapping(line).unwrap().objection();
+        assert_eq!(
+            objection("1000-2000 r-xp 00000000 08:01 42    /usr/bin/a b"),
+            None
+        );
+        assert!(objection("1000-2000 r-xs 00000000 08:01 42    /tmp/x").is_some());
+        assert!(objection("1000-2000 rwxp 00000000 08:01 42    /tmp/x").is_some());
+        assert!(objection("1000-2000 r--p 00000000 08:01 42    /tmp/x").is_some());
+        assert!(objection("1000-2000 r-xp 00000000 00:00 0").is_some());
+        assert!(objection("1000-2000 r-xp 00000000 00:01 9    /memfd:jit (deleted)").is_some());
+    }
+}

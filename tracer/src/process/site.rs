@@ -1,0 +1,143 @@
+//! The planted addresses of one attachment.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lr_probe::Program;
+
+use crate::command::Slot;
+use crate::error::TracerError;
+use crate::plan::{ResumeKind, SitePlan};
+use crate::process::text::Text;
+use crate::resume::Instruction;
+
+/// Whether our byte is at the address now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Presence {
+    Planted,
+    /// The original is back; a thread may still be on its way from the int3 to us.
+    Ghost,
+}
+
+/// What one action does at one site.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    pub(crate) slot: Slot,
+    /// Index in the action's list of sites.
+    pub(crate) index: u16,
+    pub(crate) program: Arc<Program>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) instruction: Instruction,
+    pub(crate) original: u8,
+    pub(crate) presence: Presence,
+    pub(crate) plan: SitePlan,
+    /// Where to step, unless it is emulated.
+    pub(crate) twin: Option<u64>,
+    pub(crate) users: Vec<User>,
+}
+
+impl Site {
+    /// A site that is not planted yet and nobody uses.
+    pub(crate) fn new(plan: SitePlan) -> Option<Site> {
+        let instruction = Instruction::decode(plan.address, &plan.code)?;
+        let whole = instruction.length() == plan.code.len();
+        let emulates = plan.kind != ResumeKind::Emulate || instruction.emulated().is_some();
+        (whole && emulates).then(|| Site {
+            original: plan.code[0],
+            instruction,
+            presence: Presence::Ghost,
+            twin: None,
+            plan,
+            users: Vec::new(),
+        })
+    }
+}
+
+/// All sites by address. Ghosts stay until the attachment ends.
+#[derive(Debug, Default)]
+pub(crate) struct Sites {
+    by_address: HashMap<u64, Site>,
+}
+
+impl Sites {
+    pub(crate) fn get(&self, address: u64) -> Option<&Site> {
+        self.by_address.get(&address)
+    }
+
+    pub(crate) fn get_mut(&mut self, address: u64) -> Option<&mut Site> {
+        self.by_address.get_mut(&address)
+    }
+
+    pub(crate) fn insert(&mut self, address: u64, site: Site) {
+        self.by_address.insert(address, site);
+    }
+
+    pub(crate) fn planted(&self) -> impl Iterator<Item = (u64, u8)> {
+        self.by_address
+            .iter()
+            .filter(|(_, site)| site.presence == Presence::Planted)
+            .map(|(&address, site)| (address, site.original))
+    }
+
+    /// Addresses that a slot uses.
+    pub(crate) fn of_slot(&self, slot: Slot) -> Vec<u64> {
+        self.by_address
+            .iter()
+            .filter(|(_, site)| site.users.iter().any(|user| user.slot == slot))
+            .map(|(&address, _)| address)
+            .collect()
+    }
+
+    /// A twin of `plan` whose bytes are there now and that no site will overlap, `new` included.
+    pub(crate) fn pick_twin(
+        &self,
+        plan: &SitePlan,
+        text: &Text,
+        new: &[u64],
+    ) -> Result<Option<u64>, TracerError> {
+        if plan.kind == ResumeKind::Emulate {
+            return Ok(None);
+        }
+        let length = plan.step_code.len();
+        let fits = |twin: u64| {
+            let range = twin..twin + length as u64;
+            let mut bytes = vec![0; length];
+            !new.iter().any(|address| range.contains(address))
+                && !self.planted().any(|(address, _)| range.contains(&address))
+                && text.read(twin, &mut bytes).is_ok()
+                && bytes == plan.step_code
+        };
+        let twin = plan.twins.iter().copied().find(|&twin| fits(twin));
+        twin.map(Some).ok_or(TracerError::NoTwin {
+            address: plan.address,
+        })
+    }
+
+    /// Moves the sites whose twin one of the `new` addresses would overlap to another twin.
+    pub(crate) fn make_way(&mut self, new: &[u64], text: &Text) -> Result<(), TracerError> {
+        let overlapped = |site: &Site| {
+            let length = site.plan.step_code.len() as u64;
+            site.twin.is_some_and(|twin| {
+                new.iter()
+                    .any(|address| (twin..twin + length).contains(address))
+            })
+        };
+        let moving: Vec<u64> = self
+            .by_address
+            .iter()
+            .filter(|(_, site)| overlapped(site))
+            .map(|(&address, _)| address)
+            .collect();
+        for address in moving {
+            let plan = self.by_address[&address].plan.clone();
+            let twin = self.pick_twin(&plan, text, new)?;
+            if let Some(site) = self.by_address.get_mut(&address) {
+                site.twin = twin;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! An armed action as the tracer sees it.
+
+use crate::command::{ArmAction, Rate};
+use crate::process::budget::{ACTION_SHARE, Bucket};
+
+/// Whether a slot's sites are planted on its behalf.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SlotState {
+    Active,
+    /// Its stop-time budget is used up.
+    Paused,
+    /// Its limit is reached.
+    Done,
+}
+
+#[derive(Debug)]
+pub(crate) struct SlotEntry {
+    pub(crate) state: SlotState,
+    pub(crate) hits: u64,
+    /// Matching hits that it may still keep.
+    left: Option<u64>,
+    tokens: Option<Tokens>,
+    pub(crate) ignore_quota: bool,
+    pub(crate) budget: Bucket,
+}
+
+impl SlotEntry {
+    pub(crate) fn new(action: &ArmAction, now_ns: u64) -> SlotEntry {
+        SlotEntry {
+            state: SlotState::Active,
+            hits: 0,
+            left: action.limit,
+            tokens: action.rate.map(|rate| Tokens::new(rate, now_ns)),
+            ignore_quota: action.ignore_quota,
+            budget: Bucket::new(ACTION_SHARE, now_ns),
+        }
+    }
+
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// Whether the rate allows one more event now.
+    pub(crate) fn take_token(&mut self, now_ns: u64) -> bool {
+        self.tokens
+            .as_mut()
+            .is_none_or(|tokens| tokens.take(now_ns))
+    }
+
+    /// Counts an event that was kept.
+    pub(crate) fn kept(&mut self) {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+        }
+    }
+}
+
+/// A token bucket: `per_second` events, up to `burst` at once.
+#[derive(Clone, Copy, Debug)]
+struct Tokens {
+    rate: Rate,
+    left: f64,
+    filled_at: u64,
+}
+
+impl Tokens {
+    fn new(rate: Rate, now_ns: u64) -> Tokens {
+        Tokens {
+            rate,
+            left: rate.burst.max(1.0),
+            filled_at: now_ns,
+        }
+    }
+
+    fn take(&mut self, now_ns: u64) -> bool {
+        let passed = std::time::Duration::from_nanos(now_ns.saturating_sub(self.filled_at));
+        self.filled_at = now_ns;
+        let gained = passed.as_secs_f64() * self.rate.per_second;
+        self.left = (self.left + gained).min(self.rate.burst.max(1.0));
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_then_the_rate() {
+        let mut tokens = Tokens::new(
+            Rate {
+                per_second: 50.0,
+                burst: 100.0,
+            },
+            0,
+        );
+        let at_once = (0..1000).filter(|_| tokens.take(0)).count();
+        assert_eq!(at_once, 100);
+        let later = (0..1000u64)
+            .filter(|ms| tokens.take(ms * 1_000_000))
+            .count();
+        assert!((49..=50).contains(&later), "{later}");
+    }
+}

@@ -1,0 +1,482 @@
+//! Capstone's view of one instruction turned into ours. What is not plainly understood is not
+//! emulated.
+
+use capstone::arch::x86::{X86InsnDetail, X86OpMem, X86Operand, X86OperandType, X86Reg};
+use capstone::arch::{self, BuildsCapstone, DetailsArchInsn};
+use capstone::{Capstone, Insn, RegId};
+use lr_probe::Register;
+
+use super::borrow;
+use super::emulated::{Alu, Emulated, Gpr, Operand, Place, Segment, Unary};
+use super::flags::Condition;
+
+/// One decoded instruction.
+#[derive(Clone, Debug)]
+pub(crate) struct Instruction {
+    address: u64,
+    code: Vec<u8>,
+    text: String,
+    emulated: Option<Emulated>,
+    step: Step,
+    call: Option<Emulated>,
+    modrm_offset: Option<usize>,
+    rip_address: Option<u64>,
+}
+
+/// How the instruction can be stepped elsewhere.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// The same bytes do the same anywhere.
+    Exact(Vec<u8>),
+    /// Any of these byte patterns does the same with operands lent in registers.
+    Borrowed(Vec<Vec<u8>>),
+    Never(&'static str),
+}
+
+impl Instruction {
+    /// Decodes the first instruction of `code`.
+    pub(crate) fn decode(address: u64, code: &[u8]) -> Option<Instruction> {
+        let capstone = Capstone::new()
+            .x86()
+            .mode(arch::x86::ArchMode::Mode64)
+            .detail(true)
+            .build()
+            .expect("capstone is built with x86");
+        let decoded = capstone.disasm_count(code, address, 1).ok()?;
+        let insn = decoded.iter().next()?;
+        let detail = capstone.insn_detail(insn).ok()?;
+        let arch_detail = detail.arch_detail();
+        let x86 = arch_detail.x86()?;
+        let view = View {
+            insn,
+            x86,
+            operands: x86.operands().collect(),
+            mnemonic: insn.mnemonic().unwrap_or_default(),
+            implicit: detail
+                .regs_read()
+                .iter()
+                .chain(detail.regs_write())
+                .copied()
+                .collect(),
+        };
+        let text = format!("{} {}", view.mnemonic, insn.op_str().unwrap_or_default());
+        Some(Instruction {
+            address,
+            code: insn.bytes().to_vec(),
+            text: text.trim().to_owned(),
+            emulated: view.emulated(),
+            step: view.step(),
+            call: view.call(),
+            modrm_offset: match x86.encoding().modrm_offset {
+                0 => None,
+                offset => Some(usize::from(offset)),
+            },
+            rip_address: view
+                .rip_operand()
+                .map(|mem| view.next().wrapping_add(mem.disp().cast_unsigned())),
+        })
+    }
+
+    pub(crate) fn length(&self) -> usize {
+        self.code.len()
+    }
+
+    /// The address behind it.
+    pub(crate) fn next(&self) -> u64 {
+        self.address.wrapping_add(self.code.len() as u64)
+    }
+
+    /// As an assembler would write it.
+    pub(crate) fn text(&self) -> String {
+        self.text.clone()
+    }
+
+    pub(crate) fn emulated(&self) -> Option<Emulated> {
+        self.emulated
+    }
+
+    pub(crate) fn step(&self) -> Step {
+        self.step.clone()
+    }
+
+    /// A jump to where this call goes, if it is a call.
+    pub(super) fn call(&self) -> Option<Emulated> {
+        self.call
+    }
+
+    /// Where its `modrm` byte is, if it has one.
+    pub(super) fn modrm_offset(&self) -> Option<usize> {
+        self.modrm_offset
+    }
+
+    /// The address of its RIP-relative operand, if it has one.
+    pub(super) fn rip_address(&self) -> Option<u64> {
+        self.rip_address
+    }
+}
+
+/// What the decoding functions look at.
+struct View<'a> {
+    insn: &'a Insn<'a>,
+    x86: &'a X86InsnDetail<'a>,
+    operands: Vec<X86Operand>,
+    mnemonic: &'a str,
+    implicit: Vec<RegId>,
+}
+
+impl View<'_> {
+    fn emulated(&self) -> Option<Emulated> {
+        if self.mnemonic == "endbr64" {
+            return Some(Emulated::Nop);
+        }
+        // `rep`, `repne` and `lock` change the meaning; address-size overrides are not worth it.
+        if self.x86.addr_size() != 8 || self.has_address_override() {
+            return None;
+        }
+        match (self.x86.prefix()[0], self.mnemonic) {
+            (0, mnemonic) => self.plain(mnemonic),
+            // `repz ret` is a `ret` (AMD's optimisation guides recommended it).
+            (0xf3, "repz ret") => Some(Emulated::Ret { extra: 0 }),
+            _ => None,
+        }
+    }
+
+    fn plain(&self, mnemonic: &str) -> Option<Emulated> {
+        if let Some(suffix) = mnemonic.strip_prefix("cmov") {
+            let (to, from) = (self.gpr(0)?, self.operand(1)?);
+            return Some(Emulated::MoveIf {
+                condition: Condition::from_suffix(suffix)?,
+                to,
+                from,
+            });
+        }
+        if let Some(suffix) = mnemonic.strip_prefix("set") {
+            let condition = Condition::from_suffix(suffix)?;
+            return Some(Emulated::SetIf {
+                condition,
+                to: self.gpr(0)?,
+            });
+        }
+        Some(match mnemonic {
+            "nop" => Emulated::Nop,
+            "mov" | "movabs" => Emulated::Move {
+                to: self.gpr(0)?,
+                from: self.operand(1)?,
+            },
+            "movzx" => Emulated::Extend {
+                to: self.gpr(0)?,
+                from: self.operand(1)?,
+                signed: false,
+            },
+            "movsx" | "movsxd" => Emulated::Extend {
+                to: self.gpr(0)?,
+                from: self.operand(1)?,
+                signed: true,
+            },
+            "lea" => Emulated::Lea {
+                to: self.gpr(0)?,
+                place: self.place(1)?,
+            },
+            "add" => self.alu(Alu::Add, true)?,
+            "adc" => self.alu(Alu::Adc, true)?,
+            "sub" => self.alu(Alu::Sub, true)?,
+            "sbb" => self.alu(Alu::Sbb, true)?,
+            "and" => self.alu(Alu::And, true)?,
+            "or" => self.alu(Alu::Or, true)?,
+            "xor" => self.alu(Alu::Xor, true)?,
+            "cmp" => self.alu(Alu::Sub, false)?,
+            "test" => self.alu(Alu::And, false)?,
+            "inc" => Emulated::Unary {
+                op: Unary::Inc,
+                to: self.gpr(0)?,
+            },
+            "dec" => Emulated::Unary {
+                op: Unary::Dec,
+                to: self.gpr(0)?,
+            },
+            "neg" => Emulated::Unary {
+                op: Unary::Neg,
+                to: self.gpr(0)?,
+            },
+            "not" => Emulated::Unary {
+                op: Unary::Not,
+                to: self.gpr(0)?,
+            },
+            "pop" => Emulated::Pop { to: self.gpr(0)? },
+            "ret" => Emulated::Ret {
+                extra: self.return_extra()?,
+            },
+            "leave" => Emulated::Leave,
+            "cbw" => Emulated::WidenA { bits: 16 },
+            "cwde" => Emulated::WidenA { bits: 32 },
+            "cdqe" => Emulated::WidenA { bits: 64 },
+            "cwd" => Emulated::SpreadA { bits: 16 },
+            "cdq" => Emulated::SpreadA { bits: 32 },
+            "cqo" => Emulated::SpreadA { bits: 64 },
+            "jmp" => Emulated::Jump {
+                to: self.jump_target()?,
+            },
+            _ => return self.conditional_jump(mnemonic),
+        })
+    }
+
+    fn conditional_jump(&self, mnemonic: &str) -> Option<Emulated> {
+        let condition = Condition::from_suffix(mnemonic.strip_prefix('j')?)?;
+        match self.operand(0)? {
+            Operand::Imm(to) => Some(Emulated::JumpIf { condition, to }),
+            _ => None,
+        }
+    }
+
+    fn jump_target(&self) -> Option<Operand> {
+        match self.operand(0)? {
+            Operand::Gpr(gpr) if gpr.bits != 64 => None,
+            Operand::Mem(place) if place.bits != 64 => None,
+            target => Some(target),
+        }
+    }
+
+    fn call(&self) -> Option<Emulated> {
+        if self.mnemonic != "call" || self.has_address_override() {
+            return None;
+        }
+        Some(Emulated::Jump {
+            to: self.jump_target()?,
+        })
+    }
+
+    fn return_extra(&self) -> Option<u64> {
+        match self.operands.len() {
+            0 => Some(0),
+            _ => match self.operand(0)? {
+                Operand::Imm(extra) => Some(extra),
+                _ => None,
+            },
+        }
+    }
+
+    fn alu(&self, op: Alu, writes: bool) -> Option<Emulated> {
+        let (left, right) = (self.operand(0)?, self.operand(1)?);
+        let bits = u32::from(self.operands[0].size) * 8;
+        let to = if writes { Some(self.gpr(0)?) } else { None };
+        Some(Emulated::Alu {
+            op,
+            to,
+            left,
+            right,
+            bits,
+        })
+    }
+
+    fn operand(&self, index: usize) -> Option<Operand> {
+        let operand = self.operands.get(index)?;
+        Some(match operand.op_type {
+            X86OperandType::Reg(_) => Operand::Gpr(self.gpr(index)?),
+            X86OperandType::Imm(value) => Operand::Imm(value.cast_unsigned()),
+            X86OperandType::Mem(_) => Operand::Mem(self.place(index)?),
+            X86OperandType::Invalid => return None,
+        })
+    }
+
+    fn gpr(&self, index: usize) -> Option<Gpr> {
+        let operand = self.operands.get(index)?;
+        match operand.op_type {
+            X86OperandType::Reg(id) => gpr_from_id(id),
+            _ => None,
+        }
+    }
+
+    fn place(&self, index: usize) -> Option<Place> {
+        let operand = self.operands.get(index)?;
+        let X86OperandType::Mem(mem) = operand.op_type else {
+            return None;
+        };
+        let bits = u32::from(operand.size) * 8;
+        // `lea` takes any size; loads are of general-register sizes.
+        if !matches!(bits, 8 | 16 | 32 | 64) {
+            return None;
+        }
+        let mut displacement = mem.disp().cast_unsigned();
+        let base = match reg(mem.base()) {
+            X86Reg::X86_REG_INVALID => None,
+            X86Reg::X86_REG_RIP => {
+                displacement = displacement.wrapping_add(self.next());
+                None
+            }
+            _ => Some(full_register(mem.base())?),
+        };
+        let index = match reg(mem.index()) {
+            X86Reg::X86_REG_INVALID | X86Reg::X86_REG_RIZ => None,
+            _ => {
+                let scale = u64::try_from(mem.scale()).ok()?;
+                Some((full_register(mem.index())?, scale))
+            }
+        };
+        let segment = match reg(mem.segment()) {
+            X86Reg::X86_REG_FS => Segment::Fs,
+            X86Reg::X86_REG_GS => Segment::Gs,
+            _ => Segment::Flat,
+        };
+        Some(Place {
+            segment,
+            base,
+            index,
+            displacement,
+            bits,
+        })
+    }
+
+    fn step(&self) -> Step {
+        if let Some(why) = self.never_stepped() {
+            return Step::Never(why);
+        }
+        if self.call().is_some() {
+            return Step::Borrowed(borrow::push_patterns());
+        }
+        if self.is_control_flow() {
+            return Step::Never("it transfers control in a way that is not emulated");
+        }
+        match self.rip_operand() {
+            None => Step::Exact(self.insn.bytes().to_vec()),
+            Some(_) => match borrow::based_patterns(
+                self.insn.bytes(),
+                usize::from(self.x86.encoding().modrm_offset),
+                &self.named_registers(),
+            ) {
+                patterns if patterns.is_empty() => {
+                    Step::Never("it addresses memory relative to itself")
+                }
+                patterns => Step::Borrowed(patterns),
+            },
+        }
+    }
+
+    fn never_stepped(&self) -> Option<&'static str> {
+        let bytes = self.insn.bytes();
+        let repeats = matches!(self.x86.prefix()[0], 0xf2 | 0xf3);
+        let string = ["movs", "stos", "lods", "scas", "cmps", "ins", "outs"];
+        match self.mnemonic {
+            "syscall" | "sysenter" | "sysexit" | "sysret" => Some("it is a system call"),
+            "int" | "int1" | "int3" | "icebp" | "into" | "ud2" | "ud0" | "ud1" | "hlt" => {
+                Some("it traps by itself")
+            }
+            "pushf" | "pushfq" | "popf" | "popfq" => Some("it sees the flag that stepping sets"),
+            "xbegin" | "xend" | "xabort" | "xtest" => Some("it belongs to a transaction"),
+            mnemonic
+                if mnemonic.starts_with("rep")
+                    || repeats && string.iter().any(|name| mnemonic.contains(name)) =>
+            {
+                Some("it repeats, one step an iteration")
+            }
+            _ if self.writes_stack_segment() => Some("it loads the stack segment"),
+            // EVEX carries the base register's bits elsewhere; exact twins are still fine.
+            _ if bytes.first() == Some(&0x62) && self.rip_operand().is_some() => {
+                Some("it addresses memory relative to itself")
+            }
+            _ => None,
+        }
+    }
+
+    fn writes_stack_segment(&self) -> bool {
+        self.operands.first().is_some_and(|operand| {
+            matches!(operand.op_type, X86OperandType::Reg(id) if reg(id) == X86Reg::X86_REG_SS)
+        })
+    }
+
+    fn is_control_flow(&self) -> bool {
+        let mnemonic = self.mnemonic;
+        mnemonic.starts_with('j')
+            || mnemonic.starts_with("loop")
+            || mnemonic.contains("ret")
+            || mnemonic.contains("call")
+            || mnemonic.contains("jmp")
+    }
+
+    fn rip_operand(&self) -> Option<X86OpMem> {
+        self.operands
+            .iter()
+            .find_map(|operand| match operand.op_type {
+                X86OperandType::Mem(mem) if reg(mem.base()) == X86Reg::X86_REG_RIP => Some(mem),
+                _ => None,
+            })
+    }
+
+    /// General registers that the instruction reads or writes, named or not.
+    fn named_registers(&self) -> Vec<Register> {
+        let named = self
+            .operands
+            .iter()
+            .filter_map(|operand| match operand.op_type {
+                X86OperandType::Reg(id) => Some(id),
+                _ => None,
+            });
+        named
+            .chain(self.implicit.iter().copied())
+            .filter_map(|id| gpr_from_id(id).map(|gpr| gpr.register))
+            .collect()
+    }
+
+    fn has_address_override(&self) -> bool {
+        self.x86.prefix()[3] != 0
+    }
+
+    fn next(&self) -> u64 {
+        self.insn.address().wrapping_add(self.insn.len() as u64)
+    }
+}
+
+fn reg(id: RegId) -> u32 {
+    u32::from(id.0)
+}
+
+fn full_register(id: RegId) -> Option<Register> {
+    gpr_from_id(id)
+        .filter(|gpr| gpr.bits == 64)
+        .map(|gpr| gpr.register)
+}
+
+/// The general register of a capstone id. Columns are 64, 32, 16 and 8 bits.
+fn gpr_from_id(id: RegId) -> Option<Gpr> {
+    use X86Reg as R;
+    #[rustfmt::skip]
+    const NAMES: [[u32; 4]; 16] = [
+        [R::X86_REG_RAX, R::X86_REG_EAX, R::X86_REG_AX, R::X86_REG_AL],
+        [R::X86_REG_RDX, R::X86_REG_EDX, R::X86_REG_DX, R::X86_REG_DL],
+        [R::X86_REG_RCX, R::X86_REG_ECX, R::X86_REG_CX, R::X86_REG_CL],
+        [R::X86_REG_RBX, R::X86_REG_EBX, R::X86_REG_BX, R::X86_REG_BL],
+        [R::X86_REG_RSI, R::X86_REG_ESI, R::X86_REG_SI, R::X86_REG_SIL],
+        [R::X86_REG_RDI, R::X86_REG_EDI, R::X86_REG_DI, R::X86_REG_DIL],
+        [R::X86_REG_RBP, R::X86_REG_EBP, R::X86_REG_BP, R::X86_REG_BPL],
+        [R::X86_REG_RSP, R::X86_REG_ESP, R::X86_REG_SP, R::X86_REG_SPL],
+        [R::X86_REG_R8, R::X86_REG_R8D, R::X86_REG_R8W, R::X86_REG_R8B],
+        [R::X86_REG_R9, R::X86_REG_R9D, R::X86_REG_R9W, R::X86_REG_R9B],
+        [R::X86_REG_R10, R::X86_REG_R10D, R::X86_REG_R10W, R::X86_REG_R10B],
+        [R::X86_REG_R11, R::X86_REG_R11D, R::X86_REG_R11W, R::X86_REG_R11B],
+        [R::X86_REG_R12, R::X86_REG_R12D, R::X86_REG_R12W, R::X86_REG_R12B],
+        [R::X86_REG_R13, R::X86_REG_R13D, R::X86_REG_R13W, R::X86_REG_R13B],
+        [R::X86_REG_R14, R::X86_REG_R14D, R::X86_REG_R14W, R::X86_REG_R14B],
+        [R::X86_REG_R15, R::X86_REG_R15D, R::X86_REG_R15W, R::X86_REG_R15B],
+    ];
+    const HIGH: [u32; 4] = [R::X86_REG_AH, R::X86_REG_DH, R::X86_REG_CH, R::X86_REG_BH];
+    let wanted = reg(id);
+    let register = |number: usize| {
+        Register::from_dwarf(u16::try_from(number).expect("sixteen rows"))
+            .expect("sixteen registers")
+    };
+    for (number, names) in NAMES.iter().enumerate() {
+        if let Some(column) = names.iter().position(|&name| name == wanted) {
+            let bits = [64, 32, 16, 8][column];
+            return Some(Gpr {
+                register: register(number),
+                bits,
+                high: false,
+            });
+        }
+    }
+    let number = HIGH.iter().position(|&name| name == wanted)?;
+    Some(Gpr {
+        register: register(number),
+        bits: 8,
+        high: true,
+    })
+}

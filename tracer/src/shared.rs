@@ -1,0 +1,129 @@
+//! The memory that the tracer process and the agent share: counters of each slot, then the ring.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::command::Slot;
+use crate::sys::SharedMemory;
+
+/// Slots that can be armed at the same time.
+pub(crate) const SLOTS: u16 = 1024;
+/// Words of the ring, a power of two: 4 MiB.
+pub(crate) const RING_WORDS: usize = 1 << 19;
+
+const HEADER_WORDS: usize = 16;
+const SLOT_WORDS: usize = 16;
+const SLOTS_AT: usize = HEADER_WORDS;
+const RING_AT: usize = SLOTS_AT + SLOTS as usize * SLOT_WORDS;
+
+/// Bytes of the whole.
+pub(crate) const SHARED_BYTES: usize = (RING_AT + RING_WORDS) * 8;
+
+/// Words of the header.
+pub(crate) const HEAD: usize = 0;
+pub(crate) const TAIL: usize = 1;
+pub(crate) const WAITING: usize = 2;
+
+/// A counter of a slot, by its word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub(crate) enum Counter {
+    Hits,
+    ConditionFalse,
+    ConditionError,
+    RateLimited,
+    /// Times that the stop-time budget was used up.
+    Pauses,
+    Dropped,
+    Kept,
+    StopNs,
+    MaxStopNs,
+    /// Monotonic nanoseconds during which the slot was planted, up to the last change.
+    ObservedNs,
+    /// Since when it is planted, on the monotonic clock; 0 if it is not.
+    PlantedSince,
+}
+
+/// What became of the hits of a slot, and what they cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SlotCounters {
+    pub hits: u64,
+    pub condition_false: u64,
+    pub condition_error: u64,
+    pub rate_limited: u64,
+    /// Times that the stop-time budget was used up and the sites were unplanted for a while; how
+    /// many hits went unseen meanwhile is not known, only for how long.
+    pub pauses: u64,
+    /// Hits that found the ring full.
+    pub dropped: u64,
+    /// Hits that became records.
+    pub kept: u64,
+    /// Estimated time that threads were stopped, in nanoseconds.
+    pub stop_ns: u64,
+    pub max_stop_ns: u64,
+    /// Nanoseconds during which the slot was planted.
+    pub observed_ns: u64,
+}
+
+/// The shared memory, seen from either side.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    memory: SharedMemory,
+}
+
+impl Shared {
+    pub(crate) fn new(memory: SharedMemory) -> Shared {
+        Shared { memory }
+    }
+
+    pub(crate) fn header(&self, word: usize) -> &AtomicU64 {
+        &self.memory.words()[word]
+    }
+
+    pub(crate) fn ring(&self) -> &[AtomicU64] {
+        &self.memory.words()[RING_AT..RING_AT + RING_WORDS]
+    }
+
+    pub(crate) fn counter(&self, slot: Slot, counter: Counter) -> &AtomicU64 {
+        assert!(slot.0 < SLOTS, "slot {} of {SLOTS}", slot.0);
+        &self.memory.words()[SLOTS_AT + usize::from(slot.0) * SLOT_WORDS + counter as usize]
+    }
+
+    /// Adds to a counter. Only the tracer writes counters, so no atomic addition is needed.
+    pub(crate) fn add(&self, slot: Slot, counter: Counter, count: u64) {
+        let word = self.counter(slot, counter);
+        word.store(
+            word.load(Ordering::Relaxed).wrapping_add(count),
+            Ordering::Relaxed,
+        );
+    }
+
+    pub(crate) fn clear(&self, slot: Slot) {
+        let start = SLOTS_AT + usize::from(slot.0) * SLOT_WORDS;
+        for word in &self.memory.words()[start..start + SLOT_WORDS] {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The counters of a slot at monotonic time `now_ns`.
+    pub(crate) fn counters(&self, slot: Slot, now_ns: u64) -> SlotCounters {
+        let get = |counter| self.counter(slot, counter).load(Ordering::Relaxed);
+        let since = get(Counter::PlantedSince);
+        let running = if since == 0 {
+            0
+        } else {
+            now_ns.saturating_sub(since)
+        };
+        SlotCounters {
+            hits: get(Counter::Hits),
+            condition_false: get(Counter::ConditionFalse),
+            condition_error: get(Counter::ConditionError),
+            rate_limited: get(Counter::RateLimited),
+            pauses: get(Counter::Pauses),
+            dropped: get(Counter::Dropped),
+            kept: get(Counter::Kept),
+            stop_ns: get(Counter::StopNs),
+            max_stop_ns: get(Counter::MaxStopNs),
+            observed_ns: get(Counter::ObservedNs) + running,
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Raw system calls, one small safe function each. All `unsafe` of the crate is here.
+#![allow(unsafe_code)]
+
+mod fd;
+mod memory;
+mod ptrace;
+mod shm;
+mod signal;
+mod wait;
+
+pub(crate) use fd::{event_fd, inherited, spawn_tracer};
+pub(crate) use memory::same_address_space;
+pub(crate) use ptrace::{
+    FLAG_TRAP, StopSignal, UserRegisters, continue_with, detach, get_registers, get_signal_mask,
+    get_vectors, is_kernel_trap, listen, seize, set_registers, set_signal_mask, single_step,
+};
+pub(crate) use shm::SharedMemory;
+pub(crate) use signal::{
+    install_termination_handler, install_wake_handler, termination_requested, wake_thread,
+};
+pub(crate) use wait::{WaitEvent, WaitTarget, has_exited, reap, wait_stop};

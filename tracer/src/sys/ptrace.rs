@@ -1,0 +1,176 @@
+//! ptrace(2) requests.
+
+use std::io;
+
+use lr_probe::{Register, Registers};
+
+pub(crate) const FLAG_TRAP: u64 = 1 << 8;
+
+/// The registers of a stopped thread as the kernel gives and takes them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UserRegisters(libc::user_regs_struct);
+
+impl UserRegisters {
+    pub(crate) fn pc(&self) -> u64 {
+        self.0.rip
+    }
+
+    pub(crate) fn set_pc(&mut self, pc: u64) {
+        self.0.rip = pc;
+    }
+
+    pub(crate) fn flags(&self) -> u64 {
+        self.0.eflags
+    }
+
+    pub(crate) fn set_flags(&mut self, flags: u64) {
+        self.0.eflags = flags;
+    }
+
+    pub(crate) fn fs_base(&self) -> u64 {
+        self.0.fs_base
+    }
+
+    pub(crate) fn gs_base(&self) -> u64 {
+        self.0.gs_base
+    }
+
+    /// General registers and rip by DWARF number.
+    pub(crate) fn general(&self) -> [u64; lr_probe::REGISTER_COUNT] {
+        let r = &self.0;
+        [
+            r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11,
+            r.r12, r.r13, r.r14, r.r15, r.rip,
+        ]
+    }
+
+    pub(crate) fn set_general(&mut self, from: &Registers) {
+        let get = |number: u16| from.get(Register::from_dwarf(number).expect("below seventeen"));
+        let r = &mut self.0;
+        (r.rax, r.rdx, r.rcx, r.rbx) = (get(0), get(1), get(2), get(3));
+        (r.rsi, r.rdi, r.rbp, r.rsp) = (get(4), get(5), get(6), get(7));
+        (r.r8, r.r9, r.r10, r.r11) = (get(8), get(9), get(10), get(11));
+        (r.r12, r.r13, r.r14, r.r15) = (get(12), get(13), get(14), get(15));
+        r.rip = get(16);
+    }
+}
+
+/// What a thread is continued with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum StopSignal {
+    None,
+    Deliver(i32),
+}
+
+/// Attaches without stopping. New threads and children are attached too, and an exec is reported.
+pub(crate) fn seize(tid: i32) -> io::Result<()> {
+    let options = libc::PTRACE_O_TRACECLONE
+        | libc::PTRACE_O_TRACEFORK
+        | libc::PTRACE_O_TRACEVFORK
+        | libc::PTRACE_O_TRACEEXEC;
+    // SAFETY: PTRACE_SEIZE takes numbers only.
+    check(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, 0usize, libc::c_long::from(options)) })
+}
+
+pub(crate) fn continue_with(tid: i32, signal: StopSignal) -> io::Result<()> {
+    resume(libc::PTRACE_CONT, tid, signal)
+}
+
+pub(crate) fn single_step(tid: i32) -> io::Result<()> {
+    resume(libc::PTRACE_SINGLESTEP, tid, StopSignal::None)
+}
+
+fn resume(request: libc::c_uint, tid: i32, signal: StopSignal) -> io::Result<()> {
+    let signal = match signal {
+        StopSignal::None => 0,
+        StopSignal::Deliver(signal) => signal,
+    };
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::ptrace(request, tid, 0usize, libc::c_long::from(signal)) })
+}
+
+/// Lets one stopped tracee go.
+pub(crate) fn detach(tid: i32) -> io::Result<()> {
+    resume(libc::PTRACE_DETACH, tid, StopSignal::None)
+}
+
+/// Leaves a thread in its group-stop, from which SIGCONT will take it.
+pub(crate) fn listen(tid: i32) -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::ptrace(libc::PTRACE_LISTEN, tid, 0usize, 0usize) })
+}
+
+pub(crate) fn get_registers(tid: i32) -> io::Result<UserRegisters> {
+    // SAFETY: the kernel fills a structure of exactly this type; all-zero is valid for it.
+    unsafe {
+        let mut registers: libc::user_regs_struct = std::mem::zeroed();
+        check(libc::ptrace(
+            libc::PTRACE_GETREGS,
+            tid,
+            0usize,
+            &raw mut registers,
+        ))?;
+        Ok(UserRegisters(registers))
+    }
+}
+
+pub(crate) fn set_registers(tid: i32, registers: &UserRegisters) -> io::Result<()> {
+    // SAFETY: the kernel reads a structure of exactly this type.
+    check(unsafe { libc::ptrace(libc::PTRACE_SETREGS, tid, 0usize, &raw const registers.0) })
+}
+
+/// `xmm0` to `xmm15`, low half first.
+pub(crate) fn get_vectors(tid: i32) -> io::Result<[[u64; 2]; 16]> {
+    // SAFETY: the kernel fills a structure of exactly this type; all-zero is valid for it.
+    let area = unsafe {
+        let mut area: libc::user_fpregs_struct = std::mem::zeroed();
+        check(libc::ptrace(
+            libc::PTRACE_GETFPREGS,
+            tid,
+            0usize,
+            &raw mut area,
+        ))?;
+        area
+    };
+    let mut vectors = [[0; 2]; 16];
+    for (vector, words) in vectors.iter_mut().zip(area.xmm_space.as_chunks::<4>().0) {
+        let half = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+        *vector = [half(words[0], words[1]), half(words[2], words[3])];
+    }
+    Ok(vectors)
+}
+
+/// Whether the SIGTRAP of this stop was raised by the kernel, as an int3 does, and not sent.
+pub(crate) fn is_kernel_trap(tid: i32) -> io::Result<bool> {
+    // SAFETY: the kernel fills a siginfo; all-zero is valid for it.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        check(libc::ptrace(
+            libc::PTRACE_GETSIGINFO,
+            tid,
+            0usize,
+            &raw mut info,
+        ))?;
+        Ok(info.si_code == libc::SI_KERNEL)
+    }
+}
+
+pub(crate) fn get_signal_mask(tid: i32) -> io::Result<u64> {
+    let mut mask = 0u64;
+    // SAFETY: the kernel writes the eight bytes that are announced.
+    check(unsafe { libc::ptrace(libc::PTRACE_GETSIGMASK, tid, 8usize, &raw mut mask) })?;
+    Ok(mask)
+}
+
+pub(crate) fn set_signal_mask(tid: i32, mask: u64) -> io::Result<()> {
+    // SAFETY: the kernel reads the eight bytes that are announced.
+    check(unsafe { libc::ptrace(libc::PTRACE_SETSIGMASK, tid, 8usize, &raw const mask) })
+}
+
+fn check(result: libc::c_long) -> io::Result<()> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
