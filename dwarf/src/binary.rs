@@ -1,10 +1,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::address::{FileAddr, LoadBias};
 use crate::compile::{Compiled, Source};
 use crate::error::{CompileError, LoadError, LocateError};
 use crate::image::{Image, Segment};
+use crate::info::{Index, Info, ScopeCache};
 use crate::loader::{self, Mapped};
 use crate::location::Location;
 use crate::place::Place;
@@ -21,6 +23,8 @@ pub struct Binary {
     debug: Option<Image>,
     /// What debug files made by dwz share.
     shared: Option<Image>,
+    index: OnceLock<Index>,
+    pub(crate) scopes: ScopeCache,
 }
 
 impl Binary {
@@ -38,6 +42,8 @@ impl Binary {
             image,
             debug: None,
             shared: None,
+            index: OnceLock::new(),
+            scopes: ScopeCache::default(),
         };
         let mut debug_file = name.to_owned();
         if !binary.image.has_debug_info()
@@ -95,6 +101,11 @@ impl Binary {
         source: &Source<'_>,
     ) -> Result<Compiled, CompileError> {
         crate::compile::compile(self, place, bias, source)
+    }
+
+    /// Functions and globals by name; the first call reads all debug info.
+    pub(crate) fn index(&self, info: &Info<'_>) -> &Index {
+        self.index.get_or_init(|| Index::read(info))
     }
 
     /// The file that has the debug info.

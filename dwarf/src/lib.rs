@@ -14,11 +14,13 @@ mod binary;
 mod compile;
 mod error;
 mod image;
+mod info;
 mod layout;
 mod loader;
 mod location;
 mod place;
 mod resolve;
+mod types;
 
 pub use address::{FileAddr, LoadBias, RuntimeAddr};
 pub use binary::Binary;

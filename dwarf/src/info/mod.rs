@@ -1,0 +1,20 @@
+//! Reading DWARF: units, entries, lines, scopes, names. Everything above works on [`DieRef`]s.
+
+mod die;
+mod frame;
+mod index;
+mod lines;
+mod names;
+mod scopes;
+mod units;
+
+pub(crate) use die::{Die, DieRef};
+pub(crate) use frame::Cfa;
+pub(crate) use index::Index;
+pub(crate) use lines::{LineTable, Row, normal_path};
+pub(crate) use names::{ScopeCache, bare_name, components, demangled, without_generics};
+pub(crate) use scopes::{Node, NodeKind, UnitScopes};
+pub(crate) use units::{Info, Language};
+
+/// Errors of this level; the callers know what they were trying.
+pub(crate) type Result<T> = std::result::Result<T, gimli::Error>;

@@ -1,0 +1,126 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Result;
+use super::die::DieRef;
+use super::scopes::UnitScopes;
+use super::units::{Info, Language};
+
+/// The most scopes around a name.
+const MAX_DEPTH: usize = 64;
+
+/// Scopes of units that were read, kept for the next lookup.
+#[derive(Debug, Default)]
+pub(crate) struct ScopeCache(Mutex<HashMap<usize, Arc<UnitScopes>>>);
+
+impl Info<'_> {
+    pub(crate) fn scopes(&self, unit: usize) -> Result<Arc<UnitScopes>> {
+        let cache = &self.binary.scopes.0;
+        if let Some(known) = cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&unit)
+        {
+            return Ok(known.clone());
+        }
+        let read = Arc::new(UnitScopes::read(self, unit)?);
+        cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(unit, read.clone());
+        Ok(read)
+    }
+
+    /// The qualified name of a function, type or variable: `orders::Store::put`, `ns::max<int>`.
+    pub(crate) fn qualified_name(&self, at: DieRef) -> Result<String> {
+        let origins = self.origins(at)?;
+        let own = origins.iter().find_map(|die| self.own_name(die));
+        // The declaration, the last origin, is the one inside its type or namespace.
+        let declared = origins.last().expect("at least the DIE itself").at;
+        let mut parts = vec![own.unwrap_or_else(|| "?".to_owned())];
+        let scopes = self.scopes(declared.unit)?;
+        let mut around = scopes.parent_of(declared.offset);
+        while let Some(offset) = around
+            && parts.len() < MAX_DEPTH
+        {
+            let unit = declared.unit;
+            let scope = self.origins(DieRef { unit, offset })?;
+            parts.push(match scope.iter().find_map(|die| self.own_name(die)) {
+                Some(name) => name,
+                None => "(anonymous)".to_owned(),
+            });
+            around = scopes.parent_of(scope.last().expect("at least itself").at.offset);
+        }
+        parts.reverse();
+        let name = parts.join("::");
+        if self.language(declared.unit) == Language::Rust && name.contains("{impl#") {
+            // `<Store as Put>::put` says more than `{impl#3}::put`.
+            let linkage = origins
+                .iter()
+                .find_map(|die| die.attr(gimli::DW_AT_linkage_name));
+            if let Some(linkage) = linkage.and_then(|value| self.text(at.unit, value)) {
+                return Ok(demangled(&linkage));
+            }
+        }
+        Ok(name)
+    }
+}
+
+/// A Rust symbol as people read it, without the hash.
+pub(crate) fn demangled(linkage: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(linkage))
+}
+
+/// A name without the arguments of its generics: `max<int>` → `max`.
+pub(crate) fn without_generics(name: &str) -> &str {
+    match name.find('<') {
+        // `operator<`, `operator<<`, `operator<=>`; `<T as Trait>` begins with it.
+        Some(0) => name,
+        Some(at) if name[..at].ends_with("operator") => name,
+        Some(at) => &name[..at],
+        None => name,
+    }
+}
+
+/// The last component of a path, without generics.
+pub(crate) fn bare_name(path: &str) -> &str {
+    components(path)
+        .last()
+        .map_or(path, |last| without_generics(last))
+}
+
+/// The components of a path: `a::b<c::d>::e` → `a`, `b<c::d>`, `e`.
+pub(crate) fn components(path: &str) -> Vec<&str> {
+    let bytes = path.as_bytes();
+    let (mut parts, mut depth, mut start, mut at) = (Vec::new(), 0usize, 0, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'<' | b'(' | b'[' | b'{' => depth += 1,
+            b'>' if at > 0 && bytes[at - 1] == b'-' => {}
+            b'>' | b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            b':' if depth == 0 && bytes.get(at + 1) == Some(&b':') => {
+                parts.push(&path[start..at]);
+                at += 1;
+                start = at + 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    parts.push(&path[start..]);
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_of_paths() {
+        assert_eq!(components("a::b<c::d>::e"), ["a", "b<c::d>", "e"]);
+        assert_eq!(components("<S as T>::f"), ["<S as T>", "f"]);
+        assert_eq!(components("main"), ["main"]);
+        assert_eq!(bare_name("a::max<int>"), "max");
+        assert_eq!(bare_name("Money::operator<"), "operator<");
+    }
+}

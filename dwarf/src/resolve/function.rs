@@ -1,0 +1,261 @@
+use std::collections::BTreeSet;
+
+use crate::error::LocateError;
+use crate::info::{
+    DieRef, Info, NodeKind, Result, UnitScopes, bare_name, components, demangled, without_generics,
+};
+use crate::place::Place;
+use crate::resolve::prologue::after_prologue;
+use crate::resolve::suggest::similar;
+
+/// The places of a function: every instance of every function whose name ends in `name`.
+pub(crate) fn resolve(
+    info: &Info<'_>,
+    name: &str,
+    offset: Option<u64>,
+) -> std::result::Result<Vec<Place>, LocateError> {
+    let index = info.binary.index(info);
+    let wanted = Wanted::new(name);
+    let bad = |error: gimli::Error| LocateError::BadDebugInfo {
+        name: info.binary.name().display().to_string(),
+        why: error.to_string(),
+    };
+    let mut known = false;
+    let mut outside = None;
+    let mut places = Vec::new();
+    for &function in index.functions(&wanted.bare) {
+        let instances = index.instances(function);
+        // Most of a C++ program's DIEs are declarations from headers.
+        if instances.is_empty() && known || !wanted.matches(info, function).map_err(bad)? {
+            continue;
+        }
+        known |= info
+            .die(function)
+            .is_ok_and(|die| !die.flag(gimli::DW_AT_declaration));
+        for &instance in instances {
+            match offset {
+                None => places.extend(entry(info, instance).map_err(bad)?),
+                Some(offset) => match inside(info, instance, offset).map_err(bad)? {
+                    Inside::At(place) => places.push(*place),
+                    Inside::Outside { size } => outside = Some((offset, size)),
+                    Inside::Inlined => {}
+                },
+            }
+        }
+    }
+    if !places.is_empty() {
+        return Ok(places);
+    }
+    let function = name.to_owned();
+    Err(match outside {
+        Some((offset, size)) => LocateError::OffsetOutside {
+            function,
+            offset,
+            size,
+        },
+        None if known => LocateError::FunctionOptimizedOut { function },
+        None => LocateError::NoSuchFunction {
+            name: info.binary.name().display().to_string(),
+            similar: similar_functions(info, &wanted),
+            function,
+        },
+    })
+}
+
+/// What a user wrote for a function.
+struct Wanted<'a> {
+    components: Vec<&'a str>,
+    /// The types between the parentheses, if there are any.
+    arguments: Option<&'a str>,
+    bare: String,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(name: &'a str) -> Wanted<'a> {
+        let name = name.trim();
+        let (path, arguments) = match name.rfind('(') {
+            Some(at) if !name[..at].ends_with("operator") && at > 0 => {
+                (&name[..at], name[at + 1..].strip_suffix(')'))
+            }
+            _ => (name, None),
+        };
+        let components = components(path);
+        Wanted {
+            bare: bare_name(path).to_owned(),
+            components,
+            arguments,
+        }
+    }
+
+    fn matches(&self, info: &Info<'_>, function: DieRef) -> Result<bool> {
+        if self
+            .arguments
+            .is_some_and(|wanted| !same_arguments(info, function, wanted))
+        {
+            return Ok(false);
+        }
+        if self.components.len() == 1 && self.components[0] == self.bare {
+            return Ok(true);
+        }
+        let names = names_of(info, function)?;
+        Ok(names.iter().any(|name| self.is_suffix_of(name)))
+    }
+
+    fn is_suffix_of(&self, name: &str) -> bool {
+        let full = components(name);
+        let Some(skip) = full.len().checked_sub(self.components.len()) else {
+            return false;
+        };
+        let pairs = self.components.iter().zip(&full[skip..]);
+        pairs.into_iter().all(|(wanted, full)| {
+            squeezed(wanted) == squeezed(full)
+                || *wanted == without_generics(full)
+                || *wanted == without_generics(full).trim_start_matches('<')
+        })
+    }
+}
+
+/// The names that people know a function by: as its DIEs nest, as its Rust symbol says, and with
+/// the type or the trait alone for `<Type as Trait>::function`.
+fn names_of(info: &Info<'_>, function: DieRef) -> Result<Vec<String>> {
+    let mut names = vec![info.qualified_name(function)?];
+    for die in info.origins(function)? {
+        let linkage = die.attr(gimli::DW_AT_linkage_name);
+        if let Some(linkage) = linkage.and_then(|value| info.text(die.at.unit, value))
+            && (linkage.starts_with("_R") || linkage.starts_with("_ZN"))
+        {
+            names.push(demangled(&linkage));
+        }
+    }
+    let mut both = Vec::new();
+    for name in &names {
+        let parts = components(name);
+        if let Some(at) = parts.iter().position(|part| part.starts_with('<'))
+            && let Some(inner) = parts[at]
+                .strip_prefix('<')
+                .and_then(|part| part.strip_suffix('>'))
+        {
+            let rest = parts[at + 1..].join("::");
+            for side in inner.split(" as ") {
+                both.push(format!("{side}::{rest}"));
+            }
+        }
+    }
+    names.extend(both);
+    Ok(names)
+}
+
+fn same_arguments(info: &Info<'_>, function: DieRef, wanted: &str) -> bool {
+    let Ok(children) = info.children(function) else {
+        return false;
+    };
+    let found: Vec<String> = children
+        .iter()
+        .filter(|die| die.tag() == gimli::DW_TAG_formal_parameter)
+        .filter(|die| !die.flag(gimli::DW_AT_artificial))
+        .map(|die| squeezed(&info.type_name_of(die)))
+        .collect();
+    let wanted = wanted.trim();
+    let wanted = if wanted == "void" { "" } else { wanted };
+    squeezed(wanted) == found.join(",")
+}
+
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join("")
+}
+
+fn similar_functions(info: &Info<'_>, wanted: &Wanted<'_>) -> Vec<String> {
+    let index = info.binary.index(info);
+    let mut names = BTreeSet::new();
+    // The same name elsewhere is the likeliest, then names like it.
+    let bare = similar(
+        &wanted.bare,
+        index.function_names().filter(|name| {
+            index
+                .functions(name)
+                .iter()
+                .any(|&function| !index.instances(function).is_empty())
+        }),
+    );
+    for name in &bare {
+        let with_code = index
+            .functions(name)
+            .iter()
+            .filter(|&&die| !index.instances(die).is_empty());
+        names.extend(
+            with_code
+                .take(3)
+                .filter_map(|&die| info.qualified_name(die).ok()),
+        );
+    }
+    names.into_iter().take(5).collect()
+}
+
+/// The place at which an instance begins; `None` if no code of it is left.
+fn entry(info: &Info<'_>, instance: DieRef) -> Result<Option<Place>> {
+    let unit = instance.unit;
+    let scopes = info.scopes(unit)?;
+    let Some(node) = scopes.of_die(instance.offset) else {
+        return Ok(None);
+    };
+    let Some(first) = scopes.node(node).ranges.first() else {
+        return Ok(None);
+    };
+    let addr = match scopes.node(node).kind {
+        NodeKind::Inlined => inlined_entry(info, instance)?.unwrap_or(first.begin),
+        _ => after_prologue(info, unit, &scopes, node)?,
+    };
+    place_at(info, unit, &scopes, node, addr).map(Some)
+}
+
+/// `DW_AT_entry_pc` is an address, or since DWARF 5 an offset from the lowest one.
+fn inlined_entry(info: &Info<'_>, instance: DieRef) -> Result<Option<u64>> {
+    let die = info.die(instance)?;
+    let low = match info.address(&die, gimli::DW_AT_low_pc)? {
+        Some(low) => Some(low),
+        None => info.ranges(&die)?.first().map(|range| range.begin),
+    };
+    let entry = match die.attr(gimli::DW_AT_entry_pc) {
+        Some(gimli::AttributeValue::Udata(offset)) => low.and_then(|low| low.checked_add(offset)),
+        Some(_) => info.address(&die, gimli::DW_AT_entry_pc)?,
+        None => None,
+    };
+    Ok(entry.filter(|&entry| info.is_code(entry)))
+}
+
+enum Inside {
+    At(Box<Place>),
+    Outside { size: u64 },
+    Inlined,
+}
+
+fn inside(info: &Info<'_>, instance: DieRef, offset: u64) -> Result<Inside> {
+    let unit = instance.unit;
+    let scopes = info.scopes(unit)?;
+    let node = scopes.of_die(instance.offset);
+    let Some(node) = node.filter(|&node| scopes.node(node).kind == NodeKind::Function) else {
+        return Ok(Inside::Inlined);
+    };
+    let first = scopes.node(node).ranges[0];
+    let size = first.end - first.begin;
+    if offset >= size {
+        return Ok(Inside::Outside { size });
+    }
+    let addr = first.begin + offset;
+    let innermost = scopes
+        .innermost(addr)
+        .map_or(node, |node| scopes.instance_of(node));
+    let place = place_at(info, unit, &scopes, innermost, addr)?;
+    Ok(Inside::At(Box::new(place)))
+}
+
+fn place_at(
+    info: &Info<'_>,
+    unit: usize,
+    scopes: &UnitScopes,
+    node: usize,
+    addr: u64,
+) -> Result<Place> {
+    let lines = info.lines(unit)?;
+    info.place(unit, addr, lines.row_at(addr), Some((scopes, node)))
+}

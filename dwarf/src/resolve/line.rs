@@ -1,0 +1,235 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::LocateError;
+use crate::info::{Info, NodeKind, Result, Row, UnitScopes, normal_path};
+use crate::place::Place;
+use crate::resolve::owner::owner;
+use crate::resolve::prologue::after_prologue;
+use crate::resolve::suggest::similar;
+
+/// The places of a line: in each instance of its function, the first of its rows.
+pub(crate) fn resolve(
+    info: &Info<'_>,
+    file: &str,
+    line: u32,
+    column: Option<u32>,
+) -> std::result::Result<Vec<Place>, LocateError> {
+    let (path, sources) = find_file(info, file)?;
+    let mut units = Vec::new();
+    let mut lines = BTreeSet::new();
+    let mut columns = BTreeSet::new();
+    for (unit, files) in sources {
+        // A broken line program costs its own unit only.
+        let Ok(table) = info.lines(unit) else {
+            continue;
+        };
+        let rows: Vec<Row> = table
+            .rows()
+            .filter(|row| files.contains(&row.file))
+            .inspect(|row| _ = row.line != 0 && lines.insert(row.line))
+            .filter(|row| row.line == line)
+            .inspect(|row| _ = columns.insert(row.column))
+            .filter(|row| column.is_none_or(|column| row.column == column))
+            .copied()
+            .collect();
+        if !rows.is_empty() {
+            units.push((unit, rows));
+        }
+    }
+    // Rows that are not statements are the compiler's way to say: do not stop here.
+    if units
+        .iter()
+        .any(|(_, rows)| rows.iter().any(|row| row.is_stmt))
+    {
+        for (_, rows) in &mut units {
+            rows.retain(|row| row.is_stmt);
+        }
+    }
+    let mut places = Vec::new();
+    for (unit, rows) in units {
+        let found = unit_places(info, unit, &rows).map_err(|error| bad(info, error))?;
+        places.extend(found);
+    }
+    match column {
+        _ if !places.is_empty() => Ok(places),
+        Some(column) if !columns.is_empty() => Err(LocateError::NoSuchColumn {
+            file: path,
+            line,
+            column,
+            columns: columns.into_iter().collect(),
+        }),
+        _ => {
+            let before = lines.range(..line).next_back();
+            let after = lines.range(line + 1..).next();
+            Err(LocateError::NoSuchLine {
+                file: path,
+                line,
+                nearest: before.into_iter().chain(after).copied().collect(),
+            })
+        }
+    }
+}
+
+fn bad(info: &Info<'_>, error: gimli::Error) -> LocateError {
+    LocateError::BadDebugInfo {
+        name: info.binary.name().display().to_string(),
+        why: error.to_string(),
+    }
+}
+
+/// Unit to the indices that a file has in its table.
+type Sources = BTreeMap<usize, Vec<u64>>;
+
+/// The one source file whose path ends in `wanted`.
+fn find_file(info: &Info<'_>, wanted: &str) -> std::result::Result<(String, Sources), LocateError> {
+    let wanted = normal_path(wanted);
+    let last = wanted.rsplit('/').next().unwrap_or(&wanted);
+    let mut found: BTreeMap<String, Sources> = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    for unit in info.own_units() {
+        let Ok(data) = info.unit(unit) else { continue };
+        let Some(program) = &data.line_program else {
+            continue;
+        };
+        let header = program.header();
+        for (position, entry) in header.file_names().iter().enumerate() {
+            // DWARF 5 counts files from 0, earlier versions from 1.
+            let first = u64::from(header.version() < 5);
+            let index = position as u64 + first;
+            let Ok(name) = info.dwarf.attr_string(&data, entry.path_name()) else {
+                continue;
+            };
+            let name = String::from_utf8_lossy(name.slice());
+            let name = name.rsplit('/').next().unwrap_or(&name);
+            if name != last {
+                if !names.contains(name) {
+                    names.insert(name.to_owned());
+                }
+                continue;
+            }
+            let Some(path) = info.path_of(unit, &data, header, index) else {
+                continue;
+            };
+            if ends_in(&path, &wanted) {
+                let sources = found.entry(path).or_default();
+                sources.entry(unit).or_default().push(index);
+            }
+        }
+    }
+    // Files that only declare things are in the tables, too.
+    let has_code = |sources: &Sources| {
+        sources.iter().any(|(&unit, files)| {
+            let table = info.lines(unit);
+            table.is_ok_and(|table| table.rows().any(|row| files.contains(&row.file)))
+        })
+    };
+    if found.len() > 1 {
+        if let Some(sources) = found.remove(&wanted) {
+            return Ok((wanted, sources));
+        }
+        if found.values().any(has_code) {
+            found.retain(|_, sources| has_code(sources));
+        }
+    }
+    match found.len() {
+        0 => Err(LocateError::NoSuchFile {
+            name: info.binary.name().display().to_string(),
+            similar: similar(last, names.iter().map(String::as_str)),
+            file: wanted,
+        }),
+        1 => Ok(found.pop_first().expect("there is one")),
+        _ => Err(LocateError::AmbiguousFile {
+            file: wanted,
+            candidates: found.into_keys().collect(),
+        }),
+    }
+}
+
+fn ends_in(path: &str, wanted: &str) -> bool {
+    path.strip_suffix(wanted)
+        .is_some_and(|before| before.is_empty() || before.ends_with('/'))
+}
+
+/// A row with where it belongs.
+struct Candidate {
+    row: Row,
+    owner: Option<usize>,
+    /// The innermost block of the owner that the row is in.
+    block: Option<usize>,
+    cold: bool,
+}
+
+fn unit_places(info: &Info<'_>, unit: usize, rows: &[Row]) -> Result<Vec<Place>> {
+    let scopes = info.scopes(unit)?;
+    let mut candidates = Vec::new();
+    for row in rows {
+        let owner = owner(info, unit, &scopes, row, row.addr)?;
+        candidates.push(Candidate {
+            row: *row,
+            owner,
+            block: owner.and_then(|owner| block_of(&scopes, owner, row.addr)),
+            cold: owner.is_some_and(|owner| is_cold(&scopes, owner, row.addr)),
+        });
+    }
+    // Code that is rarely reached lies apart, and often before the rest.
+    candidates.sort_by_key(|candidate| (candidate.cold, candidate.row.addr));
+    let mut kept: Vec<Candidate> = Vec::new();
+    for candidate in candidates {
+        if !kept
+            .iter()
+            .any(|earlier| same_pass(&scopes, earlier, &candidate))
+        {
+            kept.push(candidate);
+        }
+    }
+    let mut places = Vec::new();
+    for candidate in kept {
+        let mut addr = candidate.row.addr;
+        if let Some(owner) = candidate.owner {
+            let node = scopes.node(owner);
+            if node.kind == NodeKind::Function && node.ranges[0].begin == addr {
+                addr = after_prologue(info, unit, &scopes, owner)?;
+            }
+        }
+        let owner = candidate.owner.map(|owner| (&*scopes, owner));
+        places.push(info.place(unit, addr, Some(&candidate.row), owner)?);
+    }
+    Ok(places)
+}
+
+fn is_cold(scopes: &UnitScopes, owner: usize, addr: u64) -> bool {
+    let function = scopes.outward(owner).last().unwrap_or(owner);
+    scopes.node(function).is_cold(addr)
+}
+
+fn block_of(scopes: &UnitScopes, owner: usize, addr: u64) -> Option<usize> {
+    let mut block = Some(owner);
+    for node in scopes.outward(scopes.innermost(addr)?) {
+        if node == owner {
+            return block;
+        }
+        // Blocks of functions that are inlined into the owner are not the owner's.
+        block = Some(match scopes.node(node).kind {
+            NodeKind::Block if block == Some(owner) => node,
+            NodeKind::Block => block.unwrap_or(node),
+            _ => owner,
+        });
+    }
+    Some(owner)
+}
+
+/// Whether two rows of a line are passed together: in the same instance, one in a block around
+/// the other's. gdb's rule is the same block, which counts `let` statements twice whose new
+/// variable has a block of its own.
+fn same_pass(scopes: &UnitScopes, earlier: &Candidate, later: &Candidate) -> bool {
+    let (Some(earlier_block), Some(later_block)) = (earlier.block, later.block) else {
+        return earlier.row.addr == later.row.addr;
+    };
+    earlier.owner == later.owner
+        && (scopes
+            .outward(later_block)
+            .any(|node| node == earlier_block)
+            || scopes
+                .outward(earlier_block)
+                .any(|node| node == later_block))
+}

@@ -1,0 +1,44 @@
+//! From a location to the addresses that it stands for.
+
+mod address;
+mod function;
+mod line;
+mod owner;
+mod prologue;
+mod suggest;
+
+use crate::binary::Binary;
+use crate::error::LocateError;
+use crate::info::Info;
+use crate::location::{Location, Spot};
+use crate::place::Place;
+
+pub(crate) use suggest::similar;
+
+pub(crate) fn resolve(binary: &Binary, location: &Location) -> Result<Vec<Place>, LocateError> {
+    let bad = |error: gimli::Error| LocateError::BadDebugInfo {
+        name: binary.name().display().to_string(),
+        why: error.to_string(),
+    };
+    let info = Info::new(binary).map_err(bad)?;
+    let mut places = match &location.spot {
+        Spot::Address(address) => {
+            return address::resolve(&info, *address).map(|place| vec![place]);
+        }
+        _ if !binary.has_debug_info() => return Err(no_debug_info(binary)),
+        Spot::Line { file, line, column } => line::resolve(&info, file, *line, *column)?,
+        Spot::Function { name, offset } => function::resolve(&info, name, *offset)?,
+    };
+    // An inlined function may begin where the one around it does; one trap serves one place.
+    places.sort_by_key(|place| place.addr);
+    places.dedup_by_key(|place| place.addr);
+    Ok(places)
+}
+
+fn no_debug_info(binary: &Binary) -> LocateError {
+    let build_id = binary.build_id().unwrap_or_default();
+    LocateError::NoDebugInfo {
+        name: binary.name().display().to_string(),
+        build_id: build_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}

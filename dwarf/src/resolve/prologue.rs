@@ -1,0 +1,67 @@
+//! Where in a function its arguments can first be read.
+
+use crate::info::{DieRef, Info, Result, UnitScopes};
+
+/// The address behind a function's prologue, or its entry where arguments are known from there.
+///
+/// Unoptimised code stores its arguments first and its debug info is only right after that.
+/// Optimised code has location lists, which are right from the first instruction on, and no
+/// prologue that could be told from the rest: gdb takes the entry there, too.
+pub(crate) fn after_prologue(
+    info: &Info<'_>,
+    unit: usize,
+    scopes: &UnitScopes,
+    function: usize,
+) -> Result<u64> {
+    let node = scopes.node(function);
+    let first = node.ranges[0];
+    let offset = node.die;
+    if is_optimised(info, DieRef { unit, offset })? {
+        return Ok(first.begin);
+    }
+    let lines = info.lines(unit)?;
+    let marked = lines
+        .within(first.begin, first.end)
+        .find(|row| row.prologue_end);
+    let second = || {
+        lines
+            .within(first.begin, first.end)
+            .find(|row| row.addr > first.begin && row.is_stmt && row.line != 0)
+    };
+    Ok(marked.or_else(second).map_or(first.begin, |row| row.addr))
+}
+
+fn is_optimised(info: &Info<'_>, function: DieRef) -> Result<bool> {
+    let die = info.die(function)?;
+    // Only optimising compilers describe every call.
+    if die.flag(gimli::DW_AT_call_all_calls) || die.flag(gimli::DW_AT_GNU_all_call_sites) {
+        return Ok(true);
+    }
+    for child in info.children(function)? {
+        let parameter = child.tag() == gimli::DW_TAG_formal_parameter;
+        match child.attr(gimli::DW_AT_location) {
+            Some(gimli::AttributeValue::Exprloc(expression)) if parameter => {
+                let encoding = info.unit(function.unit)?.encoding();
+                let first = expression.operations(encoding).next()?;
+                if matches!(first, Some(gimli::Operation::Register { .. })) {
+                    return Ok(true);
+                }
+            }
+            Some(gimli::AttributeValue::Exprloc(_)) | None => {}
+            Some(_) => return Ok(true),
+        }
+    }
+    // gcc records its flags; the last one counts.
+    let root = info.unit(function.unit)?.header.root_offset().0;
+    let root = info.die(DieRef {
+        offset: root,
+        ..function
+    })?;
+    let producer = root.attr(gimli::DW_AT_producer);
+    let producer = producer.and_then(|value| info.text(function.unit, value));
+    let flag = producer.as_deref().and_then(|producer| {
+        let mut flags = producer.split(' ');
+        flags.rfind(|flag| flag.starts_with("-O"))
+    });
+    Ok(flag.is_some_and(|flag| flag != "-O0"))
+}
