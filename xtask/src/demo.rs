@@ -11,8 +11,8 @@ const TEMPLATE: &str = "order={o.id} customer={o.customer} total={o.total}";
 
 const QUERY: &str = "\
 SELECT thread, count(*) AS orders,
-       round(avg((fields->>'o.total')::DOUBLE), 2) AS mean_total,
-       max(fields->>'o.customer') AS a_customer
+       round(avg((fields->>'total')::DOUBLE), 2) AS mean_total,
+       max(fields->>'customer') AS a_customer
 FROM logs GROUP BY thread ORDER BY thread";
 
 /// Starts a service, adds a log to it while it runs, and asks SQL what was seen.

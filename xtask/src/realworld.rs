@@ -19,8 +19,8 @@ const REQUESTS: u32 = 5000;
 pub(crate) fn run() -> Result<()> {
     packages::need(&packages::REALWORLD)?;
     interrupt::become_errors()?;
-    let programs = build::release(Purpose::Here)?;
     let redis = redis()?;
+    let programs = build::release(Purpose::Here)?;
     let local = Local::new(programs)?;
     let folder = tempfile::Builder::new().prefix("lr-redis-").tempdir()?;
     let server = Server::start(&redis, folder.path())?;
@@ -62,8 +62,8 @@ pub(crate) fn run() -> Result<()> {
 
     let counted = server.set_calls(&redis)?;
     let rows = local.sql_numbers(
-        "SELECT count(*) AS n, count(DISTINCT fields->>'c.id') AS c,
-                count(*) FILTER ((fields->>'c.argc')::INT = 3 AND (fields->>'c.db.id')::INT = 0) AS r
+        "SELECT count(*) AS n, count(DISTINCT fields->>'client') AS c,
+                count(*) FILTER ((fields->>'argc')::INT = 3 AND (fields->>'db')::INT = 0) AS r
          FROM logs",
     )?;
     println!(
