@@ -1,7 +1,9 @@
 //! How a thread will go on after a hit, decided once from the file's bytes.
 
+use lr_probe::Register;
+
 use crate::command::Reader;
-use crate::resume::{self, Instruction};
+use crate::resume::{self, Instruction, LoanPlan, Twin};
 
 /// The longest x86 instruction (Intel SDM volume 2, section 2.3.11).
 pub(crate) const MAX_INSTRUCTION: usize = 15;
@@ -15,6 +17,12 @@ pub struct TextRange<'a> {
     pub start: u64,
     /// The file's bytes.
     pub bytes: &'a [u8],
+}
+
+/// Bytes of the first instruction of `code`, if it is one.
+pub fn instruction_length(code: &[u8]) -> Option<usize> {
+    let code = &code[..code.len().min(MAX_INSTRUCTION)];
+    Instruction::decode(0, code).map(|instruction| instruction.length())
 }
 
 /// How a thread goes on.
@@ -61,9 +69,8 @@ pub struct SitePlan {
     /// The instruction at the address, as the file has it.
     pub(crate) code: Vec<u8>,
     pub(crate) kind: ResumeKind,
-    /// Where to step, for a twin or a borrowed twin; the bytes there are `step_code`.
-    pub(crate) twins: Vec<u64>,
-    pub(crate) step_code: Vec<u8>,
+    /// What to step instead, unless it is emulated; the others are in reserve.
+    pub(crate) twins: Vec<Twin>,
 }
 
 impl SitePlan {
@@ -81,35 +88,36 @@ impl SitePlan {
         let instruction =
             Instruction::decode(address, code).ok_or(PlanError::NotAnInstruction { address })?;
         let code = code[..instruction.length()].to_vec();
-        let plan = |kind, twins, step_code| SitePlan {
+        let plan = |kind, twins| SitePlan {
             address,
-            code,
+            code: code.clone(),
             kind,
             twins,
-            step_code,
         };
 
         if instruction.emulated().is_some() {
-            return Ok(plan(ResumeKind::Emulate, Vec::new(), Vec::new()));
+            return Ok(plan(ResumeKind::Emulate, Vec::new()));
         }
         let refused = |why| PlanError::CannotResume {
             address,
             instruction: instruction.text(),
             why,
         };
-        let (kind, patterns) = match instruction.step() {
-            resume::Step::Exact(bytes) => (ResumeKind::Twin, vec![bytes]),
-            resume::Step::Borrowed(patterns) => (ResumeKind::Borrow, patterns),
+        let patterns = match instruction.step() {
+            resume::Step::Patterns(patterns) => patterns,
             resume::Step::Never(why) => return Err(refused(why)),
         };
         let avoid_all: Vec<u64> = avoid.iter().copied().chain([address]).collect();
         for pattern in patterns {
             let twins = resume::find_twins(&pattern, texts, &avoid_all, ALTERNATIVES);
-            if !twins.is_empty() {
-                return Ok(plan(kind, twins, pattern));
-            }
+            let kind = match twins.first().map(|twin| twin.loan) {
+                Some(LoanPlan::Nothing) => ResumeKind::Twin,
+                Some(_) => ResumeKind::Borrow,
+                None => continue,
+            };
+            return Ok(plan(kind, twins));
         }
-        Err(refused("its bytes occur nowhere else"))
+        Err(refused("nothing like it occurs elsewhere in the text"))
     }
 
     /// Address in the target.
@@ -129,13 +137,14 @@ impl SitePlan {
             ResumeKind::Twin => 1,
             ResumeKind::Borrow => 2,
         });
-        for bytes in [&self.code, &self.step_code] {
-            out.push(count(bytes.len()));
-            out.extend_from_slice(bytes);
-        }
+        out.push(count(self.code.len()));
+        out.extend_from_slice(&self.code);
         out.push(count(self.twins.len()));
         for twin in &self.twins {
-            out.extend_from_slice(&twin.to_le_bytes());
+            out.extend_from_slice(&twin.address.to_le_bytes());
+            out.push(count(twin.code.len()));
+            out.extend_from_slice(&twin.code);
+            out.extend_from_slice(&encode_loan(twin.loan));
         }
     }
 
@@ -147,24 +156,55 @@ impl SitePlan {
             2 => ResumeKind::Borrow,
             _ => return None,
         };
-        let mut bytes = || {
-            let count = usize::from(reader.u8()?);
-            reader.take(count).map(<[u8]>::to_vec)
-        };
-        let (code, step_code) = (bytes()?, bytes()?);
-        if code.is_empty() || code.len() > MAX_INSTRUCTION {
-            return None;
-        }
+        let code = decode_code(reader)?;
         let mut twins = Vec::new();
         for _ in 0..reader.u8()? {
-            twins.push(reader.u64()?);
+            let (address, code) = (reader.u64()?, decode_code(reader)?);
+            twins.push(Twin {
+                address,
+                code,
+                loan: decode_loan(reader)?,
+            });
         }
         Some(SitePlan {
             address,
             code,
             kind,
             twins,
-            step_code,
         })
     }
+}
+
+fn decode_code(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+    let length = usize::from(reader.u8()?);
+    (1..=MAX_INSTRUCTION)
+        .contains(&length)
+        .then(|| reader.take(length))?
+        .map(<[u8]>::to_vec)
+}
+
+fn encode_loan(loan: LoanPlan) -> [u8; 3] {
+    match loan {
+        LoanPlan::Nothing => [0, 0, 0],
+        LoanPlan::Return(register) => [1, register.number(), 0],
+        LoanPlan::Base { base, displacement } => [2, base.number(), displacement.cast_unsigned()],
+        LoanPlan::Store { data, base } => [3, data.number(), base.number()],
+    }
+}
+
+fn decode_loan(reader: &mut Reader<'_>) -> Option<LoanPlan> {
+    let register = |number: u8| Register::from_dwarf(u16::from(number));
+    Some(match *reader.take(3)? {
+        [0, 0, 0] => LoanPlan::Nothing,
+        [1, number, 0] => LoanPlan::Return(register(number)?),
+        [2, base, displacement] => LoanPlan::Base {
+            base: register(base)?,
+            displacement: displacement.cast_signed(),
+        },
+        [3, data, base] => LoanPlan::Store {
+            data: register(data)?,
+            base: register(base)?,
+        },
+        _ => return None,
+    })
 }

@@ -9,7 +9,7 @@ use crate::command::Slot;
 use crate::error::TracerError;
 use crate::plan::{ResumeKind, SitePlan};
 use crate::process::text::Text;
-use crate::resume::Instruction;
+use crate::resume::{Instruction, Twin};
 
 /// Whether our byte is at the address now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct Site {
     pub(crate) presence: Presence,
     pub(crate) plan: SitePlan,
     /// Where to step, unless it is emulated.
-    pub(crate) twin: Option<u64>,
+    pub(crate) twin: Option<Twin>,
     pub(crate) users: Vec<User>,
 }
 
@@ -45,7 +45,11 @@ impl Site {
         let instruction = Instruction::decode(plan.address, &plan.code)?;
         let whole = instruction.length() == plan.code.len();
         let emulates = plan.kind != ResumeKind::Emulate || instruction.emulated().is_some();
-        (whole && emulates).then(|| Site {
+        let lends = plan
+            .twins
+            .iter()
+            .all(|twin| instruction.can_lend(twin.loan));
+        (whole && emulates && lends).then(|| Site {
             original: plan.code[0],
             instruction,
             presence: Presence::Ghost,
@@ -97,21 +101,20 @@ impl Sites {
         plan: &SitePlan,
         text: &Text,
         new: &[u64],
-    ) -> Result<Option<u64>, TracerError> {
+    ) -> Result<Option<Twin>, TracerError> {
         if plan.kind == ResumeKind::Emulate {
             return Ok(None);
         }
-        let length = plan.step_code.len();
-        let fits = |twin: u64| {
-            let range = twin..twin + length as u64;
-            let mut bytes = vec![0; length];
+        let fits = |twin: &Twin| {
+            let range = twin.address..twin.address + twin.code.len() as u64;
+            let mut bytes = vec![0; twin.code.len()];
             !new.iter().any(|address| range.contains(address))
                 && !self.planted().any(|(address, _)| range.contains(&address))
-                && text.read(twin, &mut bytes).is_ok()
-                && bytes == plan.step_code
+                && text.read(twin.address, &mut bytes).is_ok()
+                && bytes == twin.code
         };
-        let twin = plan.twins.iter().copied().find(|&twin| fits(twin));
-        twin.map(Some).ok_or(TracerError::NoTwin {
+        let twin = plan.twins.iter().find(|twin| fits(twin));
+        twin.cloned().map(Some).ok_or(TracerError::NoTwin {
             address: plan.address,
         })
     }
@@ -119,10 +122,9 @@ impl Sites {
     /// Moves the sites whose twin one of the `new` addresses would overlap to another twin.
     pub(crate) fn make_way(&mut self, new: &[u64], text: &Text) -> Result<(), TracerError> {
         let overlapped = |site: &Site| {
-            let length = site.plan.step_code.len() as u64;
-            site.twin.is_some_and(|twin| {
-                new.iter()
-                    .any(|address| (twin..twin + length).contains(address))
+            site.twin.as_ref().is_some_and(|twin| {
+                let range = twin.address..twin.address + twin.code.len() as u64;
+                new.iter().any(|address| range.contains(address))
             })
         };
         let moving: Vec<u64> = self

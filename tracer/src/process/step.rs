@@ -63,46 +63,27 @@ impl Engine {
             fs_base: user.fs_base(),
             gs_base: user.gs_base(),
         };
-        match (site.plan.kind, site.twin) {
-            (ResumeKind::Emulate, _) => {
-                let emulated = site
-                    .instruction
-                    .emulated()
-                    .expect("checked when it was planned");
-                match emulated.run(&mut cpu, next, &mut NowMemory(&self.desk.memory)) {
-                    Ok(()) => finish_emulation(tid, user, &cpu),
-                    // The target is to get its own signal, from its own instruction.
-                    Err(_) => self.step_in_place(tid, address, user),
-                }
-            }
-            (ResumeKind::Twin, Some(twin)) => self.step_twin(tid, address, twin, next, user),
-            (ResumeKind::Borrow, Some(twin)) => {
-                let pattern = &site.plan.step_code;
-                let memory = &mut NowMemory(&self.desk.memory);
-                match Loan::new(&site.instruction, pattern, &cpu, memory) {
-                    Some(Ok(loan)) => self.step_borrowed(tid, address, twin, user, &loan),
-                    Some(Err(_)) | None => self.step_in_place(tid, address, user),
-                }
-            }
-            (ResumeKind::Twin | ResumeKind::Borrow, None) => {
-                self.step_in_place(tid, address, user);
-            }
+        if let Some(emulated) = site.instruction.emulated()
+            && site.plan.kind == ResumeKind::Emulate
+        {
+            return match emulated.run(&mut cpu, next, &mut NowMemory(&self.desk.memory)) {
+                Ok(()) => finish_emulation(tid, user, &cpu),
+                // The target is to get its own signal, from its own instruction.
+                Err(_) => self.step_in_place(tid, address, user),
+            };
+        }
+        let Some(twin) = &site.twin else {
+            return self.step_in_place(tid, address, user);
+        };
+        let memory = &mut NowMemory(&self.desk.memory);
+        let at = twin.address;
+        match Loan::new(&site.instruction, twin.loan, &cpu, memory) {
+            Ok(loan) => self.step_elsewhere(tid, address, at, user, &loan),
+            Err(_) => self.step_in_place(tid, address, user),
         }
     }
 
-    fn step_twin(&mut self, tid: i32, address: u64, twin: u64, next: u64, user: &UserRegisters) {
-        match self.step_at(tid, twin, user) {
-            Stepped::Done(mut after) => {
-                after.set_pc(next);
-                if sys::set_registers(tid, &after).is_ok() {
-                    go_on(tid, StopSignal::None);
-                }
-            }
-            other => self.not_stepped(tid, address, user, &other),
-        }
-    }
-
-    fn step_borrowed(
+    fn step_elsewhere(
         &mut self,
         tid: i32,
         address: u64,

@@ -4,10 +4,10 @@
 use lr_probe::{Memory, MemoryFault, Register, Registers};
 
 use super::decode::Instruction;
-use super::emulated::Cpu;
+use super::emulated::{Cpu, Segment};
 
-/// Registers that can be the base of `modrm` with mod = 00 and no SIB byte, by their encoding:
-/// rax, rcx, rdx, rbx, rsi, rdi (SDM volume 2, table 2-2; 4 is SIB, 5 is RIP-relative).
+/// Registers that can be the base of `modrm` without a SIB byte, by their encoding (SDM volume 2,
+/// table 2-2; 4 means SIB, 5 RIP-relative).
 const BASES: [(u8, Register); 6] = [
     (0, Register::RAX),
     (1, Register::RCX),
@@ -17,113 +17,299 @@ const BASES: [(u8, Register); 6] = [
     (7, Register::RDI),
 ];
 
-/// What to lend for one step, and what the instruction is worth besides.
+/// Bytes to look for: `head`, then any one byte if `any_displacement`, then `tail`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Pattern {
+    pub(crate) head: Vec<u8>,
+    any_displacement: bool,
+    tail: Vec<u8>,
+    loan: LoanPlan,
+}
+
+/// What is lent while a twin is stepped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LoanPlan {
+    /// Nothing: it is the instruction itself.
+    Nothing,
+    /// A call's return address, pushed from this register.
+    Return(Register),
+    /// The address of the memory operand, less a displacement.
+    Base { base: Register, displacement: i8 },
+    /// The address of the memory operand, and what is to be stored or combined there.
+    Store { data: Register, base: Register },
+}
+
+/// The registers for one step, computed at a hit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Loan {
-    register: Register,
-    value: u64,
+    lent: [Option<(Register, u64)>; 2],
     /// Where the thread goes on: behind the instruction, or at a call's target.
     next: u64,
 }
 
+impl Pattern {
+    pub(super) fn exact(code: Vec<u8>) -> Pattern {
+        Pattern {
+            head: code,
+            any_displacement: false,
+            tail: Vec::new(),
+            loan: LoanPlan::Nothing,
+        }
+    }
+
+    /// The bytes at the start of `text` if they match, and what to lend for them.
+    pub(super) fn matches<'a>(&self, text: &'a [u8]) -> Option<(&'a [u8], LoanPlan)> {
+        let skipped = usize::from(self.any_displacement);
+        let length = self.head.len() + skipped + self.tail.len();
+        let code = text.get(..length)?;
+        if !code.starts_with(&self.head) || !code.ends_with(&self.tail) {
+            return None;
+        }
+        let loan = match self.loan {
+            LoanPlan::Base { base, .. } if self.any_displacement => LoanPlan::Base {
+                base,
+                displacement: code[self.head.len()].cast_signed(),
+            },
+            loan => loan,
+        };
+        Some((code, loan))
+    }
+}
+
 impl Loan {
-    /// The loan that lets `pattern` stand for `instruction`.
+    /// What to lend to step a twin of `instruction` now.
     pub(crate) fn new(
         instruction: &Instruction,
-        pattern: &[u8],
+        plan: LoanPlan,
         cpu: &Cpu,
         memory: &mut dyn Memory,
-    ) -> Option<Result<Loan, MemoryFault>> {
-        if let Some(target) = instruction.call() {
-            let (_, register) = push_register(pattern)?;
-            // The target may be read through the register that is lent: read it before.
-            let mut jumped = *cpu;
-            let next = match target.run(&mut jumped, 0, memory) {
-                Ok(()) => jumped.registers.get(Register::RIP),
-                Err(fault) => return Some(Err(fault)),
-            };
-            return Some(Ok(Loan {
-                register,
-                value: instruction.next(),
+    ) -> Result<Loan, MemoryFault> {
+        let next = instruction.next();
+        let operand = || {
+            instruction
+                .memory_operand()
+                .expect("planned from its memory operand")
+        };
+        Ok(match plan {
+            LoanPlan::Nothing => Loan {
+                lent: [None, None],
                 next,
-            }));
-        }
-        let offset = instruction.modrm_offset()?;
-        let encoding = pattern.get(offset)? & 7;
-        let (_, register) = *BASES.iter().find(|(base, _)| *base == encoding)?;
-        let value = instruction.rip_address()?;
-        Some(Ok(Loan {
-            register,
-            value,
-            next: instruction.next(),
-        }))
+            },
+            LoanPlan::Return(register) => {
+                // The target may be read through the register that is lent: read it before.
+                let mut jumped = *cpu;
+                instruction
+                    .call()
+                    .expect("planned from a call")
+                    .run(&mut jumped, 0, memory)?;
+                let target = jumped.registers.get(Register::RIP);
+                Loan {
+                    lent: [Some((register, next)), None],
+                    next: target,
+                }
+            }
+            LoanPlan::Base { base, displacement } => {
+                // A segment prefix is part of the twin and adds its base itself.
+                let mut place = operand();
+                place.segment = Segment::Flat;
+                let address = cpu.address(place);
+                let value = address.wrapping_sub(i64::from(displacement).cast_unsigned());
+                Loan {
+                    lent: [Some((base, value)), None],
+                    next,
+                }
+            }
+            LoanPlan::Store { data, base } => {
+                let stored = instruction.stored().expect("planned from a store");
+                let value = cpu.stored_value(stored);
+                let address = cpu.address(operand());
+                Loan {
+                    lent: [Some((base, address)), Some((data, value))],
+                    next,
+                }
+            }
+        })
     }
 
     /// The registers with which to step.
     pub(crate) fn lend(&self, registers: &mut Registers) {
-        registers.set(self.register, self.value);
+        for (register, value) in self.lent.into_iter().flatten() {
+            registers.set(register, value);
+        }
     }
 
-    /// The registers after the step, the lent one as it was in `before`.
+    /// The registers after the step, the lent ones as they were in `before`.
     pub(crate) fn give_back(&self, before: &Registers, after: &mut Registers) {
-        after.set(self.register, before.get(self.register));
+        for (register, _) in self.lent.into_iter().flatten() {
+            after.set(register, before.get(register));
+        }
         after.set(Register::RIP, self.next);
     }
 }
 
-/// `push` of any register that is not the stack pointer.
-pub(super) fn push_patterns() -> Vec<Vec<u8>> {
-    [0x50, 0x51, 0x52, 0x53, 0x55, 0x56, 0x57]
-        .iter()
-        .map(|&code| vec![code])
-        .collect()
+/// `push` of a register that is not the stack pointer.
+pub(super) fn call_patterns() -> Vec<Pattern> {
+    let push = |&(encoding, register): &(u8, Register)| Pattern {
+        loan: LoanPlan::Return(register),
+        ..Pattern::exact(vec![0x50 + encoding])
+    };
+    BASES.iter().map(push).collect()
 }
 
-fn push_register(pattern: &[u8]) -> Option<(u8, Register)> {
-    let [code @ 0x50..=0x57] = *pattern else {
-        return None;
-    };
-    let register = match code - 0x50 {
-        5 => Register::RBP,
-        encoding => BASES.iter().find(|(base, _)| *base == encoding)?.1,
-    };
-    Some((code, register))
+/// Where the parts of an encoded instruction with a memory operand lie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Encoding {
+    pub(super) modrm_offset: usize,
 }
 
-/// The instruction with its RIP-relative operand based on a register instead, for each register
-/// that it does not use otherwise.
-pub(super) fn based_patterns(code: &[u8], modrm_offset: usize, used: &[Register]) -> Vec<Vec<u8>> {
-    // mod = 00 and rm = 101 is RIP-relative, with a displacement of four bytes behind it.
-    let Some(&modrm) = code.get(modrm_offset) else {
+impl Encoding {
+    /// Bytes of `modrm`, SIB and displacement (SDM volume 2, section 2.1.3), if the operand is
+    /// memory.
+    fn addressing_length(self, code: &[u8]) -> Option<usize> {
+        let modrm = *code.get(self.modrm_offset)?;
+        let (mode, rm) = (modrm >> 6, modrm & 7);
+        let sib = mode != 3 && rm == 4;
+        let base = if sib {
+            *code.get(self.modrm_offset + 1)? & 7
+        } else {
+            rm
+        };
+        let displacement = match mode {
+            0 if base == 5 => 4,
+            0 => 0,
+            1 => 1,
+            2 => 4,
+            _ => return None,
+        };
+        Some(1 + usize::from(sib) + displacement)
+    }
+}
+
+/// The instruction with its memory operand based on a register alone, or with a displacement of
+/// one byte, for each register that it does not use otherwise.
+pub(super) fn based_patterns(code: &[u8], encoding: Encoding, used: &[Register]) -> Vec<Pattern> {
+    let at = encoding.modrm_offset;
+    let Some(length) = encoding.addressing_length(code) else {
         return Vec::new();
     };
-    if modrm_offset == 0 || modrm & 0xc7 != 0x05 || code.len() < modrm_offset + 5 {
+    let (Some(&modrm), Some(tail)) = (code.get(at), code.get(at + length..)) else {
+        return Vec::new();
+    };
+    let mut prefix = code[..at].to_vec();
+    if !clear_address_extensions(&mut prefix) {
         return Vec::new();
     }
+    let free = || {
+        BASES
+            .iter()
+            .filter(|(_, register)| !used.contains(register))
+    };
+    let pattern = |mode: u8, &(encoding, base): &(u8, Register)| {
+        let mut head = prefix.clone();
+        head.push(mode << 6 | modrm & 0x38 | encoding);
+        Pattern {
+            head,
+            any_displacement: mode == 1,
+            tail: tail.to_vec(),
+            loan: LoanPlan::Base {
+                base,
+                displacement: 0,
+            },
+        }
+    };
+    let plain = free().map(|base| pattern(0, base));
+    plain.chain(free().map(|base| pattern(1, base))).collect()
+}
+
+/// `op data, (base)` for the store or read-modify-write operation with this 8-bit opcode (`88` for
+/// `mov`, `00` for `add` and so on; one more is the wider form).
+pub(super) fn store_patterns(opcode: u8, bits: u32) -> Vec<Pattern> {
+    let mut prefix = match bits {
+        16 => vec![0x66],
+        64 => vec![0x48],
+        _ => Vec::new(),
+    };
+    prefix.push(if bits == 8 { opcode } else { opcode + 1 });
     let mut patterns = Vec::new();
-    for (encoding, register) in BASES {
-        if used.contains(&register) {
+    for (data_encoding, data) in BASES {
+        // Without REX, 8-bit encodings above 3 are ah to bh.
+        if bits == 8 && data_encoding > 3 {
             continue;
         }
-        let mut pattern = code[..modrm_offset].to_vec();
-        clear_base_extension(&mut pattern);
-        pattern.push(modrm & 0x38 | encoding);
-        pattern.extend_from_slice(&code[modrm_offset + 5..]);
-        patterns.push(pattern);
+        for (base_encoding, base) in BASES {
+            if base_encoding != data_encoding {
+                let mut head = prefix.clone();
+                head.push(data_encoding << 3 | base_encoding);
+                let loan = LoanPlan::Store { data, base };
+                patterns.push(Pattern {
+                    loan,
+                    ..Pattern::exact(head)
+                });
+            }
+        }
     }
     patterns
 }
 
-/// A REX prefix extends the base by its lowest bit; RIP-relative operands ignore it.
-fn clear_base_extension(prefixes: &mut [u8]) {
-    for byte in prefixes {
-        match *byte {
-            0x66 | 0xf2 | 0xf3 | 0x2e | 0x36 | 0x3e | 0x26 | 0x64 | 0x65 => {}
-            0x40..=0x4f => {
-                *byte &= !1;
-                return;
+/// REX.B, REX.X and their VEX counterparts extend base and index, which are low registers here.
+/// False for prefixes that we do not take apart (EVEX).
+fn clear_address_extensions(prefix: &mut [u8]) -> bool {
+    let legacy = [0x66, 0xf0, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65];
+    let Some(first) = prefix.iter().position(|byte| !legacy.contains(byte)) else {
+        return true;
+    };
+    match prefix[first] {
+        0x40..=0x4f => prefix[first] &= !3,
+        // VEX of three bytes: R, X and B are inverted (SDM volume 2, section 2.3.5.3).
+        0xc4 => match prefix.get_mut(first + 1) {
+            Some(byte) => *byte |= 0x60,
+            None => return false,
+        },
+        0x62 | 0x8f => return false,
+        _ => {}
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heads(code: &[u8], modrm_offset: usize, used: &[Register]) -> Vec<Vec<u8>> {
+        based_patterns(code, Encoding { modrm_offset }, used)
+            .into_iter()
+            .map(|pattern| pattern.head)
+            .collect()
+    }
+
+    #[test]
+    fn an_operand_is_rebased() {
+        // mov %rdi,0x2e29(%rip)
+        let patterns = heads(&[0x48, 0x89, 0x3d, 0x29, 0x2e, 0, 0], 2, &[Register::RDI]);
+        assert_eq!(patterns[0], [0x48, 0x89, 0x38]);
+        assert!(!patterns.contains(&vec![0x48, 0x89, 0x3f]), "rdi is used");
+        // movsd %xmm0,-0x18(%rbp,%r8,8): REX.X is cleared, SIB and displacement go.
+        let patterns = heads(&[0xf2, 0x42, 0x0f, 0x11, 0x44, 0xc5, 0xe8], 4, &[]);
+        assert_eq!(patterns[0], [0xf2, 0x40, 0x0f, 0x11, 0x00]);
+    }
+
+    #[test]
+    fn a_displacement_of_the_twin_is_taken_into_account() {
+        let patterns = based_patterns(&[0x48, 0x89, 0x07], Encoding { modrm_offset: 2 }, &[]);
+        let with_displacement = patterns
+            .iter()
+            .find(|pattern| pattern.any_displacement)
+            .unwrap();
+        let (code, loan) = with_displacement
+            .matches(&[0x48, 0x89, 0x40, 0xf8, 0x90])
+            .unwrap();
+        assert_eq!(code, [0x48, 0x89, 0x40, 0xf8]);
+        assert_eq!(
+            loan,
+            LoanPlan::Base {
+                base: Register::RAX,
+                displacement: -8
             }
-            _ => return,
-        }
+        );
     }
 }

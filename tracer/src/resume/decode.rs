@@ -6,7 +6,7 @@ use capstone::arch::{self, BuildsCapstone, DetailsArchInsn};
 use capstone::{Capstone, Insn, RegId};
 use lr_probe::Register;
 
-use super::borrow;
+use super::borrow::{self, Encoding, LoanPlan, Pattern};
 use super::emulated::{Alu, Emulated, Gpr, Operand, Place, Segment, Unary};
 use super::flags::Condition;
 
@@ -19,17 +19,15 @@ pub(crate) struct Instruction {
     emulated: Option<Emulated>,
     step: Step,
     call: Option<Emulated>,
-    modrm_offset: Option<usize>,
-    rip_address: Option<u64>,
+    memory_operand: Option<Place>,
+    stored: Option<Operand>,
 }
 
 /// How the instruction can be stepped elsewhere.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
-    /// The same bytes do the same anywhere.
-    Exact(Vec<u8>),
-    /// Any of these byte patterns does the same with operands lent in registers.
-    Borrowed(Vec<Vec<u8>>),
+    /// Bytes that do the same, best first.
+    Patterns(Vec<Pattern>),
     Never(&'static str),
 }
 
@@ -67,13 +65,8 @@ impl Instruction {
             emulated: view.emulated(),
             step: view.step(),
             call: view.call(),
-            modrm_offset: match x86.encoding().modrm_offset {
-                0 => None,
-                offset => Some(usize::from(offset)),
-            },
-            rip_address: view
-                .rip_operand()
-                .map(|mem| view.next().wrapping_add(mem.disp().cast_unsigned())),
+            memory_operand: view.memory_operand(),
+            stored: view.store().map(|(_, _, stored)| stored),
         })
     }
 
@@ -99,19 +92,29 @@ impl Instruction {
         self.step.clone()
     }
 
+    /// Whether a loan of this kind can be computed for it.
+    pub(crate) fn can_lend(&self, loan: LoanPlan) -> bool {
+        match loan {
+            LoanPlan::Nothing => true,
+            LoanPlan::Return(_) => self.call.is_some(),
+            LoanPlan::Base { .. } => self.memory_operand.is_some(),
+            LoanPlan::Store { .. } => self.memory_operand.is_some() && self.stored.is_some(),
+        }
+    }
+
     /// A jump to where this call goes, if it is a call.
     pub(super) fn call(&self) -> Option<Emulated> {
         self.call
     }
 
-    /// Where its `modrm` byte is, if it has one.
-    pub(super) fn modrm_offset(&self) -> Option<usize> {
-        self.modrm_offset
+    /// Where its memory operand lies, if it has one that can be computed.
+    pub(super) fn memory_operand(&self) -> Option<Place> {
+        self.memory_operand
     }
 
-    /// The address of its RIP-relative operand, if it has one.
-    pub(super) fn rip_address(&self) -> Option<u64> {
-        self.rip_address
+    /// What it stores or combines with memory, if it is such an instruction.
+    pub(super) fn stored(&self) -> Option<Operand> {
+        self.stored
     }
 }
 
@@ -291,11 +294,12 @@ impl View<'_> {
         let X86OperandType::Mem(mem) = operand.op_type else {
             return None;
         };
-        let bits = u32::from(operand.size) * 8;
-        // `lea` takes any size; loads are of general-register sizes.
-        if !matches!(bits, 8 | 16 | 32 | 64) {
-            return None;
-        }
+        let place = self.place_of(mem, u32::from(operand.size) * 8)?;
+        // Loads are of general-register sizes.
+        matches!(place.bits, 8 | 16 | 32 | 64).then_some(place)
+    }
+
+    fn place_of(&self, mem: X86OpMem, bits: u32) -> Option<Place> {
         let mut displacement = mem.disp().cast_unsigned();
         let base = match reg(mem.base()) {
             X86Reg::X86_REG_INVALID => None,
@@ -331,28 +335,75 @@ impl View<'_> {
             return Step::Never(why);
         }
         if self.call().is_some() {
-            return Step::Borrowed(borrow::push_patterns());
+            return Step::Patterns(borrow::call_patterns());
         }
         if self.is_control_flow() {
             return Step::Never("it transfers control in a way that is not emulated");
         }
-        match self.rip_operand() {
-            None => Step::Exact(self.insn.bytes().to_vec()),
-            Some(_) => match borrow::based_patterns(
-                self.insn.bytes(),
-                usize::from(self.x86.encoding().modrm_offset),
-                &self.named_registers(),
-            ) {
-                patterns if patterns.is_empty() => {
-                    Step::Never("it addresses memory relative to itself")
-                }
-                patterns => Step::Borrowed(patterns),
-            },
+        let code = self.insn.bytes();
+        let mut patterns = Vec::new();
+        if !self.is_rip_relative() {
+            patterns.push(Pattern::exact(code.to_vec()));
         }
+        if let Some((opcode, bits, _)) = self.store() {
+            patterns.extend(borrow::store_patterns(opcode, bits));
+        }
+        // `pop` computes its address after it has moved the stack pointer.
+        if self.memory_operand().is_some() && self.mnemonic != "pop" {
+            let modrm_offset = usize::from(self.x86.encoding().modrm_offset);
+            if modrm_offset != 0 {
+                let encoding = Encoding { modrm_offset };
+                patterns.extend(borrow::based_patterns(
+                    code,
+                    encoding,
+                    &self.named_registers(),
+                ));
+            }
+        }
+        if patterns.is_empty() {
+            return Step::Never("it addresses memory relative to itself");
+        }
+        Step::Patterns(patterns)
+    }
+
+    /// The 8-bit opcode, the width and the source of `mov` and the two-operand arithmetic on
+    /// memory (SDM volume 2, appendix A, table A-2).
+    fn store(&self) -> Option<(u8, u32, Operand)> {
+        let opcode = match self.mnemonic {
+            "add" => 0x00,
+            "or" => 0x08,
+            "adc" => 0x10,
+            "sbb" => 0x18,
+            "and" => 0x20,
+            "sub" => 0x28,
+            "xor" => 0x30,
+            "mov" => 0x88,
+            _ => return None,
+        };
+        if self.x86.prefix()[0] != 0 || self.has_address_override() {
+            return None;
+        }
+        let place = self.place(0)?;
+        let stored = match self.operand(1)? {
+            Operand::Mem(_) => return None,
+            stored => stored,
+        };
+        Some((opcode, place.bits, stored))
+    }
+
+    fn memory_operand(&self) -> Option<Place> {
+        if self.has_address_override() {
+            return None;
+        }
+        self.operands
+            .iter()
+            .find_map(|operand| match operand.op_type {
+                X86OperandType::Mem(mem) => self.place_of(mem, u32::from(operand.size) * 8),
+                _ => None,
+            })
     }
 
     fn never_stepped(&self) -> Option<&'static str> {
-        let bytes = self.insn.bytes();
         let repeats = matches!(self.x86.prefix()[0], 0xf2 | 0xf3);
         let string = ["movs", "stos", "lods", "scas", "cmps", "ins", "outs"];
         match self.mnemonic {
@@ -369,10 +420,6 @@ impl View<'_> {
                 Some("it repeats, one step an iteration")
             }
             _ if self.writes_stack_segment() => Some("it loads the stack segment"),
-            // EVEX carries the base register's bits elsewhere; exact twins are still fine.
-            _ if bytes.first() == Some(&0x62) && self.rip_operand().is_some() => {
-                Some("it addresses memory relative to itself")
-            }
             _ => None,
         }
     }
@@ -392,13 +439,13 @@ impl View<'_> {
             || mnemonic.contains("jmp")
     }
 
-    fn rip_operand(&self) -> Option<X86OpMem> {
-        self.operands
-            .iter()
-            .find_map(|operand| match operand.op_type {
-                X86OperandType::Mem(mem) if reg(mem.base()) == X86Reg::X86_REG_RIP => Some(mem),
-                _ => None,
-            })
+    fn is_rip_relative(&self) -> bool {
+        self.operands.iter().any(|operand| {
+            matches!(
+                operand.op_type,
+                X86OperandType::Mem(mem) if reg(mem.base()) == X86Reg::X86_REG_RIP
+            )
+        })
     }
 
     /// General registers that the instruction reads or writes, named or not.

@@ -294,6 +294,15 @@ impl Cpu {
             .wrapping_add(place.displacement)
     }
 
+    /// What a store writes: a register or an immediate, never memory.
+    pub(super) fn stored_value(&self, operand: Operand) -> u64 {
+        match operand {
+            Operand::Gpr(gpr) => self.read(gpr),
+            Operand::Imm(value) => value,
+            Operand::Mem(_) => unreachable!("no store has two memory operands"),
+        }
+    }
+
     fn read(&self, gpr: Gpr) -> u64 {
         let whole = self.registers.get(gpr.register);
         if gpr.high {

@@ -8,7 +8,7 @@ mod emulated;
 mod flags;
 mod twin;
 
-pub(crate) use borrow::Loan;
+pub(crate) use borrow::{Loan, LoanPlan, Pattern};
 pub(crate) use decode::{Instruction, Step};
 pub(crate) use emulated::Cpu;
-pub(crate) use twin::find_twins;
+pub(crate) use twin::{Twin, find_twins};

@@ -1,25 +1,42 @@
 use memchr::memmem;
 
 use crate::plan::TextRange;
+use crate::resume::{LoanPlan, Pattern};
+
+/// Bytes elsewhere that can be stepped instead of an instruction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Twin {
+    pub(crate) address: u64,
+    /// What must be there.
+    pub(crate) code: Vec<u8>,
+    pub(crate) loan: LoanPlan,
+}
 
 /// Finds up to `wanted` places of `pattern` that no site overlaps.
 pub(crate) fn find_twins(
-    pattern: &[u8],
+    pattern: &Pattern,
     texts: &[TextRange<'_>],
     sites: &[u64],
     wanted: usize,
-) -> Vec<u64> {
-    let finder = memmem::Finder::new(pattern);
+) -> Vec<Twin> {
+    let finder = memmem::Finder::new(&pattern.head);
     let mut twins = Vec::new();
     for text in texts {
         for offset in finder.find_iter(text.bytes) {
             if twins.len() == wanted {
                 return twins;
             }
+            let Some((code, loan)) = pattern.matches(&text.bytes[offset..]) else {
+                continue;
+            };
             let address = text.start + offset as u64;
-            let end = address + pattern.len() as u64;
+            let end = address + code.len() as u64;
             if !sites.iter().any(|site| (address..end).contains(site)) {
-                twins.push(address);
+                twins.push(Twin {
+                    address,
+                    code: code.to_vec(),
+                    loan,
+                });
             }
         }
     }
@@ -30,13 +47,21 @@ pub(crate) fn find_twins(
 mod tests {
     use super::*;
 
-    #[test]
-    fn sites_are_avoided() {
+    fn find(head: &[u8], sites: &[u64]) -> Vec<u64> {
         let texts = [TextRange {
             start: 0x1000,
             bytes: &[0x55, 0x90, 0x55, 0xc3, 0x55],
         }];
-        assert_eq!(find_twins(&[0x55], &texts, &[0x1000, 0x1002], 4), [0x1004]);
-        assert_eq!(find_twins(&[0x55, 0xc3], &texts, &[0x1003], 4), [0u64; 0]);
+        let pattern = Pattern::exact(head.to_vec());
+        find_twins(&pattern, &texts, sites, 4)
+            .iter()
+            .map(|twin| twin.address)
+            .collect()
+    }
+
+    #[test]
+    fn sites_are_avoided() {
+        assert_eq!(find(&[0x55], &[0x1000, 0x1002]), [0x1004]);
+        assert_eq!(find(&[0x55, 0xc3], &[0x1003]), [0u64; 0]);
     }
 }

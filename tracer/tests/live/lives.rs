@@ -1,0 +1,121 @@
+//! Births, signals and job control are what they would have been.
+
+use lr_fixtures::{Fixture, Target, wait_until};
+use lr_tracer::{ResumeKind, Slot};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::image::{Image, action, at_function, read_until, site, tracer};
+
+pub(crate) fn children_live_on_untraced() {
+    let program = Fixture::c("births.c").opt('2').build();
+    let mut target = Target::spawn(&program, [""; 0]);
+    let image = Image::of(&program, target.pid());
+    let mut tracer = tracer(&target);
+    tracer.arm(&at_function(&image, "pass")).unwrap();
+    for _ in 0..50 {
+        target.send("go");
+        assert_eq!(target.line(), "born 4");
+    }
+    // The forked child is free; the vforked one shares our text and counts, as the thread does.
+    assert_eq!(tracer.counters(Slot(0)).hits, 100);
+    tracer.release().unwrap();
+    target.assert_clean();
+    target.send("go");
+    assert_eq!(target.line(), "born 4");
+}
+
+pub(crate) fn signals_keep_their_order_under_stepping() {
+    let program = Fixture::c("storm.c").opt('0').build();
+    let mut target = Target::spawn(&program, ["3000"]);
+    let image = Image::of(&program, target.pid());
+    let addresses = image.instructions("step");
+    let plans: Vec<_> = addresses
+        .iter()
+        .map(|&address| image.plan(address, &addresses).unwrap())
+        .collect();
+    let stepped: Vec<_> = plans
+        .into_iter()
+        .filter(|plan| plan.resume() != ResumeKind::Emulate)
+        .map(site)
+        .collect();
+    assert!(stepped.len() >= 2);
+    let sites = stepped.len() as u64;
+    let mut tracer = tracer(&target);
+    tracer.arm(&action(0, stepped)).unwrap();
+    target.send("go");
+    assert_eq!(target.line(), "storm 0 0 1");
+    assert_eq!(tracer.counters(Slot(0)).hits, 3000 * sites);
+    tracer.release().unwrap();
+    target.assert_clean();
+}
+
+pub(crate) fn a_blocked_sigtrap_stays_blocked() {
+    let program = Fixture::c("masked.c").opt('2').build();
+    let mut target = Target::spawn(&program, [""; 0]);
+    let image = Image::of(&program, target.pid());
+    let mut tracer = tracer(&target);
+    tracer.arm(&at_function(&image, "tick")).unwrap();
+    target.send("go");
+    assert_eq!(target.line(), "blocked 1 handler 1");
+    assert_eq!(tracer.counters(Slot(0)).hits, 100);
+}
+
+pub(crate) fn a_stopped_process_stays_stopped_and_goes_on() {
+    let program = Fixture::c("tight.c").opt('0').build();
+    let target = Target::spawn(&program, [""; 0]);
+    let image = Image::of(&program, target.pid());
+    let pid = Pid::from_raw(i32::try_from(target.pid()).unwrap());
+    let addresses = image.instructions("process");
+    let sites = addresses
+        .iter()
+        .map(|&address| site(image.plan(address, &addresses).unwrap()))
+        .collect();
+    let mut tracer = tracer(&target);
+    tracer.arm(&action(0, sites)).unwrap();
+    for _ in 0..20 {
+        read_until(&mut tracer, "a hit", |_| Some(()));
+        kill(pid, Signal::SIGSTOP).unwrap();
+        wait_until("the stop", || {
+            let before = tracer.counters(Slot(0)).hits;
+            while tracer.next_record().is_some() {}
+            std::thread::yield_now();
+            let state = state(target.pid());
+            (matches!(state, 't' | 'T') && tracer.counters(Slot(0)).hits == before).then_some(())
+        });
+        kill(pid, Signal::SIGCONT).unwrap();
+    }
+    read_until(&mut tracer, "a hit", |_| Some(()));
+    // Leaving a stopped process leaves it stopped.
+    kill(pid, Signal::SIGSTOP).unwrap();
+    wait_until("the stop", || {
+        matches!(state(target.pid()), 't' | 'T').then_some(())
+    });
+    tracer.release().unwrap();
+    wait_until("still stopped", || {
+        (state(target.pid()) == 'T').then_some(())
+    });
+    kill(pid, Signal::SIGCONT).unwrap();
+    target.assert_unharmed();
+}
+
+pub(crate) fn a_sent_sigtrap_reaches_its_handler() {
+    let program = Fixture::c("sigtrap_handled.c").opt('2').build();
+    let mut target = Target::spawn(&program, ["open"]);
+    let image = Image::of(&program, target.pid());
+    let mut tracer = tracer(&target);
+    tracer.arm(&at_function(&image, "tick")).unwrap();
+    read_until(&mut tracer, "a hit", |_| Some(()));
+    kill(
+        Pid::from_raw(i32::try_from(target.pid()).unwrap()),
+        Signal::SIGTRAP,
+    )
+    .unwrap();
+    assert_eq!(target.line(), "trapped 1");
+    assert_eq!(target.ended().code(), Some(9));
+}
+
+fn state(pid: u32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(") ").next().unwrap().chars().next().unwrap()
+}

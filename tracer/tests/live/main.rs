@@ -1,0 +1,55 @@
+//! The tracer against real processes. The test program is also the `lr tracer` that the handle
+//! starts, which is why it brings its own harness.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod counts;
+mod endings;
+mod image;
+mod lives;
+mod refusals;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, verb, _, pid] = arguments.as_slice()
+        && verb == "tracer"
+    {
+        lr_tracer::tracer_main(pid.parse().expect("a pid")).expect("the tracer runs");
+        return;
+    }
+    macro_rules! trials {
+        ($($module:ident :: $name:ident),* $(,)?) => {
+            vec![$(Trial::test(stringify!($module::$name), || { $module::$name(); Ok(()) })),*]
+        };
+    }
+    let trials = trials![
+        counts::every_instruction_of_a_function_at_once,
+        counts::every_instruction_of_an_optimised_function,
+        counts::a_limit_is_exact_across_threads,
+        counts::conditions_and_fields,
+        counts::two_actions_share_a_site,
+        counts::a_busy_line_is_paused_and_the_target_lives,
+        counts::a_rate_is_kept_and_the_rest_counted,
+        endings::release_restores_every_byte,
+        endings::losing_the_agent_restores_every_byte,
+        endings::the_tracer_ends_well_when_told_to,
+        endings::an_exit_is_reported,
+        endings::a_kill_is_reported,
+        endings::an_exec_is_reported,
+        endings::a_process_that_is_gone_is_refused,
+        lives::children_live_on_untraced,
+        lives::signals_keep_their_order_under_stepping,
+        lives::a_blocked_sigtrap_stays_blocked,
+        lives::a_stopped_process_stays_stopped_and_goes_on,
+        lives::a_sent_sigtrap_reaches_its_handler,
+        refusals::shared_text_is_refused,
+        refusals::patched_text_is_refused,
+        refusals::a_traced_process_is_refused_by_name,
+    ];
+    let mut arguments = Arguments::from_args();
+    // Each trial wants the CPUs that there are for itself and its target.
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, trials).exit();
+}
