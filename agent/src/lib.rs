@@ -1,10 +1,19 @@
 //! Policy beside the process: actions become sites, hits become events, events reach the server.
+//!
+//! Constraints, and what follows from them:
+//! - Nothing here touches a target: that is the tracer's, a process of its own that puts
+//!   everything back when this one is gone.
+//! - An agent knows what the server and its arguments told it and nothing else; it keeps no files.
+//! - Two threads share two mailboxes: one blocks on the tracer and on debug info, the other talks
+//!   to the server. Memory is bounded; what does not fit is counted, and the count is sent.
 
 mod args;
+mod bind;
 pub mod checks;
 pub mod client;
 mod clock;
 mod convert;
+mod engine;
 pub mod host;
 mod launch;
 mod maps;
@@ -12,7 +21,10 @@ mod modules;
 mod orders;
 mod outbox;
 mod problem;
+pub mod process;
 mod ready;
 mod session;
+mod tracer;
 
 pub use launch::{LaunchFailure, LaunchRequest, launch};
+pub use tracer::tracer_main;

@@ -6,7 +6,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use lr_dwarf::{Binary, LoadBias, LoadError, Segment};
+use lr_dwarf::{Binary, FileAddr, LoadBias, LoadError, Segment};
+use lr_tracer::TextRange;
 
 use crate::maps::{self, Mapping};
 
@@ -36,13 +37,6 @@ pub(crate) struct Loaded {
     pub(crate) binary: Rc<Binary>,
     pub(crate) bias: LoadBias,
     pub(crate) path: String,
-}
-
-/// Executable bytes of a file and where they are in the target.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Text<'a> {
-    pub(crate) start: u64,
-    pub(crate) bytes: &'a [u8],
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -133,11 +127,10 @@ impl Modules {
             .expect("a loaded module has a copy"))
     }
 
-    /// The shared objects, in the order of their addresses, by the suffix of a path if given.
-    pub(crate) fn libraries(&self, suffix: Option<&str>) -> Vec<usize> {
+    /// The shared objects, in the order of their addresses.
+    pub(crate) fn libraries(&self) -> Vec<usize> {
         (0..self.modules.len())
             .filter(|&index| !self.modules[index].is_executable)
-            .filter(|&index| suffix.is_none_or(|suffix| self.modules[index].is_called(suffix)))
             .collect()
     }
 
@@ -196,7 +189,7 @@ impl Modules {
     }
 
     /// Where the code of an opened module is: the file's bytes under the target's addresses.
-    pub(crate) fn text_of<'a>(&self, loaded: &'a Loaded) -> Vec<Text<'a>> {
+    pub(crate) fn text_of<'a>(&self, loaded: &'a Loaded) -> Vec<TextRange<'a>> {
         let mut text = Vec::new();
         for module in self
             .modules
@@ -369,7 +362,7 @@ fn bias_of(mapping: &Mapping, segments: &[Segment]) -> Option<LoadBias> {
 }
 
 /// What of a mapping the file's executable segments have bytes for.
-fn text_in<'a>(mapping: &Mapping, loaded: &'a Loaded) -> Option<Text<'a>> {
+fn text_in<'a>(mapping: &Mapping, loaded: &'a Loaded) -> Option<TextRange<'a>> {
     loaded.binary.segments().iter().find_map(|segment| {
         let start = segment.addr.in_target(loaded.bias).0;
         let end = start.checked_add(segment.len)?;
@@ -377,18 +370,17 @@ fn text_in<'a>(mapping: &Mapping, loaded: &'a Loaded) -> Option<Text<'a>> {
         if from >= to {
             return None;
         }
-        let skip = lr_dwarf::FileAddr(segment.addr.0.wrapping_add(from - start));
+        let skip = FileAddr(segment.addr.0.wrapping_add(from - start));
         let bytes = loaded
             .binary
             .bytes_at(skip, usize::try_from(to - from).ok()?)?;
-        Some(Text { start: from, bytes })
+        Some(TextRange { start: from, bytes })
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lr_dwarf::FileAddr;
 
     fn mapping(start: u64, len: u64, offset: u64) -> Mapping {
         Mapping {

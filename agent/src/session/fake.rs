@@ -38,6 +38,11 @@ impl Fake {
         }
     }
 
+    /// The next batch that is not refused already.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.refusals.borrow_mut().push_back(refusal);
+    }
+
     pub(super) fn messages(&self) -> Vec<String> {
         let accepted = self.accepted.borrow();
         let events = accepted.iter().flat_map(|(batch, _)| &batch.logs);

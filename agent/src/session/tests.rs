@@ -111,10 +111,10 @@ async fn much_goes_in_full_batches_without_a_pause() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_acknowledged_is_sent_again_under_its_number() {
     let bench = bench();
-    bench.server.refusals.borrow_mut().extend([
-        Refusal::NoWord("connection reset".to_owned()),
-        Refusal::Later("queue_full".to_owned()),
-    ]);
+    bench
+        .server
+        .refuse(Refusal::NoWord("connection reset".to_owned()));
+    bench.server.refuse(Refusal::Later("queue_full".to_owned()));
     bench.log("1");
     bench.outbox.put_end(end());
     bench.to_the_end(async {}).await;
@@ -129,9 +129,7 @@ async fn a_refused_batch_is_counted_and_blocks_nothing() {
     let bench = bench();
     bench
         .server
-        .refusals
-        .borrow_mut()
-        .push_back(Refusal::Malformed("bad_request".to_owned()));
+        .refuse(Refusal::Malformed("bad_request".to_owned()));
     bench.log("1");
     bench.log("2");
     bench.outbox.put_status(status("a", State::Hit));
@@ -159,8 +157,9 @@ async fn a_refused_batch_is_counted_and_blocks_nothing() {
 async fn a_batch_that_is_always_refused_does_not_loop() {
     let bench = bench();
     for _ in 0..2 {
-        let refusal = Refusal::Malformed("bad_request".to_owned());
-        bench.server.refusals.borrow_mut().push_back(refusal);
+        bench
+            .server
+            .refuse(Refusal::Malformed("bad_request".to_owned()));
     }
     bench.log("1");
     let script = async {
@@ -180,9 +179,7 @@ async fn an_unknown_session_is_replaced_and_nothing_is_lost() {
     bench.log("1");
     let script = async {
         sleep(SECOND).await;
-        let mut refusals = bench.server.refusals.borrow_mut();
-        refusals.push_back(Refusal::UnknownSession);
-        drop(refusals);
+        bench.server.refuse(Refusal::UnknownSession);
         bench.log("2");
         sleep(SECOND).await;
     };

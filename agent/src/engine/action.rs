@@ -1,0 +1,261 @@
+use std::time::{Duration, Instant};
+
+use lr_protocol::{ActionStatus, BoundAddress, Counts, Coverage, State, StatusError, WantedAction};
+use lr_tracer::{Slot, SlotCounters};
+
+use super::trace::BoundSite;
+use crate::clock::now_micros;
+
+/// One wanted action, and what has become of it here.
+#[derive(Debug)]
+pub(crate) struct Action {
+    pub(crate) wanted: WantedAction,
+    pub(crate) state: State,
+    pub(crate) deadline: Instant,
+    pub(crate) planted: Option<Planted>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) error: Option<StatusError>,
+    /// What earlier plantings of this version counted.
+    earlier: Counts,
+    /// What the slot counted when it was last looked at.
+    counted: SlotCounters,
+    /// Hits that were kept and then found the outbox full.
+    refused: u64,
+    /// What of that is told as a loss.
+    refused_told: u64,
+    told: Option<(State, Counts)>,
+}
+
+/// Where it is in the target.
+#[derive(Debug)]
+pub(crate) struct Planted {
+    pub(crate) slot: Slot,
+    pub(crate) sites: Vec<BoundSite>,
+}
+
+/// What happened since the last look.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Second {
+    pub(crate) row: Coverage,
+    /// Reason and count.
+    pub(crate) losses: Vec<(&'static str, u64)>,
+}
+
+impl Action {
+    pub(crate) fn new(wanted: WantedAction, received: Instant) -> Action {
+        let expires_in = Duration::from_millis(wanted.expires_in_ms);
+        // Beyond any ceiling is as good as the ceiling, and cannot overflow.
+        let ceiling = Duration::from_secs(366 * 24 * 3600);
+        Action {
+            deadline: received + expires_in.min(ceiling),
+            wanted,
+            state: State::Delivered,
+            planted: None,
+            warnings: Vec::new(),
+            error: None,
+            earlier: Counts::default(),
+            counted: SlotCounters::default(),
+            refused: 0,
+            refused_told: 0,
+            told: None,
+        }
+    }
+
+    /// Matching hits that are left of the limit: neither more than the server knows of, nor more
+    /// than is known here, where the newest ones are.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        let of_all = self.wanted.spec.max_hits?;
+        let here = of_all.saturating_sub(self.counts().kept + self.refused);
+        Some(self.wanted.hits_left.map_or(here, |left| left.min(here)))
+    }
+
+    /// An event of it could not be kept.
+    pub(crate) fn event_refused(&mut self) {
+        self.refused += 1;
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let (sum, now) = (&self.earlier, &self.counted);
+        let kept = sum.kept + now.kept;
+        let refused = self.refused.min(kept);
+        Counts {
+            hits: sum.hits + now.hits,
+            condition_false: sum.condition_false + now.condition_false,
+            condition_error: sum.condition_error + now.condition_error,
+            rate_limited: sum.rate_limited + now.rate_limited,
+            over_budget: NOT_COUNTED,
+            dropped: sum.dropped + now.dropped + refused,
+            kept: kept - refused,
+        }
+    }
+
+    /// Takes the slot's counters as they are now.
+    pub(crate) fn look(&mut self, counters: SlotCounters) -> Second {
+        let old = std::mem::replace(&mut self.counted, counters);
+        let since = |new: u64, old: u64| new.saturating_sub(old);
+        let refused = self.refused - self.refused_told;
+        self.refused_told = self.refused;
+        let kept = since(counters.kept, old.kept);
+        let rate_limited = since(counters.rate_limited, old.rate_limited);
+        let ring_full = since(counters.dropped, old.dropped);
+        let row = Coverage {
+            ts: now_micros(),
+            action_id: self.wanted.action_id.clone(),
+            action_version: self.wanted.version,
+            observed_ms: since(
+                counters.observed_ns / NS_PER_MS,
+                old.observed_ns / NS_PER_MS,
+            ),
+            hits: since(counters.hits, old.hits),
+            matched: kept + rate_limited + ring_full,
+            // What is refused now may have been kept a moment before the last look.
+            kept: kept.saturating_sub(refused),
+            rate_limited,
+            over_budget: NOT_COUNTED,
+            dropped: ring_full + refused,
+        };
+        let losses = vec![
+            ("ring_full", ring_full),
+            ("queue_full", refused),
+            ("rate_limited", rate_limited),
+            (
+                "condition_error",
+                since(counters.condition_error, old.condition_error),
+            ),
+        ];
+        Second { row, losses }
+    }
+
+    /// It is not planted any more; its slot will be another's.
+    pub(crate) fn unplanted(&mut self) {
+        self.planted = None;
+        let refused = std::mem::take(&mut self.refused);
+        let counts = self.counts();
+        self.refused = refused;
+        self.earlier = counts;
+        self.counted = SlotCounters::default();
+    }
+
+    /// Its status, if it differs from what was told last.
+    pub(crate) fn news(&mut self) -> Option<ActionStatus> {
+        let now = (self.state, self.counts());
+        if self.told == Some(now) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(self.status())
+    }
+
+    pub(crate) fn status(&self) -> ActionStatus {
+        let sites = self.planted.iter().flat_map(|planted| &planted.sites);
+        ActionStatus {
+            // The session knows it.
+            agent_id: String::new(),
+            action_id: self.wanted.action_id.clone(),
+            action_version: self.wanted.version,
+            state: self.state,
+            updated_at: now_micros(),
+            counts: self.counts(),
+            bound: sites.map(bound_address).collect(),
+            warnings: self.warnings.clone(),
+            error: self.error.clone(),
+            paused_until: None,
+        }
+    }
+}
+
+const NS_PER_MS: u64 = 1_000_000;
+/// Over its budget an action is not planted, so nobody counts: `observed_ms` says for how long
+/// it was.
+const NOT_COUNTED: u64 = 0;
+
+fn bound_address(site: &BoundSite) -> BoundAddress {
+    BoundAddress {
+        module: site.module.clone(),
+        address: format!("{:#x}", site.address()),
+        function: site.function.clone(),
+        file: site.file.clone(),
+        line: site.line,
+        resume: site.resume().word().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fake::wanted;
+
+    fn counters(hits: u64, kept: u64) -> SlotCounters {
+        SlotCounters {
+            hits,
+            kept,
+            condition_false: hits - kept,
+            observed_ns: hits * 1_500_000,
+            ..SlotCounters::default()
+        }
+    }
+
+    fn action() -> Action {
+        Action::new(wanted("a"), Instant::now())
+    }
+
+    #[test]
+    fn a_row_has_what_happened_since_the_last() {
+        let mut action = action();
+        action.look(counters(10, 4));
+        let second = action.look(counters(15, 6));
+        assert_eq!(
+            (second.row.hits, second.row.kept, second.row.matched),
+            (5, 2, 2)
+        );
+        // 15 ms, then 22.5: what is cut off is not lost.
+        assert_eq!(second.row.observed_ms, 7);
+        assert!(second.losses.iter().all(|(_, count)| *count == 0));
+    }
+
+    #[test]
+    fn what_the_outbox_refuses_is_dropped_and_not_kept() {
+        let mut action = action();
+        action.event_refused();
+        let second = action.look(counters(10, 10));
+        assert_eq!((second.row.kept, second.row.dropped), (9, 1));
+        assert!(second.losses.contains(&("queue_full", 1)));
+        let counts = action.counts();
+        assert_eq!((counts.kept, counts.dropped, counts.hits), (9, 1, 10));
+        let second = action.look(counters(10, 10));
+        assert!(second.losses.contains(&("queue_full", 0)));
+    }
+
+    #[test]
+    fn counts_go_on_when_it_is_planted_again() {
+        let mut action = action();
+        action.event_refused();
+        action.look(counters(10, 5));
+        action.unplanted();
+        let second = action.look(counters(3, 3));
+        assert_eq!(second.row.hits, 3);
+        let counts = action.counts();
+        assert_eq!((counts.hits, counts.kept, counts.dropped), (13, 7, 1));
+    }
+
+    #[test]
+    fn the_limit_is_the_smaller_of_what_both_sides_know() {
+        let mut action = action();
+        assert_eq!(action.limit(), None);
+        action.wanted.spec.max_hits = Some(10);
+        assert_eq!(action.limit(), Some(10));
+        action.wanted.hits_left = Some(6);
+        assert_eq!(action.limit(), Some(6));
+        action.look(counters(7, 7));
+        assert_eq!(action.limit(), Some(3));
+    }
+
+    #[test]
+    fn the_same_is_not_told_twice() {
+        let mut action = action();
+        assert!(action.news().is_some());
+        assert!(action.news().is_none());
+        action.look(counters(1, 1));
+        assert_eq!(action.news().unwrap().counts.hits, 1);
+    }
+}

@@ -1,0 +1,247 @@
+//! A tracer and a binder in memory that do as a test tells them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use lr_dwarf::{HitContext, Rendered};
+use lr_protocol::{ActionKind, ActionSpec, Level, LogSpec, Output, StatusError, WantedAction};
+use lr_tracer::{
+    ArmAction, Ended, Record, Released, SitePlan, SiteProgram, Slot, SlotCounters, TracerError,
+};
+
+use super::trace::{Bind, Bound, BoundSite, Render, Trace};
+
+/// Wanted for an hour at a location of its own name, version 1.
+pub(crate) fn wanted(action_id: &str) -> WantedAction {
+    WantedAction {
+        action_id: action_id.to_owned(),
+        version: 1,
+        spec: ActionSpec {
+            kind: ActionKind::Log(LogSpec {
+                location: action_id.to_owned(),
+                template: "hit".to_owned(),
+                level: Level::Info,
+            }),
+            condition: None,
+            name: None,
+            tags: BTreeMap::new(),
+            max_hits: None,
+            expires_in_s: None,
+            rate: None,
+            ignore_quota: false,
+            output: Output::Server,
+        },
+        enabled: true,
+        expires_in_ms: 3_600_000,
+        hits_left: None,
+    }
+}
+
+/// A tracer; clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FakeTracer {
+    state: Rc<RefCell<State>>,
+    current: Option<FakeRecord>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    armed: BTreeMap<Slot, ArmAction>,
+    /// What was done, in words.
+    calls: Vec<String>,
+    counters: BTreeMap<Slot, SlotCounters>,
+    ring: VecDeque<FakeRecord>,
+    arm_errors: VecDeque<TracerError>,
+    is_dead: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FakeRecord {
+    Hit(Slot),
+    Done(Slot),
+    Paused(Slot),
+    Resumed(Slot),
+    Ended(Ended),
+}
+
+impl FakeTracer {
+    /// The slot in which the action of this address is armed.
+    pub(crate) fn slot_at(&self, address: u64) -> Slot {
+        let state = self.state.borrow();
+        let holds = |action: &ArmAction| {
+            let mut sites = action.sites.iter();
+            sites.any(|site| site.site.address() == address)
+        };
+        let armed = state.armed.iter().find(|(_, action)| holds(action));
+        *armed.expect("it is armed").0
+    }
+
+    pub(crate) fn armed(&self) -> Vec<ArmAction> {
+        self.state.borrow().armed.values().cloned().collect()
+    }
+
+    /// Hits that pass every check.
+    pub(crate) fn hit(&self, slot: Slot, times: u64) {
+        let mut state = self.state.borrow_mut();
+        let counters = state.counters.entry(slot).or_default();
+        counters.hits += times;
+        counters.kept += times;
+        for _ in 0..times {
+            state.ring.push_back(FakeRecord::Hit(slot));
+        }
+    }
+
+    pub(crate) fn count(&self, slot: Slot, change: impl FnOnce(&mut SlotCounters)) {
+        change(self.state.borrow_mut().counters.entry(slot).or_default());
+    }
+
+    pub(crate) fn tell(&self, record: FakeRecord) {
+        self.state.borrow_mut().ring.push_back(record);
+    }
+
+    pub(crate) fn refuse(&self, error: TracerError) {
+        self.state.borrow_mut().arm_errors.push_back(error);
+    }
+
+    pub(crate) fn die(&self) {
+        self.state.borrow_mut().is_dead = true;
+    }
+
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.state.borrow().calls.clone()
+    }
+}
+
+impl Trace for FakeTracer {
+    fn arm(&mut self, action: &ArmAction) -> Result<(), TracerError> {
+        let mut state = self.state.borrow_mut();
+        if state.is_dead {
+            return Err(TracerError::Died);
+        }
+        if let Some(error) = state.arm_errors.pop_front() {
+            return Err(error);
+        }
+        let addresses: Vec<String> = action
+            .sites
+            .iter()
+            .map(|site| format!("{:#x}", site.site.address()))
+            .collect();
+        state.calls.push(format!("arm {}", addresses.join(" ")));
+        state.counters.insert(action.slot, SlotCounters::default());
+        let old = state.armed.insert(action.slot, action.clone());
+        assert!(old.is_none(), "slot {:?} is in use", action.slot);
+        Ok(())
+    }
+
+    fn disarm(&mut self, slot: Slot) -> Result<(), TracerError> {
+        let mut state = self.state.borrow_mut();
+        if state.is_dead {
+            return Err(TracerError::Died);
+        }
+        let action = state.armed.remove(&slot).expect("it is armed");
+        let call = format!("disarm {:#x}", action.sites[0].site.address());
+        state.calls.push(call);
+        Ok(())
+    }
+
+    fn release(&mut self) -> Result<Released, TracerError> {
+        let mut state = self.state.borrow_mut();
+        state.calls.push("release".to_owned());
+        Ok(Released {
+            restored: 3,
+            foreign: 0,
+        })
+    }
+
+    fn counters(&self, slot: Slot) -> SlotCounters {
+        let state = self.state.borrow();
+        state.counters.get(&slot).copied().unwrap_or_default()
+    }
+
+    fn next_record(&mut self) -> Option<Record<'_>> {
+        self.current = self.state.borrow_mut().ring.pop_front();
+        Some(match self.current? {
+            FakeRecord::Hit(slot) => Record::Hit {
+                slot,
+                site: 0,
+                tid: 1,
+                time_ns: 1_000_000,
+                hits: 1,
+                payload: b"payload",
+            },
+            FakeRecord::Done(slot) => Record::Done { slot },
+            FakeRecord::Paused(slot) => Record::Paused { slot },
+            FakeRecord::Resumed(slot) => Record::Resumed { slot },
+            FakeRecord::Ended(ended) => Record::Ended(ended),
+        })
+    }
+
+    fn wait(&self, _: Duration) {}
+
+    fn is_alive(&mut self) -> bool {
+        !self.state.borrow().is_dead
+    }
+}
+
+/// Binds each action at the addresses that a test gave to its name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FakeBinder {
+    known: Rc<RefCell<BTreeMap<String, Vec<u64>>>>,
+}
+
+impl FakeBinder {
+    pub(crate) fn know(&self, location: &str, addresses: &[u64]) {
+        let mut known = self.known.borrow_mut();
+        known.insert(location.to_owned(), addresses.to_vec());
+    }
+}
+
+impl Bind for FakeBinder {
+    fn bind(&mut self, spec: &ActionSpec, _avoid: &[u64]) -> Result<Bound, StatusError> {
+        let ActionKind::Log(log) = &spec.kind else {
+            panic!("only logs are tested here");
+        };
+        let known = self.known.borrow();
+        let Some(addresses) = known.get(&log.location) else {
+            return Err(StatusError {
+                code: "no_such_function".to_owned(),
+                refers_to: "location".to_owned(),
+                message: "there is none".to_owned(),
+                suggestions: Vec::new(),
+            });
+        };
+        Ok(Bound {
+            sites: addresses.iter().map(|&address| site(address)).collect(),
+            warnings: Vec::new(),
+        })
+    }
+}
+
+fn site(address: u64) -> BoundSite {
+    const NOP: [u8; 15] = [0x90; 15];
+    BoundSite {
+        program: SiteProgram {
+            site: SitePlan::choose(address, &NOP, &[], &[]).expect("a nop can be emulated"),
+            program: lr_probe::Program::empty(),
+        },
+        layout: Box::new(Words),
+        module: "/srv/orders".to_owned(),
+        function: "process".to_owned(),
+        file: "orders.c".to_owned(),
+        line: 9,
+    }
+}
+
+#[derive(Debug)]
+struct Words;
+
+impl Render for Words {
+    fn render(&self, record: &[u8], hit: &HitContext<'_>) -> Rendered {
+        Rendered {
+            message: format!("{} in {}", String::from_utf8_lossy(record), hit.tid),
+            fields: Vec::new(),
+        }
+    }
+}

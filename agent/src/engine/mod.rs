@@ -1,0 +1,612 @@
+//! The thread that owns the tracer: it makes what is planted be what is wanted, and turns records
+//! into events.
+//!
+//! Constraints, and what follows from them:
+//! - It may block on the tracer and on debug info, so it shares nothing with the network but the
+//!   two mailboxes [`Orders`] and [`Outbox`].
+//! - It knows no server, no session and no agent id: what it tells is true whoever hears it.
+//! - However it ends, the tracer process notices and puts everything back.
+
+mod action;
+mod errors;
+mod events;
+mod slots;
+mod target;
+mod threads;
+mod trace;
+mod wanted;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lr_protocol::{ActionKind, End, EndReason, State, StatusError, WantedAction, WantedActions};
+use lr_tracer::{ArmAction, Ended, Rate, TracerError};
+
+pub(crate) use target::Target;
+pub(crate) use trace::{Bind, Bound, BoundSite, StartTracer, Trace};
+
+use crate::clock::now_micros;
+use crate::orders::{Finish, Orders};
+use crate::outbox::Outbox;
+use action::{Action, Planted};
+use events::Notice;
+use slots::Slots;
+use target::Vitals;
+use threads::ThreadNames;
+use wanted::{Change, Held, changes};
+
+pub(crate) struct Engine {
+    target: Target,
+    binder: Box<dyn Bind>,
+    start_tracer: StartTracer,
+    tracer: Option<Box<dyn Trace>>,
+    actions: BTreeMap<String, Action>,
+    slots: Slots,
+    threads: ThreadNames,
+    orders: Arc<Orders>,
+    outbox: Arc<Outbox>,
+    next_second: Instant,
+    next_look: Instant,
+    /// Since when the target is known to be gone without a word from the tracer.
+    gone_since: Option<Instant>,
+}
+
+/// How long a record or an order may wait to be noticed.
+const NAP: Duration = Duration::from_millis(20);
+/// The same where nothing is planted: there are no records then.
+const REST: Duration = Duration::from_millis(250);
+const SECOND: Duration = Duration::from_secs(1);
+/// How often the target's life is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long the tracer's own word on the end of a target is waited for: it knows the status.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// More records than the ring can hold: what was in it at one moment has been read after so many.
+const RING_RECORDS: usize = 200_000;
+/// Records that are read between two looks at the orders.
+const ROUND: usize = 5_000;
+/// Logs per second where nothing else is said; a burst may be twice that.
+const DEFAULT_RATE: f64 = 50.0;
+
+impl Engine {
+    pub(crate) fn new(
+        target: Target,
+        binder: Box<dyn Bind>,
+        start_tracer: StartTracer,
+        orders: Arc<Orders>,
+        outbox: Arc<Outbox>,
+    ) -> Engine {
+        let now = Instant::now();
+        Engine {
+            threads: ThreadNames::new(target.pid),
+            target,
+            binder,
+            start_tracer,
+            tracer: None,
+            actions: BTreeMap::new(),
+            slots: Slots::default(),
+            orders,
+            outbox,
+            next_second: now + SECOND,
+            next_look: now,
+            gone_since: None,
+        }
+    }
+
+    /// Works until the attachment has ended; the last thing in the outbox says how.
+    pub(crate) fn run(mut self) {
+        let end = loop {
+            if let Some(end) = self.step(Instant::now()) {
+                break end;
+            }
+            match &self.tracer {
+                Some(tracer) if self.is_planted() => tracer.wait(NAP),
+                _ => self.orders.wait(REST),
+            }
+        };
+        self.outbox.put_end(end);
+    }
+
+    /// Everything that is due at `now`.
+    pub(crate) fn step(&mut self, now: Instant) -> Option<End> {
+        let orders = self.orders.take();
+        if let Some((wanted, received)) = &orders.wanted
+            && let Err(end) = self.follow(wanted, *received, now)
+        {
+            return Some(end);
+        }
+        if orders.report_all {
+            for action in self.actions.values() {
+                self.outbox.put_status(action.status());
+            }
+        }
+        if let Err(end) = self.drain(ROUND) {
+            return Some(end);
+        }
+        if let Some(finish) = &orders.finish {
+            return Some(self.finish(finish));
+        }
+        self.expire(now).err().or_else(|| self.tick(now))
+    }
+
+    fn is_planted(&self) -> bool {
+        self.actions.values().any(|action| action.planted.is_some())
+    }
+
+    // What is wanted.
+
+    fn follow(
+        &mut self,
+        wanted: &WantedActions,
+        received: Instant,
+        now: Instant,
+    ) -> Result<(), End> {
+        let held = self.actions.iter().map(|(id, action)| {
+            let held = Held {
+                version: action.wanted.version,
+                enabled: action.wanted.enabled,
+            };
+            (id.clone(), held)
+        });
+        for change in changes(&held.collect(), &wanted.actions) {
+            match change {
+                Change::Remove(id) => {
+                    self.stop(&id, State::Removed)?;
+                    self.actions.remove(&id);
+                }
+                Change::Add(action) => self.add(action, received, now)?,
+                Change::Replace(action) => {
+                    self.unplant(&action.action_id)?;
+                    self.actions.remove(&action.action_id);
+                    self.add(action, received, now)?;
+                }
+                Change::Enable(wanted) => {
+                    let id = wanted.action_id.clone();
+                    if let Some(action) = self.actions.get_mut(&id) {
+                        action.wanted = wanted;
+                    }
+                    self.plant(&id, now)?;
+                }
+                Change::Disable(wanted) => {
+                    let id = wanted.action_id.clone();
+                    self.stop(&id, State::Disabled)?;
+                    if let Some(action) = self.actions.get_mut(&id) {
+                        action.wanted = wanted;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, wanted: WantedAction, received: Instant, now: Instant) -> Result<(), End> {
+        let id = wanted.action_id.clone();
+        let is_enabled = wanted.enabled;
+        self.actions
+            .insert(id.clone(), Action::new(wanted, received));
+        if is_enabled {
+            self.plant(&id, now)
+        } else {
+            self.stop(&id, State::Disabled)
+        }
+    }
+
+    /// Binds and plants an action, or says why not.
+    fn plant(&mut self, id: &str, now: Instant) -> Result<(), End> {
+        let Some(action) = self.actions.get_mut(id) else {
+            return Ok(());
+        };
+        if action.state.is_final() || action.planted.is_some() {
+            return Ok(());
+        }
+        if now >= action.deadline {
+            return self.stop(id, State::Expired);
+        }
+        if action.limit() == Some(0) {
+            return self.stop(id, State::Done);
+        }
+        let avoid = self.planted_addresses();
+        let spec = self.actions[id].wanted.spec.clone();
+        let planted = self
+            .binder
+            .bind(&spec, &avoid)
+            .and_then(|bound| self.arm(id, bound));
+        // What others have hit meanwhile is not lost, but it should not wait either.
+        self.drain(ROUND)?;
+        let Some(action) = self.actions.get_mut(id) else {
+            return Ok(());
+        };
+        match planted {
+            Ok((planted, warnings)) => {
+                action.planted = Some(planted);
+                action.warnings = warnings;
+                action.state = State::Bound;
+            }
+            Err(error) => {
+                action.error = Some(error);
+                action.state = State::Error;
+            }
+        }
+        self.tell(id);
+        Ok(())
+    }
+
+    fn planted_addresses(&self) -> Vec<u64> {
+        let planted = self.actions.values().flat_map(|action| &action.planted);
+        planted
+            .flat_map(|planted| planted.sites.iter().map(BoundSite::address))
+            .collect()
+    }
+
+    /// Plants at every place that the tracer accepts, and warns of the others.
+    fn arm(&mut self, id: &str, bound: Bound) -> Result<(Planted, Vec<String>), StatusError> {
+        let Bound {
+            mut sites,
+            mut warnings,
+        } = bound;
+        let pid = self.target.pid;
+        let action = &self.actions[id];
+        let spec = &action.wanted.spec;
+        let (limit, rate) = (action.limit(), rate_of(spec.rate)?);
+        let ignore_quota = spec.ignore_quota;
+        if self.tracer.is_none() {
+            let tracer = (self.start_tracer)().map_err(|error| errors::of_tracer(&error, pid))?;
+            self.tracer = Some(tracer);
+        }
+        let tracer = self.tracer.as_mut().expect("it was started just now");
+        let slot = self.slots.allot(id).ok_or_else(errors::too_many_actions)?;
+        loop {
+            let request = ArmAction {
+                slot,
+                limit,
+                rate: Some(rate),
+                ignore_quota,
+                sites: sites.iter().map(|site| site.program.clone()).collect(),
+            };
+            let error = match tracer.arm(&request) {
+                Ok(()) => return Ok((Planted { slot, sites }, warnings)),
+                Err(error) => error,
+            };
+            let refused = errors::address_of(&error);
+            let others = sites.iter().filter(|site| Some(site.address()) != refused);
+            if refused.is_none() || others.count() == 0 {
+                self.slots.free(slot);
+                return Err(errors::of_tracer(&error, pid));
+            }
+            warnings.push(format!("left out: {error}"));
+            sites.retain(|site| Some(site.address()) != refused);
+        }
+    }
+
+    /// Takes an action out of the target and tells its last counts. A final state stays.
+    fn stop(&mut self, id: &str, state: State) -> Result<(), End> {
+        self.unplant(id)?;
+        if let Some(action) = self.actions.get_mut(id)
+            && !action.state.is_final()
+        {
+            action.state = state;
+            self.tell(id);
+        }
+        Ok(())
+    }
+
+    /// Takes an action out of the target and counts everything that it saw.
+    fn unplant(&mut self, id: &str) -> Result<(), End> {
+        let slot = match self
+            .actions
+            .get(id)
+            .and_then(|action| action.planted.as_ref())
+        {
+            Some(planted) => planted.slot,
+            None => return Ok(()),
+        };
+        if let Some(tracer) = &mut self.tracer
+            && let Err(error) = tracer.disarm(slot)
+        {
+            return Err(self.lost_tracer(&error));
+        }
+        // Its records are in the ring still; none follow.
+        self.drain(RING_RECORDS)?;
+        self.unplanted(id);
+        Ok(())
+    }
+
+    /// The bytes are back and the records are read.
+    fn unplanted(&mut self, id: &str) {
+        self.count(id);
+        if let Some(action) = self.actions.get_mut(id)
+            && let Some(planted) = &action.planted
+        {
+            self.slots.free(planted.slot);
+            action.unplanted();
+        }
+    }
+
+    fn tell(&mut self, id: &str) {
+        if let Some(action) = self.actions.get_mut(id)
+            && let Some(status) = action.news()
+        {
+            self.outbox.put_status(status);
+        }
+    }
+
+    // What happens.
+
+    /// Turns up to `limit` records into events.
+    fn drain(&mut self, limit: usize) -> Result<(), End> {
+        for _ in 0..limit {
+            match self.next_notice() {
+                None => return Ok(()),
+                Some(Notice::Hit { first_of: None }) => {}
+                Some(Notice::Hit { first_of: Some(id) }) => {
+                    if let Some(action) = self.actions.get_mut(&id) {
+                        action.state = State::Hit;
+                    }
+                    self.count(&id);
+                    self.tell(&id);
+                }
+                Some(Notice::Done(slot)) => self.done(slot)?,
+                Some(Notice::Paused(slot)) => self.change_state(slot, State::Paused),
+                Some(Notice::Resumed(slot)) => self.change_state(slot, State::Bound),
+                Some(Notice::Ended(ended)) => return Err(self.target_ended(ended)),
+            }
+        }
+        Ok(())
+    }
+
+    fn next_notice(&mut self) -> Option<Notice> {
+        let record = self.tracer.as_mut()?.next_record()?;
+        Some(events::take(
+            record,
+            &self.target,
+            &self.slots,
+            &mut self.actions,
+            &mut self.threads,
+            &self.outbox,
+        ))
+    }
+
+    fn done(&mut self, slot: lr_tracer::Slot) -> Result<(), End> {
+        let Some(id) = self.slots.owner(slot).map(str::to_owned) else {
+            return Ok(());
+        };
+        // Frees the slot; the bytes are back already.
+        if let Some(tracer) = &mut self.tracer
+            && let Err(error) = tracer.disarm(slot)
+        {
+            return Err(self.lost_tracer(&error));
+        }
+        self.unplanted(&id);
+        if let Some(action) = self.actions.get_mut(&id)
+            && !action.state.is_final()
+        {
+            action.state = State::Done;
+        }
+        self.tell(&id);
+        Ok(())
+    }
+
+    fn change_state(&mut self, slot: lr_tracer::Slot, state: State) {
+        let Some(id) = self.slots.owner(slot).map(str::to_owned) else {
+            return;
+        };
+        if let Some(action) = self.actions.get_mut(&id) {
+            action.state = match state {
+                State::Bound if action.counts().kept > 0 => State::Hit,
+                state => state,
+            };
+        }
+        self.tell(&id);
+    }
+
+    // What is due.
+
+    fn expire(&mut self, now: Instant) -> Result<(), End> {
+        let is_due = |action: &Action| now >= action.deadline && !action.state.is_final();
+        let due: Vec<String> = self
+            .actions
+            .iter()
+            .filter(|(_, action)| is_due(action))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in due {
+            self.stop(&id, State::Expired)?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Instant) -> Option<End> {
+        if now >= self.next_second {
+            self.next_second = (self.next_second + SECOND).max(now);
+            let ids: Vec<String> = self.actions.keys().cloned().collect();
+            for id in ids {
+                self.count(&id);
+                self.tell(&id);
+            }
+        }
+        if now >= self.next_look {
+            self.next_look = now + LOOK;
+            return self.look(now);
+        }
+        None
+    }
+
+    /// A row of coverage, also if nothing was hit, and what was lost.
+    fn count(&mut self, id: &str) {
+        let (Some(action), Some(tracer)) = (self.actions.get_mut(id), &self.tracer) else {
+            return;
+        };
+        let Some(planted) = &action.planted else {
+            return;
+        };
+        let second = action.look(tracer.counters(planted.slot));
+        for (reason, count) in second.losses {
+            self.outbox.put_loss(Some(id), reason, count);
+        }
+        self.outbox.put_coverage(second.row);
+    }
+
+    fn look(&mut self, now: Instant) -> Option<End> {
+        let vitals = self.target.vitals();
+        if vitals == Vitals::Alive {
+            let tracer_died = self
+                .tracer
+                .as_mut()
+                .is_some_and(|tracer| !tracer.is_alive());
+            return tracer_died.then(|| self.lost_tracer(&TracerError::Died));
+        }
+        // The tracer may hold the target's last records and its exit status.
+        let since = *self.gone_since.get_or_insert(now);
+        if self.is_planted() && now < since + PATIENCE {
+            return None;
+        }
+        Some(match vitals {
+            Vitals::Execed => self.target_ended(Ended::Execed),
+            _ => self.ended(
+                EndReason::Exited,
+                format!("process {} is gone", self.target.pid),
+            ),
+        })
+    }
+
+    // How it ends.
+
+    fn finish(&mut self, finish: &Finish) -> End {
+        let ids: Vec<String> = self.actions.keys().cloned().collect();
+        for id in ids {
+            if let Err(end) = self.stop(&id, State::Removed) {
+                return end;
+            }
+        }
+        let mut end = End {
+            ts: now_micros(),
+            reason: finish.reason,
+            message: finish.message.clone(),
+            restored: 0,
+        };
+        match self.tracer.as_mut().map(|tracer| tracer.release()) {
+            None => {}
+            Some(Ok(released)) => {
+                end.restored = released.restored;
+                if released.foreign > 0 {
+                    end.message.push_str(&format!(
+                        "; {} sites had been changed by another tool and were left alone",
+                        released.foreign
+                    ));
+                }
+            }
+            Some(Err(error)) => return self.lost_tracer(&error),
+        }
+        self.tracer = None;
+        end
+    }
+
+    fn target_ended(&mut self, ended: Ended) -> End {
+        let pid = self.target.pid;
+        match ended {
+            Ended::Exited { status } => self.ended(
+                EndReason::Exited,
+                format!("process {pid} exited with status {status}"),
+            ),
+            Ended::Killed { signal } => self.ended(
+                EndReason::Killed,
+                format!(
+                    "process {pid} was killed by {}",
+                    errors::signal_name(signal)
+                ),
+            ),
+            Ended::Execed => self.ended(
+                EndReason::Execed,
+                format!("process {pid} runs another program now"),
+            ),
+            Ended::Gone => self.ended(EndReason::Exited, format!("process {pid} is gone")),
+        }
+    }
+
+    fn ended(&mut self, reason: EndReason, message: String) -> End {
+        let ids: Vec<String> = self.actions.keys().cloned().collect();
+        for id in ids {
+            self.unplanted(&id);
+            if let Some(action) = self.actions.get_mut(&id)
+                && !action.state.is_final()
+            {
+                action.state = State::Gone;
+            }
+            self.tell(&id);
+        }
+        self.tracer = None;
+        End {
+            ts: now_micros(),
+            reason,
+            message,
+            restored: 0,
+        }
+    }
+
+    /// The tracer process does not answer any more.
+    fn lost_tracer(&mut self, error: &TracerError) -> End {
+        // A target that ends takes the tracer's work away, which is no fault of the tracer.
+        match self.target.vitals() {
+            Vitals::Alive => {}
+            Vitals::Execed => return self.target_ended(Ended::Execed),
+            Vitals::Gone => {
+                let message = format!("process {} is gone", self.target.pid);
+                return self.ended(EndReason::Exited, message);
+            }
+        }
+        let status = errors::of_tracer(error, self.target.pid);
+        let message = status.message.clone();
+        let ids: Vec<String> = self.actions.keys().cloned().collect();
+        for id in ids {
+            self.unplanted(&id);
+            if let Some(action) = self.actions.get_mut(&id)
+                && !action.state.is_final()
+            {
+                action.state = State::Error;
+                action.error = Some(status.clone());
+            }
+            self.tell(&id);
+        }
+        self.tracer = None;
+        End {
+            ts: now_micros(),
+            reason: EndReason::Failed,
+            message,
+            restored: 0,
+        }
+    }
+}
+
+/// Logs of a second, and twice that at once.
+fn rate_of(rate: Option<f64>) -> Result<Rate, StatusError> {
+    let per_second = rate.unwrap_or(DEFAULT_RATE);
+    if per_second.is_nan() || per_second <= 0.0 {
+        return Err(errors::bad_rate(per_second));
+    }
+    Ok(Rate {
+        per_second,
+        burst: (per_second * 2.0).max(1.0),
+    })
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("target", &self.target)
+            .field("actions", &self.actions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the level of a log is; other kinds have none.
+fn level_of(kind: &ActionKind) -> lr_protocol::Level {
+    match kind {
+        ActionKind::Log(log) => log.level,
+        ActionKind::Unknown => lr_protocol::Level::default(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;

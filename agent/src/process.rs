@@ -1,0 +1,251 @@
+//! The agent process: what runs behind the hidden verb `agent-process`.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::sync::Arc;
+use std::thread;
+
+use lr_protocol::{
+    End, EndReason, PROTOCOL_VERSION, Problem, ProcessInfo, RegisterAgent, Registered,
+};
+use lr_tracer::Tracer;
+use nix::sys::signal::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::AgentArgs;
+use crate::bind::Binder;
+use crate::checks::{self, Asker};
+use crate::client::{Client, Endpoint, Token};
+use crate::clock::now_micros;
+use crate::engine::{Engine, StartTracer, Target, Trace};
+use crate::host::ProcessFacts;
+use crate::launch::own_executable;
+use crate::modules::{ModuleError, Modules};
+use crate::orders::Orders;
+use crate::outbox::{Limits, Outbox};
+use crate::problem::problem;
+use crate::ready::Ready;
+use crate::session::Session;
+
+/// Runs an agent until its attachment ends. Its first line on standard output says whether there
+/// is one; after it, standard output leads nowhere. The result is the process's exit status.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
+    // Not the terminal's any more. It fails where we lead a group already, as under a debugger.
+    let _ = nix::unistd::setsid();
+    let args = match AgentArgs::parse(args) {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("{error}");
+            return USAGE;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(attach(args)),
+        Err(error) => {
+            eprintln!("cannot start: {error}");
+            COULD_NOT
+        }
+    }
+}
+
+const DONE: i32 = 0;
+const COULD_NOT: i32 = 1;
+const USAGE: i32 = 2;
+
+async fn attach(args: AgentArgs) -> i32 {
+    let (client, attachment) = match prepare(&args).await {
+        Ok(prepared) => prepared,
+        Err(problem) => return refused(problem),
+    };
+    let registered = match client.register(&attachment.agent).await {
+        Ok(registered) => registered,
+        Err(error) => return refused(error.to_problem()),
+    };
+    say(&Ready::Registered(registered.clone()));
+    eprintln!(
+        "attached to process {} ({}) as agent {}",
+        args.pid, attachment.agent.process.comm, registered.agent_id
+    );
+    run(client, attachment, registered).await;
+    DONE
+}
+
+/// What is known of the process before it is registered. Nothing has been touched yet.
+struct Attachment {
+    facts: ProcessFacts,
+    agent: RegisterAgent,
+}
+
+async fn prepare(args: &AgentArgs) -> Result<(Client, Attachment), Problem> {
+    let token = Token::from_env().map_err(|why| problem("unauthorized", why, "", &[]))?;
+    let client = Client::new(args.server.clone(), token);
+    let mut asker = Asker::current()
+        .map_err(|error| problem("internal", "cannot read who we are", error.to_string(), &[]))?;
+    asker.own_pids.extend(local_server(&client).await?);
+    let facts = checks::check(args.pid, &asker)?;
+    // Reading debug info here tells what is wrong with it before anything else happens; the
+    // engine's thread reads its own.
+    let mut modules = Modules::open(args.pid).map_err(|error| not_loaded(&error))?;
+    let executable = modules.executable().map_err(|error| not_loaded(&error))?;
+    let process = ProcessInfo {
+        process_id: facts.process_id(),
+        pid: facts.pid,
+        comm: facts.comm.clone(),
+        executable: facts
+            .executable
+            .as_ref()
+            .map(|path| path.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        build_id: hexadecimal(executable.binary.build_id().unwrap_or_default()),
+        uid: facts.uid,
+        start_time: facts.start_time,
+        container: facts.container.clone(),
+    };
+    let name = match args.name.as_str() {
+        "" => facts.comm.clone(),
+        name => name.to_owned(),
+    };
+    let agent = RegisterAgent {
+        protocol_version: PROTOCOL_VERSION,
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        name,
+        tags: args.tags.clone(),
+        host: host_name(),
+        agent_pid: std::process::id(),
+        agent_uid: nix::unistd::geteuid().as_raw(),
+        process,
+        linger: args.linger.clone(),
+    };
+    Ok((client, Attachment { facts, agent }))
+}
+
+/// The server's pid, where it is on this machine.
+async fn local_server(client: &Client) -> Result<Option<u32>, Problem> {
+    if !matches!(client.endpoint(), Endpoint::Unix(_)) {
+        return Ok(None);
+    }
+    match client.server_info().await {
+        Ok(info) => Ok(Some(info.pid)),
+        Err(error) => Err(error.to_problem()),
+    }
+}
+
+async fn run(client: Client, attachment: Attachment, registered: Registered) {
+    let outbox = Arc::new(Outbox::new(Limits::default()));
+    let orders = Arc::new(Orders::default());
+    start_engine(&attachment.facts, &orders, &outbox);
+    let session = Session::new(
+        client,
+        attachment.agent,
+        registered,
+        outbox,
+        Arc::clone(&orders),
+    );
+    tokio::select! {
+        () = session.run() => {}
+        () = obey_signals(&orders) => unreachable!("it waits for the next signal"),
+    }
+}
+
+/// The engine has a thread of its own. Should that fail, the end says so and the tracer, whose
+/// handle it held, lets go.
+fn start_engine(facts: &ProcessFacts, orders: &Arc<Orders>, outbox: &Arc<Outbox>) {
+    let (facts, orders, outbox) = (facts.clone(), Arc::clone(orders), Arc::clone(outbox));
+    let mailbox = Arc::clone(&outbox);
+    let body = move || {
+        let work = std::panic::AssertUnwindSafe(|| run_engine(&facts, orders, &outbox));
+        if std::panic::catch_unwind(work).is_err() {
+            outbox.put_end(failed(
+                "the agent failed by a fault of its own: see its log",
+            ));
+        }
+    };
+    let started = thread::Builder::new().name("engine".to_owned()).spawn(body);
+    if let Err(error) = started {
+        mailbox.put_end(failed(&format!("the agent cannot start a thread: {error}")));
+    }
+}
+
+fn run_engine(facts: &ProcessFacts, orders: Arc<Orders>, outbox: &Arc<Outbox>) {
+    let pid = facts.pid;
+    let modules = match Modules::open(pid) {
+        Ok(modules) => modules,
+        Err(error) => return outbox.put_end(failed(&error.to_string())),
+    };
+    let lr = own_executable();
+    let start_tracer: StartTracer = Box::new(move || {
+        let tracer = Tracer::spawn(&lr, pid)?;
+        Ok(Box::new(tracer) as Box<dyn Trace>)
+    });
+    let binder = Box::new(Binder::new(pid, modules));
+    let target = Target::new(facts);
+    Engine::new(target, binder, start_tracer, orders, Arc::clone(outbox)).run();
+}
+
+fn failed(message: &str) -> End {
+    End {
+        ts: now_micros(),
+        reason: EndReason::Failed,
+        message: message.to_owned(),
+        restored: 0,
+    }
+}
+
+/// Who asks us to end gets a target without any of our bytes in it.
+async fn obey_signals(orders: &Orders) {
+    let streams = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
+    let (Ok(mut terminate), Ok(mut interrupt)) = streams else {
+        eprintln!("signals cannot be received; ending by one still restores the target");
+        return std::future::pending().await;
+    };
+    loop {
+        let name = tokio::select! {
+            _ = terminate.recv() => Signal::SIGTERM,
+            _ = interrupt.recv() => Signal::SIGINT,
+        };
+        orders.finish(
+            EndReason::Detached,
+            format!("the agent was asked to end by {name}"),
+        );
+    }
+}
+
+fn refused(problem: Problem) -> i32 {
+    eprintln!("{}: {}", problem.code, problem.title);
+    say(&Ready::Problem(problem));
+    COULD_NOT
+}
+
+/// Writes the ready line and closes the pipe that it goes into.
+fn say(ready: &Ready) {
+    let mut output = std::io::stdout().lock();
+    // Whoever launched us may be gone already; the agent goes on all the same.
+    let _ = output.write_all(ready.to_line().as_bytes());
+    let _ = output.flush();
+    if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stdout(null);
+    }
+}
+
+fn not_loaded(error: &ModuleError) -> Problem {
+    let mut problem = problem(error.code(), error.to_string(), "", &[]);
+    problem.suggestions = error.suggestions();
+    problem
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn host_name() -> String {
+    match nix::unistd::gethostname() {
+        Ok(name) => name.to_string_lossy().into_owned(),
+        Err(_) => String::new(),
+    }
+}
