@@ -1,0 +1,164 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use lr_protocol::{ActionStatus, AgentState, Batch, LiveEvent, LiveLog, LiveLoss};
+
+use super::Registry;
+use super::effects::{Effects, Scope, Told};
+use super::wanted::unknown_session;
+use crate::clock::rfc3339;
+use crate::problem::Answer;
+
+/// What the rows of a batch carry beside what is in it.
+#[derive(Clone, Debug)]
+pub(crate) struct BatchContext {
+    pub(crate) agent_id: Arc<str>,
+    pub(crate) session: Arc<str>,
+    pub(crate) process_id: String,
+    pub(crate) pid: u32,
+}
+
+impl Registry {
+    /// Whether the batch is of a session that is known; a sign of life.
+    pub(crate) fn accept_batch(
+        &mut self,
+        agent_id: &str,
+        session: &str,
+        now_us: i64,
+    ) -> Answer<BatchContext> {
+        let agent = self
+            .agents
+            .get_mut(agent_id)
+            .filter(|agent| agent.record.session == session)
+            .ok_or_else(unknown_session)?;
+        agent.hear(now_us);
+        Ok(BatchContext {
+            agent_id: agent_id.into(),
+            session: session.into(),
+            process_id: agent.record.process.process_id.clone(),
+            pid: agent.record.process.pid,
+        })
+    }
+
+    /// Names of the actions that a batch tells of; an id where there is no name.
+    pub(crate) fn action_names(&self, batch: &Batch) -> HashMap<String, String> {
+        let logs = batch.logs.iter().map(|log| log.action_id.as_str());
+        let coverage = batch.coverage.iter().map(|row| row.action_id.as_str());
+        let losses = batch
+            .losses
+            .iter()
+            .filter_map(|loss| loss.action_id.as_deref());
+        let mut names = HashMap::new();
+        for id in logs.chain(coverage).chain(losses) {
+            if !names.contains_key(id) {
+                let name = self.actions.get(id).map_or(id, |action| action.name());
+                names.insert(id.to_owned(), name.to_owned());
+            }
+        }
+        names
+    }
+
+    /// Takes in what a batch says of actions and of the agent's end, and tells all of it.
+    pub(crate) fn apply_batch(
+        &mut self,
+        context: &BatchContext,
+        batch: &Batch,
+        now_us: i64,
+    ) -> Effects {
+        let agent_id: &str = &context.agent_id;
+        let mut effects = Effects::default();
+        self.tell_logs(context, batch, &mut effects);
+        for loss in &batch.losses {
+            effects.events.push(Told {
+                event: LiveEvent::Loss(LiveLoss {
+                    ts: rfc3339(loss.ts),
+                    agent: agent_id.to_owned(),
+                    process: context.process_id.clone(),
+                    action: loss.action_id.clone(),
+                    reason: loss.reason.clone(),
+                    count: loss.count,
+                }),
+                scope: self.scope(agent_id, loss.action_id.as_deref()),
+                number: None,
+            });
+        }
+        for status in &batch.statuses {
+            self.apply_status(agent_id, status, &mut effects);
+        }
+        if let Some(end) = &batch.end {
+            effects.append(self.end_agent(agent_id, end.clone(), now_us));
+        }
+        if !batch.statuses.is_empty() || batch.end.is_some() {
+            effects.append(self.settle_agents(Instant::now(), now_us));
+        }
+        effects
+    }
+
+    fn tell_logs(&self, context: &BatchContext, batch: &Batch, effects: &mut Effects) {
+        let mut scopes: HashMap<&str, Arc<Scope>> = HashMap::new();
+        for log in &batch.logs {
+            let scope = scopes
+                .entry(&log.action_id)
+                .or_insert_with(|| self.scope(&context.agent_id, Some(&log.action_id)));
+            let fields = log.fields.iter();
+            effects.events.push(Told {
+                event: LiveEvent::Log(LiveLog {
+                    ts: rfc3339(log.ts),
+                    agent: context.agent_id.to_string(),
+                    process: context.process_id.clone(),
+                    action: log.action_id.clone(),
+                    pid: context.pid,
+                    tid: log.tid,
+                    thread: log.thread.clone(),
+                    file: log.file.clone(),
+                    line: log.line,
+                    function: log.function.clone(),
+                    level: log.level.word().to_owned(),
+                    message: log.message.clone(),
+                    fields: fields
+                        .map(|field| (field.name.clone(), field.value.to_plain_json()))
+                        .collect(),
+                }),
+                scope: scope.clone(),
+                number: Some((context.session.clone(), log.seq)),
+            });
+        }
+    }
+
+    fn apply_status(&mut self, agent_id: &str, new: &ActionStatus, effects: &mut Effects) {
+        // An agent speaks for itself only, whatever its status says.
+        let live = self
+            .agents
+            .get(agent_id)
+            .is_some_and(|agent| agent.record.state != AgentState::Ended);
+        let Some(action) = self.actions.get_mut(&new.action_id).filter(|_| live) else {
+            return;
+        };
+        let Some(old) = action.status_mut(agent_id) else {
+            return;
+        };
+        let mut new = new.clone();
+        agent_id.clone_into(&mut new.agent_id);
+        if old.state.is_final() {
+            // What is over stays over; the last counts are still news.
+            new.state = old.state;
+            new.error.clone_from(&old.error);
+        }
+        let told = old.state != new.state
+            || old.bound != new.bound
+            || old.error != new.error
+            || old.warnings != new.warnings;
+        let changed = *old != new;
+        *old = new;
+        let action_id = action.action.id.clone();
+        if changed {
+            effects.records.push(action.record());
+        }
+        if told {
+            effects
+                .events
+                .extend(self.state_event(&action_id, agent_id));
+        }
+    }
+}

@@ -1,0 +1,423 @@
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use duckdb::{Connection, params};
+use lr_protocol::{Batch, BatchAccepted};
+use tokio::sync::oneshot;
+
+use super::query::Queries;
+use super::rows;
+use crate::live::Hub;
+use crate::log::log;
+use crate::problem::{Answer, Refusal};
+use crate::registry::{BatchContext, Effects, Record, SharedRegistry};
+
+/// Jobs that wait for the writer; more are refused, and the agent comes again.
+const QUEUE_JOBS: usize = 256;
+/// Bytes of batches that wait for the writer.
+const QUEUE_BYTES: usize = 64 << 20;
+/// Events that one transaction takes at most, beside the batch that goes beyond it.
+const GROUP_EVENTS: usize = 50_000;
+/// How often a transaction is tried that failed for want of memory, which a query had.
+const MEMORY_TRIES: usize = 3;
+
+/// A batch on its way into the database.
+#[derive(Debug)]
+pub(crate) struct BatchJob {
+    pub(crate) context: BatchContext,
+    pub(crate) action_names: HashMap<String, String>,
+    pub(crate) received_at: i64,
+    pub(crate) batch: Batch,
+    /// Its size as it came.
+    pub(crate) bytes: usize,
+}
+
+#[derive(Debug)]
+enum Job {
+    Batch(Box<BatchJob>, oneshot::Sender<Answer<BatchAccepted>>),
+    Effects(Effects, oneshot::Sender<Answer<()>>),
+    Stop,
+}
+
+/// Where jobs are handed in.
+#[derive(Clone, Debug)]
+pub(crate) struct WriterHandle {
+    jobs: SyncSender<Job>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
+
+impl WriterHandle {
+    /// Stores a batch; answers after the commit. Refused at once where the queue is full.
+    pub(crate) async fn store(&self, job: BatchJob) -> Answer<BatchAccepted> {
+        let bytes = job.bytes;
+        let before = self.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
+        let _waiting = WaitingBytes {
+            count: &self.waiting_bytes,
+            bytes,
+        };
+        if before > 0 && before + bytes > QUEUE_BYTES {
+            return Err(busy());
+        }
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Batch(Box::new(job), reply))?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Stores records and then tells events; answers after the commit.
+    pub(crate) async fn commit(&self, effects: Effects) -> Answer<()> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        let mut job = Job::Effects(effects, reply);
+        // These are few and must not be lost, for the registry has changed already.
+        loop {
+            match self.jobs.try_send(job) {
+                Ok(()) => break,
+                Err(TrySendError::Full(back)) => job = back,
+                Err(TrySendError::Disconnected(_)) => return Err(stopped()),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    fn send(&self, job: Job) -> Answer<()> {
+        match self.jobs.try_send(job) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(busy()),
+            Err(TrySendError::Disconnected(_)) => Err(stopped()),
+        }
+    }
+}
+
+/// Bytes that count as waiting until the request is answered or given up.
+struct WaitingBytes<'a> {
+    count: &'a AtomicUsize,
+    bytes: usize,
+}
+
+impl Drop for WaitingBytes<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+fn busy() -> Refusal {
+    Refusal::new("server_busy", "the server's queue is full").suggest("send it again in a second")
+}
+
+fn stopped() -> Refusal {
+    Refusal::new("stopping", "the server is stopping")
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    handle: WriterHandle,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Starts the writer on its connection.
+    pub(crate) fn start(
+        connection: Connection,
+        registry: SharedRegistry,
+        hub: Hub,
+        queries: Queries,
+    ) -> anyhow::Result<Writer> {
+        let seen = load_seen(&connection)?;
+        let (jobs, receiver) = sync_channel(QUEUE_JOBS);
+        let handle = WriterHandle {
+            jobs,
+            waiting_bytes: Arc::default(),
+        };
+        let state = State {
+            connection,
+            registry,
+            hub,
+            queries,
+            seen,
+        };
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || state.run(&receiver))
+            .context("cannot start the writer's thread")?;
+        Ok(Writer { handle, thread })
+    }
+
+    pub(crate) fn handle(&self) -> WriterHandle {
+        self.handle.clone()
+    }
+
+    /// Writes what waits, checkpoints, and ends. Blocks.
+    pub(crate) fn stop(self) {
+        // Blocks while the queue is full, which the writer empties.
+        let _ = self.handle.jobs.send(Job::Stop);
+        if self.thread.join().is_err() {
+            log("the writer panicked");
+        }
+    }
+}
+
+struct State {
+    connection: Connection,
+    registry: SharedRegistry,
+    hub: Hub,
+    queries: Queries,
+    seen: HashSet<(String, u64)>,
+}
+
+impl State {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let (group, stop) = collect(first, jobs);
+            self.process(group);
+            if stop {
+                break;
+            }
+        }
+        if let Err(error) = self.connection.execute_batch("CHECKPOINT") {
+            log(&format!("cannot checkpoint: {error}"));
+        }
+    }
+
+    fn process(&mut self, group: Vec<Job>) {
+        // What the registry says of a batch is asked once: it changes by being asked.
+        let group = group
+            .into_iter()
+            .filter_map(|job| self.prepare(job))
+            .collect();
+        self.commit_or_split(group);
+    }
+
+    /// Asks the registry about a batch.
+    fn prepare(&mut self, job: Job) -> Option<Prepared> {
+        match job {
+            Job::Batch(job, reply) => {
+                let key = (job.context.session.to_string(), job.batch.sequence);
+                let duplicate = !self.seen.insert(key);
+                let effects = if duplicate {
+                    Effects::default()
+                } else {
+                    let mut registry = self.registry.lock();
+                    registry.apply_batch(&job.context, &job.batch, job.received_at)
+                };
+                Some(Prepared {
+                    effects,
+                    work: Work::Batch {
+                        job,
+                        reply,
+                        duplicate,
+                    },
+                })
+            }
+            Job::Effects(effects, reply) => Some(Prepared {
+                effects,
+                work: Work::Effects(reply),
+            }),
+            Job::Stop => None,
+        }
+    }
+
+    fn commit_or_split(&mut self, group: Vec<Prepared>) {
+        match self.commit(&group) {
+            Ok(()) => {
+                for prepared in &group {
+                    self.hub.tell(&prepared.effects.events);
+                }
+                group.into_iter().for_each(Prepared::accept);
+            }
+            // One bad job must not take the others with it.
+            Err(_) if group.len() > 1 => {
+                for prepared in group {
+                    self.commit_or_split(vec![prepared]);
+                }
+            }
+            Err(error) => {
+                log(&format!("cannot store: {error}"));
+                let refusal = Refusal::internal("cannot store").detail(error.to_string());
+                for prepared in group {
+                    if let Some(key) = prepared.batch_key() {
+                        self.seen.remove(&key);
+                    }
+                    prepared.refuse(&refusal);
+                }
+            }
+        }
+    }
+
+    fn commit(&self, group: &[Prepared]) -> duckdb::Result<()> {
+        let mut tries = 0;
+        loop {
+            let Err(error) = self.write(group) else {
+                return Ok(());
+            };
+            let _ = self.connection.execute_batch("ROLLBACK");
+            tries += 1;
+            if tries >= MEMORY_TRIES || !error.to_string().contains("Out of Memory") {
+                return Err(error);
+            }
+            // Ingest comes before queries.
+            self.queries.cut_all();
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    }
+
+    fn write(&self, group: &[Prepared]) -> duckdb::Result<()> {
+        self.connection.execute_batch("BEGIN")?;
+        let batches: Vec<&BatchJob> = group.iter().filter_map(Prepared::new_batch).collect();
+        if !batches.is_empty() {
+            self.append(&batches)?;
+        }
+        self.replace(group.iter().flat_map(|prepared| &prepared.effects.records))?;
+        self.connection.execute_batch("COMMIT")
+    }
+
+    fn append(&self, batches: &[&BatchJob]) -> duckdb::Result<()> {
+        let mut logs = self.connection.appender_to_db("logs", "store")?;
+        let mut coverage = self.connection.appender_to_db("coverage", "store")?;
+        let mut losses = self.connection.appender_to_db("losses", "store")?;
+        let mut seen = self.connection.appender_to_db("batches_seen", "store")?;
+        for job in batches {
+            rows::append(job, &mut logs, &mut coverage, &mut losses)?;
+            seen.append_row(params![
+                &*job.context.agent_id,
+                &*job.context.session,
+                job.batch.sequence,
+                rows::time(job.received_at),
+            ])?;
+        }
+        logs.flush()?;
+        coverage.flush()?;
+        losses.flush()?;
+        seen.flush()
+    }
+
+    /// Replaces whole records; the last of those with the same id counts.
+    fn replace<'a>(&self, records: impl Iterator<Item = &'a Record>) -> duckdb::Result<()> {
+        let newest: BTreeMap<(&str, &str), &str> = records
+            .map(|record| ((record.table, record.id.as_str()), record.json.as_str()))
+            .collect();
+        for ((table, id), json) in newest {
+            let (delete, insert) = match table {
+                "agents" => (
+                    "DELETE FROM store.agents WHERE agent_id = ?",
+                    "INSERT INTO store.agents VALUES (?, ?)",
+                ),
+                _ => (
+                    "DELETE FROM store.actions WHERE action_id = ?",
+                    "INSERT INTO store.actions VALUES (?, ?)",
+                ),
+            };
+            self.connection.prepare_cached(delete)?.execute([id])?;
+            self.connection
+                .prepare_cached(insert)?
+                .execute([id, json])?;
+        }
+        Ok(())
+    }
+}
+
+/// A job with what the registry says of it.
+struct Prepared {
+    effects: Effects,
+    work: Work,
+}
+
+enum Work {
+    Batch {
+        job: Box<BatchJob>,
+        reply: oneshot::Sender<Answer<BatchAccepted>>,
+        duplicate: bool,
+    },
+    Effects(oneshot::Sender<Answer<()>>),
+}
+
+impl Prepared {
+    /// The batch, if it is one that was not stored before.
+    fn new_batch(&self) -> Option<&BatchJob> {
+        match &self.work {
+            Work::Batch {
+                job,
+                duplicate: false,
+                ..
+            } => Some(job),
+            _ => None,
+        }
+    }
+
+    fn batch_key(&self) -> Option<(String, u64)> {
+        let job = self.new_batch()?;
+        Some((job.context.session.to_string(), job.batch.sequence))
+    }
+
+    // Whoever asked may have gone; what it sent is stored all the same.
+
+    fn accept(self) {
+        match self.work {
+            Work::Batch {
+                job,
+                reply,
+                duplicate,
+            } => {
+                let sequence = job.batch.sequence;
+                let _ = reply.send(Ok(BatchAccepted {
+                    sequence,
+                    duplicate,
+                }));
+            }
+            Work::Effects(reply) => {
+                let _ = reply.send(Ok(()));
+            }
+        }
+    }
+
+    fn refuse(self, refusal: &Refusal) {
+        match self.work {
+            Work::Batch { reply, .. } => {
+                let _ = reply.send(Err(refusal.clone()));
+            }
+            Work::Effects(reply) => {
+                let _ = reply.send(Err(refusal.clone()));
+            }
+        }
+    }
+}
+
+/// What waits, up to the size of a group, and whether the writer is to stop after it.
+fn collect(first: Job, jobs: &Receiver<Job>) -> (Vec<Job>, bool) {
+    let mut events = 0;
+    let mut group = Vec::new();
+    let mut next = Some(first);
+    while let Some(job) = next {
+        match &job {
+            Job::Stop => return (group, true),
+            Job::Batch(batch, _) => events += batch.batch.logs.len(),
+            Job::Effects(..) => {}
+        }
+        group.push(job);
+        next = (events < GROUP_EVENTS)
+            .then(|| jobs.try_recv().ok())
+            .flatten();
+    }
+    (group, false)
+}
+
+/// The batches of sessions that may still be repeated; those of agents that ended are dropped.
+fn load_seen(connection: &Connection) -> anyhow::Result<HashSet<(String, u64)>> {
+    connection.execute_batch(
+        "DELETE FROM store.batches_seen WHERE recv_ts < now() - INTERVAL 1 HOUR AND session NOT IN
+            (SELECT record ->> 'session' FROM store.agents WHERE record ->> 'state' <> 'ended')",
+    )?;
+    let mut statement = connection.prepare("SELECT session, sequence FROM store.batches_seen")?;
+    let seen = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<duckdb::Result<_>>()
+        .context("cannot read the batches that were stored")?;
+    Ok(seen)
+}
