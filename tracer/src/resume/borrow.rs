@@ -76,6 +76,20 @@ impl Pattern {
     }
 }
 
+#[cfg(test)]
+impl Pattern {
+    /// Bytes that match, with this displacement where there is one.
+    pub(super) fn sample(&self, displacement: u8) -> (Vec<u8>, LoanPlan) {
+        let mut code = self.head.clone();
+        if self.any_displacement {
+            code.push(displacement);
+        }
+        code.extend_from_slice(&self.tail);
+        let (_, loan) = self.matches(&code).expect("made to match");
+        (code, loan)
+    }
+}
+
 impl Loan {
     /// What to lend to step a twin of `instruction` now.
     pub(crate) fn new(

@@ -2,6 +2,8 @@
 //! same or a borrowed instruction somewhere else. The original place is never executed again
 //! while its byte is ours.
 
+#[cfg(test)]
+mod against_cpu;
 mod borrow;
 mod decode;
 mod emulated;
