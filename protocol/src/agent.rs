@@ -110,7 +110,7 @@ pub struct WantedAction {
     pub enabled: bool,
     /// Milliseconds from now; a duration, because clocks differ.
     pub expires_in_ms: u64,
-    /// What is left of `max_hits`.
+    /// What other agents have left of `max_hits`; what an agent has kept itself, it subtracts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hits_left: Option<u64>,
 }
