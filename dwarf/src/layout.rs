@@ -1,6 +1,63 @@
+use lr_probe::{Fields, Kept, Reason};
+
+use crate::expr::Format;
+use crate::text::{quoted, readable};
+
 /// Reads a hit's record back: the message and its fields.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Layout {
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// A part of the message.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Layout {}
+pub(crate) enum Segment {
+    Text(String),
+    Field { index: usize, format: Format },
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) type_name: String,
+    /// Whether the record has parts of it.
+    pub(crate) in_record: bool,
+    pub(crate) decode: Decode,
+}
+
+/// How the parts of a field become a value.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Decode {
+    Int {
+        bytes: u8,
+    },
+    Uint,
+    Bool,
+    /// A byte as a character.
+    ByteChar,
+    /// A Unicode scalar.
+    Char,
+    Float {
+        single: bool,
+    },
+    Pointer,
+    Enum {
+        signed: bool,
+        names: Vec<(u64, String)>,
+    },
+    Bytes,
+    /// Up to a NUL; `room` is the size of the array that it is in.
+    CStr {
+        room: Option<u64>,
+    },
+    Thread,
+    Constant(String),
+    Absent {
+        reason: Absence,
+        detail: String,
+    },
+}
 
 /// What is known of a hit beside its record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,11 +132,146 @@ impl Absence {
 }
 
 impl Layout {
-    /// Reads one record.
-    pub fn render(&self, _record: &[u8], _hit: &HitContext<'_>) -> Rendered {
-        Rendered {
-            message: String::new(),
-            fields: Vec::new(),
+    /// Reads one record. A record that is cut short or malformed gives reasons, not garbage.
+    pub fn render(&self, record: &[u8], hit: &HitContext<'_>) -> Rendered {
+        let mut record = Fields::new(record);
+        let fields: Vec<RenderedField> = self
+            .fields
+            .iter()
+            .map(|field| RenderedField {
+                name: field.name.clone(),
+                type_name: field.type_name.clone(),
+                value: field.read(&mut record, hit),
+            })
+            .collect();
+        let mut message = String::new();
+        for segment in &self.segments {
+            match segment {
+                Segment::Text(text) => message.push_str(text),
+                Segment::Field { index, format } => {
+                    message.push_str(&self.fields[*index].shown(&fields[*index].value, *format));
+                }
+            }
         }
+        Rendered { message, fields }
+    }
+}
+
+impl Field {
+    fn read(&self, record: &mut Fields<'_>, hit: &HitContext<'_>) -> Scalar {
+        if !self.in_record {
+            return match &self.decode {
+                Decode::Thread => Scalar::Text(hit.thread.to_owned()),
+                Decode::Constant(text) => Scalar::Text(text.clone()),
+                Decode::Absent { reason, detail } => absent(*reason, detail),
+                _ => absent(Absence::Unsupported, "nothing was kept of it"),
+            };
+        }
+        let mut kept = None;
+        record.next(|part| kept = kept.or(Some(part)));
+        match kept {
+            Some(Kept::Word(word)) => self.decode.word(word),
+            Some(Kept::Bytes { asked, bytes }) => {
+                let cut = asked > bytes.len() as u64;
+                Scalar::Text(readable(bytes, cut))
+            }
+            Some(Kept::CStr { ended, bytes }) => {
+                let room = match &self.decode {
+                    Decode::CStr { room } => *room,
+                    _ => None,
+                };
+                let full = room.is_some_and(|room| bytes.len() as u64 >= room);
+                Scalar::Text(readable(bytes, !ended && !full))
+            }
+            Some(Kept::Fault { reason, address }) => fault(reason, address),
+            None => absent(Absence::Size, "the record is cut short"),
+        }
+    }
+
+    fn shown(&self, value: &Scalar, format: Format) -> String {
+        match (value, format) {
+            (Scalar::Int(value), Format::Hex) => {
+                let bits = match self.decode {
+                    Decode::Int { bytes } if bytes < 8 => u32::from(bytes) * 8,
+                    _ => 64,
+                };
+                let mask = u64::MAX >> (64 - bits);
+                format!("{:#x}", value.cast_unsigned() & mask)
+            }
+            (Scalar::Uint(value), Format::Hex) => format!("{value:#x}"),
+            (Scalar::Int(value), _) => value.to_string(),
+            (Scalar::Uint(value), _) => value.to_string(),
+            (Scalar::Float(value), _) => match self.decode {
+                Decode::Float { single: true } => format!("{:?}", to_single(*value)),
+                _ => format!("{value:?}"),
+            },
+            (Scalar::Bool(value), _) => value.to_string(),
+            (Scalar::Text(text), Format::Quoted) => match self.decode {
+                Decode::Pointer | Decode::Enum { .. } => text.clone(),
+                Decode::Char | Decode::ByteChar => quoted(text, '\''),
+                _ => quoted(text, '"'),
+            },
+            (Scalar::Text(text), _) => text.clone(),
+            (Scalar::Absent { reason, .. }, _) => format!("<{}>", reason.word()),
+        }
+    }
+}
+
+impl Decode {
+    fn word(&self, word: u64) -> Scalar {
+        match self {
+            Decode::Int { .. } => Scalar::Int(word.cast_signed()),
+            Decode::Bool => match word {
+                0 | 1 => Scalar::Bool(word == 1),
+                // No compiler writes that: memory that is no bool yet, or no longer.
+                other => absent(Absence::Undefined, &format!("a bool that is {other}")),
+            },
+            Decode::ByteChar => Scalar::Text(readable(&[word.to_le_bytes()[0]], false)),
+            Decode::Char => match u32::try_from(word).ok().and_then(char::from_u32) {
+                Some(value) => Scalar::Text(value.to_string()),
+                None => absent(
+                    Absence::Undefined,
+                    &format!("no character has the number {word:#x}"),
+                ),
+            },
+            Decode::Float { .. } => Scalar::Float(f64::from_bits(word)),
+            Decode::Pointer => Scalar::Text(format!("{word:#x}")),
+            Decode::Enum { signed, names } => {
+                match names.iter().find(|(value, _)| *value == word) {
+                    Some((_, name)) => Scalar::Text(name.clone()),
+                    None if *signed => Scalar::Text(word.cast_signed().to_string()),
+                    None => Scalar::Text(word.to_string()),
+                }
+            }
+            _ => Scalar::Uint(word),
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the double was widened from this float"
+)]
+fn to_single(value: f64) -> f32 {
+    value as f32
+}
+
+fn absent(reason: Absence, detail: &str) -> Scalar {
+    Scalar::Absent {
+        reason,
+        detail: detail.to_owned(),
+    }
+}
+
+fn fault(reason: Reason, address: u64) -> Scalar {
+    match reason {
+        Reason::Unreadable => absent(Absence::Unreadable, &format!("address {address:#x}")),
+        Reason::Null => absent(Absence::Unreadable, "null pointer"),
+        Reason::DivisionByZero => absent(Absence::Undefined, "division by zero"),
+        Reason::OutOfRange => absent(Absence::Undefined, "out of range"),
+        Reason::OptimizedOut => absent(Absence::OptimizedOut, ""),
+        Reason::Budget => absent(Absence::Budget, "this hit has read as much as it may"),
+        Reason::Unsupported => absent(Absence::Unsupported, ""),
+        Reason::NoRoom => absent(Absence::Size, "the record has no room left"),
     }
 }

@@ -13,6 +13,7 @@ mod address;
 mod binary;
 mod compile;
 mod error;
+mod expr;
 mod image;
 mod info;
 mod layout;
@@ -20,6 +21,7 @@ mod loader;
 mod location;
 mod place;
 mod resolve;
+mod text;
 mod types;
 
 pub use address::{FileAddr, LoadBias, RuntimeAddr};

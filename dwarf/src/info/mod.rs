@@ -11,9 +11,9 @@ mod units;
 pub(crate) use die::{Die, DieRef};
 pub(crate) use frame::Cfa;
 pub(crate) use index::Index;
-pub(crate) use lines::{LineTable, Row, normal_path};
+pub(crate) use lines::{Row, normal_path};
 pub(crate) use names::{ScopeCache, bare_name, components, demangled, without_generics};
-pub(crate) use scopes::{Node, NodeKind, UnitScopes};
+pub(crate) use scopes::{NodeKind, UnitScopes};
 pub(crate) use units::{Info, Language};
 
 /// Errors of this level; the callers know what they were trying.

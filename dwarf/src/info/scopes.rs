@@ -63,7 +63,8 @@ impl UnitScopes {
                 scopes.close(open.pop().and_then(|last| last.3));
             }
             let names = is_naming(tag);
-            if names && let Some(parent) = open.iter().rev().find(|scope| scope.2) {
+            let has_path = names || tag == gimli::DW_TAG_variable && scopes.is_static(&open);
+            if has_path && let Some(parent) = open.iter().rev().find(|scope| scope.2) {
                 scopes.parents.push((offset, parent.1));
             }
             let kind = match tag {
@@ -100,6 +101,11 @@ impl UnitScopes {
         }
         scopes.functions.sort_unstable();
         Ok(scopes)
+    }
+
+    /// Whether what stands here is outside of functions.
+    fn is_static(&self, open: &[(isize, usize, bool, Option<usize>)]) -> bool {
+        open.iter().all(|scope| scope.3.is_none())
     }
 
     fn push<'a>(

@@ -8,7 +8,7 @@ use gimli::{AttributeValue, DwAte};
 
 use crate::info::{DieRef, Info, Language, Result};
 
-pub(crate) use member::{Bits, Member, MemberLookup};
+pub(crate) use member::{Bits, MemberLookup};
 pub(crate) use sequence::Sequence;
 
 /// The longest chain of typedefs and qualifiers.
@@ -154,7 +154,7 @@ impl<'a> Info<'a> {
                     // rustc describes references and thin boxes as pointers with a name.
                     reference: self
                         .own_name(&die)
-                        .is_some_and(|name| !name.starts_with('*')),
+                        .is_some_and(|name| name.starts_with('&') || name.contains("Box<")),
                 },
                 gimli::DW_TAG_reference_type | gimli::DW_TAG_rvalue_reference_type => {
                     Shape::Pointer {

@@ -1,0 +1,392 @@
+use lr_probe::Op;
+
+use super::code::Code;
+use super::eval::{Evaluator, is_signed, not_a_number};
+use super::stop::{Result, Stop};
+use super::value::Value;
+use crate::error::CompileErrorKind;
+use crate::expr::{Binary, Expr, Kind};
+use crate::types::{Shape, Type};
+
+impl Evaluator<'_, '_> {
+    pub(crate) fn binary(
+        &mut self,
+        column: usize,
+        binary: Binary,
+        left: &Expr,
+        right: &Expr,
+    ) -> Result<Value> {
+        match binary {
+            Binary::And | Binary::Or => return self.logical(binary, left, right),
+            Binary::Eq | Binary::Ne => {
+                if let Some(value) = self.text_equality(column, binary, left, right)? {
+                    return Ok(value);
+                }
+            }
+            _ => {}
+        }
+        let (left, right) = self.operands(left, right)?;
+        let (left, right) = (self.operand(left)?, self.operand(right)?);
+        let pointers = [&left, &right].map(|value| matches!(value.of.shape, Shape::Pointer { .. }));
+        if pointers != [false, false] && !binary.is_comparison() {
+            return self.pointer_arithmetic(column, binary, left, right);
+        }
+        for value in [&left, &right] {
+            if !value.of.is_scalar() {
+                return Err(not_a_number(column, value));
+            }
+        }
+        let common = self.common(&left, &right);
+        let (a, b) = (
+            self.converted(&left, &common)?,
+            self.converted(&right, &common)?,
+        );
+        let float = matches!(common.shape, Shape::Float { .. });
+        if binary.is_comparison() {
+            let code = compare(binary, a, b, float, is_signed(&common.shape));
+            return Ok(Value::word(Type::bool(), code));
+        }
+        let untyped = left.untyped && right.untyped;
+        let mut value = match (float, &common.shape) {
+            (true, _) => {
+                let op = match binary {
+                    Binary::Add => Op::FAdd,
+                    Binary::Sub => Op::FSub,
+                    Binary::Mul => Op::FMul,
+                    Binary::Div => Op::FDiv,
+                    _ => return Err(not_whole(column, binary, &common)),
+                };
+                Value::word(common, a.append(b).then(op))
+            }
+            (false, Shape::Int { .. }) => {
+                self.integer_arithmetic(binary, &left, &right, common, a, b)?
+            }
+            (false, Shape::Bool { .. }) => {
+                let op = match binary {
+                    Binary::BitAnd => Op::And,
+                    Binary::BitOr => Op::Or,
+                    Binary::BitXor => Op::Xor,
+                    _ => return Err(not_a_number(column, &left)),
+                };
+                Value::word(common, a.append(b).then(op))
+            }
+            _ => return Err(not_a_number(column, &left)),
+        };
+        value.untyped = untyped;
+        Ok(value)
+    }
+
+    /// Both operands; an enumerator's name is understood beside a value of its enumeration.
+    fn operands(&mut self, left: &Expr, right: &Expr) -> Result<(Value, Value)> {
+        match (self.value(left), self.value(right)) {
+            (Ok(left), Err(stop)) => {
+                let right = self.enumerator(&left, right, stop)?;
+                Ok((left, right))
+            }
+            (Err(stop), Ok(right)) => {
+                let left = self.enumerator(&right, left, stop)?;
+                Ok((left, right))
+            }
+            (left, right) => Ok((left?, right?)),
+        }
+    }
+
+    fn enumerator(&mut self, beside: &Value, expr: &Expr, stop: Stop) -> Result<Value> {
+        let unknown = matches!(
+            stop,
+            Stop::Refused {
+                kind: CompileErrorKind::UnknownVariable { .. },
+                ..
+            }
+        );
+        let beside = self.scope.read(beside.clone())?;
+        let (Kind::Name(path), Shape::Enum { die, .. }, true) =
+            (&expr.kind, &beside.of.shape, unknown)
+        else {
+            return Err(stop);
+        };
+        let wanted = path.last().map_or("", String::as_str);
+        let all = self.scope.info.enumerators(*die)?;
+        match all.into_iter().find(|(_, name)| name == wanted) {
+            Some((value, _)) => Ok(Value::word(beside.of, Code::constant(value))),
+            None => Err(stop),
+        }
+    }
+
+    /// What arithmetic and comparisons take: references followed, arrays as pointers.
+    fn operand(&mut self, value: Value) -> Result<Value> {
+        let value = self.scope.read(value)?;
+        self.scope.decay(value)
+    }
+
+    fn logical(&mut self, binary: Binary, left: &Expr, right: &Expr) -> Result<Value> {
+        let mut words = Vec::new();
+        for side in [left, right] {
+            let value = self.value(side)?;
+            let value = self.scope.read(value)?;
+            words.push(self.truth(side.column, &value)?);
+        }
+        let (right, left) = (
+            words.pop().unwrap_or_default(),
+            words.pop().unwrap_or_default(),
+        );
+        let skip = u16::try_from(right.len() + 1).unwrap_or(u16::MAX);
+        let (jump, otherwise) = match binary {
+            Binary::And => (Op::JumpIfZero(skip), 0),
+            _ => (Op::JumpIfNotZero(skip), 1),
+        };
+        let code = left
+            .then(jump)
+            .append(right)
+            .then(Op::Jump(1))
+            .then(Op::Const(otherwise));
+        Ok(Value::word(Type::bool(), code))
+    }
+
+    fn text_equality(
+        &mut self,
+        column: usize,
+        binary: Binary,
+        left: &Expr,
+        right: &Expr,
+    ) -> Result<Option<Value>> {
+        let (value, literal) = match (&left.kind, &right.kind) {
+            (Kind::Text(a), Kind::Text(b)) => {
+                let equal = (a == b) == (binary == Binary::Eq);
+                return Ok(Some(Value::word(
+                    Type::bool(),
+                    Code::constant(u64::from(equal)),
+                )));
+            }
+            (Kind::Text(literal), _) => (right, literal),
+            (_, Kind::Text(literal)) => (left, literal),
+            _ => return Ok(None),
+        };
+        let value = self.value(value)?;
+        let value = self.scope.read(value)?;
+        let code = self.equals_text(column, &value, literal)?;
+        let code = match binary {
+            Binary::Eq => code,
+            _ => code.then(Op::IsZero),
+        };
+        Ok(Some(Value::word(Type::bool(), code)))
+    }
+
+    fn pointer_arithmetic(
+        &mut self,
+        column: usize,
+        binary: Binary,
+        left: Value,
+        right: Value,
+    ) -> Result<Value> {
+        let size = |value: &Value| -> Result<Option<u64>> {
+            match &value.of.shape {
+                Shape::Pointer { target, .. } => {
+                    let of = self.scope.info.target(target)?;
+                    let size = self.scope.info.size(&of)?.filter(|&size| size > 0);
+                    match size {
+                        Some(size) => Ok(Some(size)),
+                        None => {
+                            let found = format!("`{}`", value.of.name);
+                            Err(Stop::types(
+                                column,
+                                "a pointer to something of known size",
+                                found,
+                            ))
+                        }
+                    }
+                }
+                _ => Ok(None),
+            }
+        };
+        let scaled = |code: Code, size: u64| match size {
+            1 => code,
+            size => code.then(Op::Const(size)).then(Op::Mul),
+        };
+        let sizes = (size(&left)?, size(&right)?);
+        let (a, b) = (self.scope.word(&left)?, self.scope.word(&right)?);
+        let is_int = |value: &Value| matches!(self.promoted(&value.of).shape, Shape::Int { .. });
+        match (binary, sizes) {
+            (Binary::Add, (Some(size), None)) if is_int(&right) => Ok(Value::word(
+                left.of,
+                a.append(scaled(b, size)).then(Op::Add),
+            )),
+            (Binary::Add, (None, Some(size))) if is_int(&left) => Ok(Value::word(
+                right.of,
+                scaled(a, size).append(b).then(Op::Add),
+            )),
+            (Binary::Sub, (Some(size), None)) if is_int(&right) => Ok(Value::word(
+                left.of,
+                a.append(scaled(b, size)).then(Op::Sub),
+            )),
+            (Binary::Sub, (Some(size), Some(other))) if size == other => {
+                let code = a
+                    .append(b)
+                    .then(Op::Sub)
+                    .then(Op::Const(size))
+                    .then(Op::DivS);
+                Ok(Value::word(Type::int("long", 8, true), code))
+            }
+            _ => Err(Stop::types(
+                column,
+                format!("numbers for `{}`", binary.sign()),
+                format!("`{}` and `{}`", left.of.name, right.of.name),
+            )),
+        }
+    }
+
+    fn integer_arithmetic(
+        &mut self,
+        binary: Binary,
+        left: &Value,
+        right: &Value,
+        common: Type,
+        a: Code,
+        b: Code,
+    ) -> Result<Value> {
+        // The type of a shift is that of its left operand alone.
+        let shift = matches!(binary, Binary::Shl | Binary::Shr);
+        let of = if shift {
+            self.promoted(&left.of)
+        } else {
+            common
+        };
+        let Shape::Int { bytes, signed } = of.shape else {
+            return Err(Stop::unsupported(of.name));
+        };
+        let (a, b) = match shift {
+            true => (self.converted(left, &of)?, self.scope.word(right)?),
+            false => (a, b),
+        };
+        let op = match (binary, signed) {
+            (Binary::Add, _) => Op::Add,
+            (Binary::Sub, _) => Op::Sub,
+            (Binary::Mul, _) => Op::Mul,
+            (Binary::Div, true) => Op::DivS,
+            (Binary::Div, false) => Op::DivU,
+            (Binary::Rem, true) => Op::RemS,
+            (Binary::Rem, false) => Op::RemU,
+            (Binary::BitAnd, _) => Op::And,
+            (Binary::BitOr, _) => Op::Or,
+            (Binary::BitXor, _) => Op::Xor,
+            (Binary::Shl, _) => Op::Shl,
+            (Binary::Shr, true) => Op::Sar,
+            (Binary::Shr, false) => Op::Shr,
+            (other, _) => unreachable!("{other:?} is no integer arithmetic"),
+        };
+        Ok(Value::word(of, a.append(b).then(op).extend(bytes, signed)))
+    }
+
+    /// The integer type that a single operand is computed in: C widens to `int`, Rust does not.
+    pub(crate) fn promoted(&self, of: &Type) -> Type {
+        let (bytes, signed) = match of.shape {
+            Shape::Bool { bytes } if !self.is_rust() => (bytes, false),
+            Shape::Int { bytes, signed }
+            | Shape::Char { bytes, signed }
+            | Shape::Enum { bytes, signed, .. } => (bytes, signed),
+            _ => return of.clone(),
+        };
+        match (self.is_rust(), bytes) {
+            (true, _) if matches!(of.shape, Shape::Int { .. }) => of.clone(),
+            (true, _) => {
+                let sign = if signed { 'i' } else { 'u' };
+                Type::int(&format!("{sign}{}", u32::from(bytes) * 8), bytes, signed)
+            }
+            (false, ..4) => Type::int("int", 4, true),
+            (false, _) if matches!(of.shape, Shape::Int { .. }) => of.clone(),
+            (false, 4) => Type::int(if signed { "int" } else { "unsigned int" }, 4, signed),
+            (false, _) => Type::int(if signed { "long" } else { "unsigned long" }, 8, signed),
+        }
+    }
+
+    /// The type in which two operands meet: C17 6.3.1.8; in Rust, where they are the same, that.
+    fn common(&self, left: &Value, right: &Value) -> Type {
+        let is_pointer = |value: &Value| matches!(value.of.shape, Shape::Pointer { .. });
+        if is_pointer(left) || is_pointer(right) {
+            return Type::int("unsigned long", 8, false);
+        }
+        let is_float = |value: &Value| matches!(value.of.shape, Shape::Float { .. });
+        if is_float(left) || is_float(right) {
+            // Computed as doubles whatever they are: wider than `float` is never less exact.
+            let name = if self.is_rust() { "f64" } else { "double" };
+            return Type::named(name, Shape::Float { bytes: 8 });
+        }
+        if let (Shape::Bool { .. }, Shape::Bool { .. }) = (&left.of.shape, &right.of.shape) {
+            return left.of.clone();
+        }
+        if self.is_rust() {
+            match (left.untyped, right.untyped) {
+                (true, false) => return self.promoted(&right.of),
+                (false, true) => return self.promoted(&left.of),
+                _ => {}
+            }
+        }
+        let (a, b) = (self.promoted(&left.of), self.promoted(&right.of));
+        let (
+            Shape::Int { bytes, signed },
+            Shape::Int {
+                bytes: other,
+                signed: other_signed,
+            },
+        ) = (&a.shape, &b.shape)
+        else {
+            return a;
+        };
+        match bytes.cmp(other) {
+            std::cmp::Ordering::Greater => a,
+            std::cmp::Ordering::Less => b,
+            // Of equal width the unsigned one wins.
+            std::cmp::Ordering::Equal if *signed && !other_signed => b,
+            std::cmp::Ordering::Equal => a,
+        }
+    }
+
+    /// Code for a scalar in the common type.
+    fn converted(&mut self, value: &Value, common: &Type) -> Result<Code> {
+        let word = self.scope.word(value)?;
+        Ok(match (&value.of.shape, &common.shape) {
+            (Shape::Float { .. }, Shape::Float { .. }) => word,
+            (from, Shape::Float { .. }) => word.then(Op::IntToF64 {
+                signed: is_signed(from),
+            }),
+            (
+                Shape::Int { bytes, signed } | Shape::Char { bytes, signed },
+                Shape::Int {
+                    bytes: to,
+                    signed: to_signed,
+                },
+            ) if bytes == to && signed == to_signed => word,
+            (_, Shape::Int { bytes, signed }) => word.extend(*bytes, *signed),
+            _ => word,
+        })
+    }
+}
+
+fn compare(binary: Binary, a: Code, b: Code, float: bool, signed: bool) -> Code {
+    let (a, b, binary) = match binary {
+        Binary::Gt => (b, a, Binary::Lt),
+        Binary::Ge => (b, a, Binary::Le),
+        binary => (a, b, binary),
+    };
+    let op = match (binary, float, signed) {
+        (Binary::Eq, true, _) => Op::FEq,
+        (Binary::Ne, true, _) => Op::FNe,
+        (Binary::Lt, true, _) => Op::FLt,
+        (_, true, _) => Op::FLe,
+        (Binary::Eq, false, _) => Op::Eq,
+        (Binary::Ne, false, _) => Op::Ne,
+        (Binary::Lt, false, true) => Op::LtS,
+        (Binary::Lt, false, false) => Op::LtU,
+        (_, false, true) => Op::LeS,
+        (_, false, false) => Op::LeU,
+    };
+    a.append(b).then(op)
+}
+
+fn not_whole(column: usize, binary: Binary, of: &Type) -> Stop {
+    Stop::types(
+        column,
+        format!("whole numbers for `{}`", binary.sign()),
+        format!("`{}`", of.name),
+    )
+}

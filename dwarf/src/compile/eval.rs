@@ -1,0 +1,503 @@
+use lr_probe::{ContextWord, MAX_OPS, Op};
+
+use super::code::Code;
+use super::scope::Scope;
+use super::stop::{Result, Stop};
+use super::storage::Storage;
+use super::value::{At, Value, inner_array};
+use crate::error::CompileErrorKind;
+use crate::expr::{Expr, Kind, Special, Suffix, Unary};
+use crate::info::Language;
+use crate::types::{Shape, Target, Type};
+
+/// Turns expressions into values; keeps the constant bytes that comparisons need.
+#[derive(Debug)]
+pub(crate) struct Evaluator<'a, 's> {
+    pub(crate) scope: &'s Scope<'a>,
+    pub(crate) pool: Vec<u8>,
+}
+
+impl Evaluator<'_, '_> {
+    pub(crate) fn value(&mut self, expr: &Expr) -> Result<Value> {
+        let column = expr.column;
+        let value = match &expr.kind {
+            Kind::Int { value, suffix } => self.int_literal(*value, *suffix),
+            Kind::Float(value) => {
+                let name = if self.is_rust() { "f64" } else { "double" };
+                let of = Type::named(name, Shape::Float { bytes: 8 });
+                let mut value = Value::word(of, Code::constant(value.to_bits()));
+                value.untyped = true;
+                value
+            }
+            Kind::Char(value) => self.char_literal(*value),
+            Kind::Bool(value) => Value::word(Type::bool(), Code::constant(u64::from(*value))),
+            Kind::Null => {
+                let shape = Shape::Pointer {
+                    target: Target::Void,
+                    reference: false,
+                };
+                Value::word(Type::named("void *", shape), Code::constant(0))
+            }
+            Kind::Text(_) => {
+                return Err(Stop::types(
+                    column,
+                    "a value that is not a text alone",
+                    "a text",
+                ));
+            }
+            Kind::Name(path) => self.name(column, path)?,
+            Kind::Special(special) => self.special(column, *special)?,
+            Kind::Member(inner, name) => {
+                let inner = self.value(inner)?;
+                self.scope.member(column, inner, name)?
+            }
+            Kind::Index(inner, index) => self.index(column, inner, index)?,
+            Kind::Unary(unary, inner) => self.unary(column, *unary, inner)?,
+            Kind::Binary(binary, left, right) => self.binary(column, *binary, left, right)?,
+            Kind::Cast(inner, of) => self.cast(inner, of)?,
+            Kind::Len(inner) => self.length(column, inner)?,
+        };
+        // Words that are used twice double their code: nesting them is stopped before it is large.
+        let too_large = match &value.at {
+            At::Word(code) | At::Stored(Storage::Memory(code)) => code.len() > MAX_OPS,
+            At::Stored(Storage::Pieces(_)) => false,
+        };
+        if too_large {
+            return Err(Stop::Refused {
+                column,
+                kind: CompileErrorKind::TooLarge {
+                    why: format!("the expression needs more than {MAX_OPS} operations"),
+                },
+            });
+        }
+        Ok(value)
+    }
+
+    pub(crate) fn is_rust(&self) -> bool {
+        self.scope.language == Language::Rust
+    }
+
+    fn name(&mut self, column: usize, path: &[String]) -> Result<Value> {
+        let die = match self.scope.variable(column, path) {
+            Ok(die) => die,
+            // In a C++ method a name may be a member of `*this`.
+            Err(stop) => match (self.scope.language, path) {
+                (Language::Cpp, [name]) => {
+                    let Ok(this) = self.scope.variable(column, &["this".to_owned()]) else {
+                        return Err(stop);
+                    };
+                    let this = self.variable_value(&this)?;
+                    return self.scope.member(column, this, name).map_err(|_| stop);
+                }
+                _ => return Err(stop),
+            },
+        };
+        self.variable_value(&die)
+    }
+
+    fn variable_value(&mut self, die: &crate::info::Die<'_>) -> Result<Value> {
+        let die = self.scope.info.die(die.at)?;
+        let of = match self.scope.info.type_die_of(die.at)? {
+            Some(at) => self.scope.info.type_at(at)?,
+            None => return Err(Stop::unsupported("a variable without a type")),
+        };
+        Ok(Value::stored(of, self.scope.storage(&die)?))
+    }
+
+    fn special(&mut self, column: usize, special: Special) -> Result<Value> {
+        let word = |name: &str, word: ContextWord| {
+            let of = Type::int(name, 8, false);
+            Ok(Value::word(of, Code::one(Op::Context(word))))
+        };
+        match special {
+            Special::Pid => word("pid_t", ContextWord::Pid),
+            Special::Tid => word("pid_t", ContextWord::Tid),
+            Special::Time => word("nanoseconds", ContextWord::Time),
+            Special::Hits => word("count", ContextWord::Hits),
+            Special::Line => {
+                let line = u64::from(self.scope.place.line);
+                Ok(Value::word(
+                    Type::int("line", 4, false),
+                    Code::constant(line),
+                ))
+            }
+            Special::Thread | Special::Function => Err(Stop::types(
+                column,
+                "a value that can be computed with",
+                "a name that is only known to the template",
+            )),
+        }
+    }
+
+    fn int_literal(&self, value: u64, suffix: Suffix) -> Value {
+        let small = i32::try_from(value).is_ok();
+        let positive = i64::try_from(value).is_ok();
+        let of = match (suffix, self.is_rust()) {
+            (Suffix::Rust { bytes, signed }, _) => {
+                let sign = if signed { 'i' } else { 'u' };
+                Type::int(&format!("{sign}{}", u32::from(bytes) * 8), bytes, signed)
+            }
+            (Suffix::None, true) if small => Type::int("i32", 4, true),
+            (Suffix::None, true) if positive => Type::int("i64", 8, true),
+            (_, true) => Type::int("u64", 8, false),
+            (Suffix::None, false) if small => Type::int("int", 4, true),
+            (Suffix::None, false) if positive => Type::int("long", 8, true),
+            (Suffix::C { unsigned, long }, false) => {
+                let fits = if unsigned {
+                    u32::try_from(value).is_ok()
+                } else {
+                    small
+                };
+                match (unsigned || !positive, long || !fits) {
+                    (false, false) => Type::int("int", 4, true),
+                    (false, true) => Type::int("long", 8, true),
+                    (true, false) => Type::int("unsigned int", 4, false),
+                    (true, true) => Type::int("unsigned long", 8, false),
+                }
+            }
+            (Suffix::None, false) => Type::int("unsigned long", 8, false),
+        };
+        let mut literal = Value::word(of, Code::constant(value));
+        literal.untyped = suffix == Suffix::None;
+        literal
+    }
+
+    fn char_literal(&self, value: char) -> Value {
+        let bytes = if self.is_rust() { 4 } else { 1 };
+        let code = u32::from(value);
+        let of = match u8::try_from(code) {
+            _ if self.is_rust() => Type::named(
+                "char",
+                Shape::Char {
+                    bytes,
+                    signed: false,
+                },
+            ),
+            Ok(_) => Type::named(
+                "char",
+                Shape::Char {
+                    bytes,
+                    signed: true,
+                },
+            ),
+            Err(_) => Type::named(
+                "char32_t",
+                Shape::Char {
+                    bytes: 4,
+                    signed: false,
+                },
+            ),
+        };
+        let signed = matches!(
+            of.shape,
+            Shape::Char {
+                bytes: 1,
+                signed: true
+            }
+        );
+        let word = match (signed, u8::try_from(code)) {
+            // C's plain char is signed here (System V psABI for x86-64).
+            (true, Ok(byte)) => i64::from(byte.cast_signed()).cast_unsigned(),
+            _ => u64::from(code),
+        };
+        Value::word(of, Code::constant(word))
+    }
+
+    fn index(&mut self, column: usize, inner: &Expr, index: &Expr) -> Result<Value> {
+        let base = self.value(inner)?;
+        let base = self.scope.read(base)?;
+        let at = self.value(index)?;
+        let at = self.scope.read(at)?;
+        if !matches!(
+            at.of.shape,
+            Shape::Int { .. } | Shape::Char { .. } | Shape::Enum { .. }
+        ) {
+            let found = format!("`{}`", at.of.name);
+            return Err(Stop::types(index.column, "an integer as index", found));
+        }
+        let at = self.scope.word(&at)?;
+        let info = &self.scope.info;
+        if let Some(sequence) = self.scope.sequence_of(&base)? {
+            let (pointer, length) = self.scope.sequence_words(&base, &sequence)?;
+            let element = info.target(&sequence.element)?;
+            let checked = at
+                .then(Op::Dup)
+                .append(length)
+                .then(Op::LtU)
+                .then(Op::JumpIfNotZero(1))
+                .then(Op::Fail(lr_probe::Reason::OutOfRange));
+            return self.element(column, element, pointer, checked);
+        }
+        match &base.of.shape {
+            Shape::Array { element, counts } => {
+                let At::Stored(Storage::Memory(address)) = &base.at else {
+                    return Err(Stop::unsupported("an array that is not in memory here"));
+                };
+                let at = match counts.first().copied().flatten() {
+                    // An array of one element at the end of a structure, too, is often more: but
+                    // what lies behind it is not known to be.
+                    Some(limit) if limit > 0 => at.then(Op::Bound { limit }),
+                    _ => at,
+                };
+                let inner = inner_array(&info.target(element)?, element, counts);
+                self.element(column, inner, address.clone(), at)
+            }
+            Shape::Pointer { target, .. } => {
+                let element = info.target(target)?;
+                let pointer = self.scope.word(&base)?;
+                self.element(column, element, pointer, at)
+            }
+            _ => {
+                let found = format!("`{}`", base.of.name);
+                Err(Stop::types(column, "an array, a pointer or a slice", found))
+            }
+        }
+    }
+
+    fn element(&self, column: usize, of: Type, base: Code, index: Code) -> Result<Value> {
+        let Some(size) = self.scope.info.size(&of)? else {
+            let found = format!("`{}`", of.name);
+            return Err(Stop::types(column, "elements of known size", found));
+        };
+        let offset = match size {
+            1 => index,
+            size => index.then(Op::Const(size)).then(Op::Mul),
+        };
+        Ok(Value::memory(of, base.append(offset).then(Op::Add)))
+    }
+
+    fn unary(&mut self, column: usize, unary: Unary, inner: &Expr) -> Result<Value> {
+        let value = self.value(inner)?;
+        match unary {
+            Unary::AddressOf => return self.scope.address_of(value),
+            Unary::Deref => return self.deref(column, value),
+            Unary::Neg | Unary::Not | Unary::BitNot => {}
+        }
+        let value = self.scope.read(value)?;
+        let word = match unary {
+            Unary::Not if !self.is_rust() => self.truth(column, &value)?,
+            _ if value.of.is_scalar() => self.scope.word(&value)?,
+            _ => return Err(not_a_number(column, &value)),
+        };
+        if unary == Unary::Not && (!self.is_rust() || matches!(value.of.shape, Shape::Bool { .. }))
+        {
+            return Ok(Value::word(Type::bool(), word.then(Op::IsZero)));
+        }
+        if matches!(value.of.shape, Shape::Float { .. }) && unary == Unary::Neg {
+            return Ok(Value {
+                of: value.of,
+                at: At::Word(word.then(Op::FNeg)),
+                untyped: value.untyped,
+            });
+        }
+        let of = self.promoted(&value.of);
+        let Shape::Int { bytes, signed } = of.shape else {
+            return Err(not_a_number(column, &value));
+        };
+        let op = if unary == Unary::Neg {
+            Op::Neg
+        } else {
+            Op::Not
+        };
+        Ok(Value {
+            at: At::Word(word.then(op).extend(bytes, signed)),
+            of,
+            untyped: value.untyped,
+        })
+    }
+
+    fn deref(&mut self, column: usize, value: Value) -> Result<Value> {
+        let value = self.scope.decay(value)?;
+        let Shape::Pointer { target, reference } = &value.of.shape else {
+            let found = format!("`{}`", value.of.name);
+            return Err(Stop::types(column, "a pointer to follow", found));
+        };
+        let of = self.scope.info.target(target)?;
+        let followed = Value::memory(of, self.scope.word(&value)?);
+        // C++: the reference is what it refers to, so `*` is meant for that.
+        if *reference && self.scope.language == Language::Cpp {
+            return self.deref(column, followed);
+        }
+        Ok(followed)
+    }
+
+    fn length(&mut self, column: usize, inner: &Expr) -> Result<Value> {
+        if let Kind::Text(text) = &inner.kind {
+            return Ok(self.int_literal(text.len() as u64, Suffix::None));
+        }
+        let value = self.value(inner)?;
+        let value = self.scope.read(value)?;
+        let name = if self.is_rust() {
+            "usize"
+        } else {
+            "unsigned long"
+        };
+        let of = Type::int(name, 8, false);
+        if let Some(sequence) = self.scope.sequence_of(&value)? {
+            let (_, length) = self.scope.sequence_words(&value, &sequence)?;
+            return Ok(Value::word(of, length));
+        }
+        match &value.of.shape {
+            Shape::Array { counts, .. } => match counts.first().copied().flatten() {
+                Some(count) => Ok(Value::word(of, Code::constant(count))),
+                None => Err(Stop::types(
+                    column,
+                    "an array of known length",
+                    "one without bounds",
+                )),
+            },
+            _ => {
+                let found = format!("`{}`", value.of.name);
+                let expected = "an array, a slice, a vector or a string that knows its length";
+                Err(Stop::types(column, expected, found))
+            }
+        }
+    }
+
+    /// One or zero: whether a value counts as true.
+    pub(crate) fn truth(&mut self, column: usize, value: &Value) -> Result<Code> {
+        let value = self.scope.decay(value.clone())?;
+        if !value.of.is_scalar() {
+            return Err(Stop::types(
+                column,
+                "a value that is true or false",
+                format!("`{}`", value.of.name),
+            ));
+        }
+        let word = self.scope.word(&value)?;
+        Ok(match value.of.shape {
+            Shape::Float { .. } => word.then(Op::Const(0)).then(Op::FNe),
+            Shape::Bool { .. } if matches!(value.at, At::Word(_)) => word,
+            _ => word.truth(),
+        })
+    }
+
+    /// The text that a value is, as code for a comparison with `literal`.
+    pub(crate) fn equals_text(
+        &mut self,
+        column: usize,
+        value: &Value,
+        literal: &[u8],
+    ) -> Result<Code> {
+        let Ok(len) = u16::try_from(literal.len()) else {
+            return Err(Stop::types(column, "a text below 64 KiB", "a longer one"));
+        };
+        let offset = u32::try_from(self.pool.len()).unwrap_or(u32::MAX);
+        self.pool.extend_from_slice(literal);
+        if let Some(sequence) = self.scope.sequence_of(value)? {
+            let element = self.scope.info.target(&sequence.element)?;
+            let of_bytes = self.scope.info.size(&element)? == Some(1);
+            if sequence.text || of_bytes {
+                let (pointer, length) = self.scope.sequence_words(value, &sequence)?;
+                return Ok(pointer.append(length).then(Op::BytesEq { offset, len }));
+            }
+        }
+        let ends_at_nul = || match literal.contains(&0) {
+            true => Err(Stop::types(column, "a text without NUL", "a text with one")),
+            false => Ok(Op::CStrEq { offset, len }),
+        };
+        match &value.of.shape {
+            Shape::Pointer { target, .. } if self.is_byte(target)? => {
+                Ok(self.scope.word(value)?.then(ends_at_nul()?))
+            }
+            Shape::Array { element, counts } if counts.len() == 1 && self.is_byte(element)? => {
+                let At::Stored(Storage::Memory(address)) = &value.at else {
+                    return Err(Stop::unsupported("an array that is not in memory here"));
+                };
+                let address = address.clone();
+                match counts[0] {
+                    // Nothing behind the array may be looked at.
+                    Some(count) if count < u64::from(len) => Ok(Code::constant(0)),
+                    Some(count) if count == u64::from(len) => Ok(address
+                        .then(Op::Const(count))
+                        .then(Op::BytesEq { offset, len })),
+                    _ => Ok(address.then(ends_at_nul()?)),
+                }
+            }
+            _ => {
+                let found = format!("`{}`", value.of.name);
+                Err(Stop::types(
+                    column,
+                    "a string to compare with a text",
+                    found,
+                ))
+            }
+        }
+    }
+
+    fn is_byte(&self, target: &Target) -> Result<bool> {
+        let of = self.scope.info.target(target)?;
+        Ok(matches!(
+            of.shape,
+            Shape::Char { bytes: 1, .. } | Shape::Int { bytes: 1, .. }
+        ))
+    }
+
+    fn cast(&mut self, inner: &Expr, name: &crate::expr::TypeName) -> Result<Value> {
+        let value = self.value(inner)?;
+        let value = self.scope.read(value)?;
+        let value = self.scope.decay(value)?;
+        let of = self.scope.named_type(name)?;
+        if !value.of.is_scalar() {
+            return Err(Stop::types(
+                name.column,
+                "a number or a pointer to cast",
+                format!("`{}`", value.of.name),
+            ));
+        }
+        let word = self.scope.word(&value)?;
+        let from_float = matches!(value.of.shape, Shape::Float { .. });
+        let from_signed = is_signed(&value.of.shape);
+        let word = match of.shape {
+            Shape::Float { .. } if from_float => word,
+            Shape::Float { .. } => word.then(Op::IntToF64 {
+                signed: from_signed,
+            }),
+            Shape::Bool { .. } => self.truth(name.column, &value)?,
+            Shape::Int { bytes, signed }
+            | Shape::Char { bytes, signed }
+            | Shape::Enum { bytes, signed, .. }
+                if from_float =>
+            {
+                let word = word.then(Op::F64ToInt { signed });
+                match bytes {
+                    8 => word,
+                    // Languages differ about what does not fit: say so instead of a number.
+                    _ => word
+                        .then(Op::Dup)
+                        .extend(bytes, signed)
+                        .then(Op::Over)
+                        .then(Op::Eq)
+                        .then(Op::JumpIfNotZero(1))
+                        .then(Op::Fail(lr_probe::Reason::OutOfRange)),
+                }
+            }
+            Shape::Int { bytes, signed }
+            | Shape::Char { bytes, signed }
+            | Shape::Enum { bytes, signed, .. } => word.extend(bytes, signed),
+            Shape::Pointer { .. } if !from_float => word,
+            _ => {
+                let found = format!("`{}`", of.name);
+                return Err(Stop::types(
+                    name.column,
+                    "a number or a pointer type",
+                    found,
+                ));
+            }
+        };
+        Ok(Value::word(of, word))
+    }
+}
+
+pub(crate) fn is_signed(shape: &Shape) -> bool {
+    matches!(
+        shape,
+        Shape::Int { signed: true, .. }
+            | Shape::Char { signed: true, .. }
+            | Shape::Enum { signed: true, .. }
+    )
+}
+
+pub(crate) fn not_a_number(column: usize, value: &Value) -> Stop {
+    Stop::types(column, "a number", format!("`{}`", value.of.name))
+}

@@ -1,0 +1,128 @@
+/// An expression and the byte offset at which it, or its operator, stands.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Expr {
+    pub(crate) column: usize,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Kind {
+    Int {
+        value: u64,
+        suffix: Suffix,
+    },
+    Float(f64),
+    Char(char),
+    Text(Vec<u8>),
+    Bool(bool),
+    Null,
+    /// A name, with the names of its scopes before it.
+    Name(Vec<String>),
+    Special(Special),
+    /// `a.b` and `a->b` are the same.
+    Member(Box<Expr>, String),
+    Index(Box<Expr>, Box<Expr>),
+    Unary(Unary, Box<Expr>),
+    Binary(Binary, Box<Expr>, Box<Expr>),
+    Cast(Box<Expr>, TypeName),
+    Len(Box<Expr>),
+}
+
+/// The type that an integer literal says it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Suffix {
+    None,
+    /// C's `u`, `l`, `ul`.
+    C {
+        unsigned: bool,
+        long: bool,
+    },
+    /// Rust's `u8` to `isize`.
+    Rust {
+        bytes: u8,
+        signed: bool,
+    },
+}
+
+/// What the engine knows of a hit, and constants of the place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Special {
+    Pid,
+    Tid,
+    Thread,
+    Time,
+    Hits,
+    Function,
+    Line,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unary {
+    Deref,
+    AddressOf,
+    Neg,
+    Not,
+    BitNot,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Binary {
+    Mul,
+    Div,
+    Rem,
+    Add,
+    Sub,
+    Shl,
+    Shr,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    Eq,
+    Ne,
+    BitAnd,
+    BitXor,
+    BitOr,
+    And,
+    Or,
+}
+
+impl Binary {
+    pub(crate) fn sign(self) -> &'static str {
+        match self {
+            Binary::Mul => "*",
+            Binary::Div => "/",
+            Binary::Rem => "%",
+            Binary::Add => "+",
+            Binary::Sub => "-",
+            Binary::Shl => "<<",
+            Binary::Shr => ">>",
+            Binary::Lt => "<",
+            Binary::Le => "<=",
+            Binary::Gt => ">",
+            Binary::Ge => ">=",
+            Binary::Eq => "==",
+            Binary::Ne => "!=",
+            Binary::BitAnd => "&",
+            Binary::BitXor => "^",
+            Binary::BitOr => "|",
+            Binary::And => "&&",
+            Binary::Or => "||",
+        }
+    }
+
+    pub(crate) fn is_comparison(self) -> bool {
+        use Binary::{Eq, Ge, Gt, Le, Lt, Ne};
+        matches!(self, Lt | Le | Gt | Ge | Eq | Ne)
+    }
+}
+
+/// A type as a cast names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct TypeName {
+    pub(crate) column: usize,
+    /// `unsigned long`, `struct order`, `orders::Order`.
+    pub(crate) name: String,
+    /// How many `*` stand behind it (C) or before it (Rust).
+    pub(crate) pointers: usize,
+}

@@ -1,0 +1,446 @@
+use super::SyntaxError;
+use super::ast::{Binary, Expr, Kind, Special, TypeName, Unary};
+use super::cursor::Cursor;
+use super::literal;
+
+/// How deep expressions may nest.
+const MAX_DEPTH: usize = 64;
+
+/// Whose precedence holds: `a & b == c` is `a & (b == c)` in C and `(a & b) == c` in Rust.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Dialect {
+    C,
+    Rust,
+}
+
+/// Reads a whole text as one expression.
+pub(crate) fn parse_condition(text: &str, dialect: Dialect) -> Result<Expr, SyntaxError> {
+    let mut cursor = Cursor::new(text);
+    let expr = expression(&mut cursor, dialect)?;
+    cursor.skip_space();
+    match cursor.peek() {
+        None => Ok(expr),
+        Some('=') => Err(cursor.error("`==`: nothing can be assigned; an operator or the end")),
+        Some('(') => Err(cursor.error("an operator or the end: functions cannot be called")),
+        Some(_) => Err(cursor.error("an operator or the end")),
+    }
+}
+
+/// Reads one expression and stops behind it.
+pub(crate) fn expression(cursor: &mut Cursor<'_>, dialect: Dialect) -> Result<Expr, SyntaxError> {
+    let mut parser = Parser {
+        cursor,
+        dialect,
+        depth: 0,
+    };
+    parser.binary(0)
+}
+
+struct Parser<'a, 'b> {
+    cursor: &'b mut Cursor<'a>,
+    dialect: Dialect,
+    depth: usize,
+}
+
+impl Parser<'_, '_> {
+    fn nested<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, SyntaxError>,
+    ) -> Result<T, SyntaxError> {
+        if self.depth == MAX_DEPTH {
+            return Err(self.cursor.error("an expression that is less deep"));
+        }
+        self.depth += 1;
+        let read = read(self);
+        self.depth -= 1;
+        read
+    }
+
+    fn binary(&mut self, least: u8) -> Result<Expr, SyntaxError> {
+        let mut left = self.unary()?;
+        let mut length = 0;
+        loop {
+            self.cursor.skip_space();
+            let column = self.cursor.column();
+            let Some((binary, sign)) = operator(self.cursor.rest()) else {
+                return Ok(left);
+            };
+            let power = power(binary, self.dialect);
+            if power < least {
+                return Ok(left);
+            }
+            if binary.is_comparison() && is_open_comparison(&left) && length > 0 {
+                return Err(self.cursor.error("parentheses around the first comparison"));
+            }
+            length += 1;
+            if length > MAX_DEPTH {
+                return Err(self.cursor.error("an expression that is shorter"));
+            }
+            self.cursor.take(sign);
+            let right = self.nested(|parser| parser.binary(power + 1))?;
+            left = Expr {
+                column,
+                kind: Kind::Binary(binary, Box::new(left), Box::new(right)),
+            };
+        }
+    }
+
+    fn unary(&mut self) -> Result<Expr, SyntaxError> {
+        self.cursor.skip_space();
+        let column = self.cursor.column();
+        let rest = self.cursor.rest();
+        let unary = match rest.chars().next() {
+            Some('*') => Some(Unary::Deref),
+            Some('&') if !rest.starts_with("&&") => Some(Unary::AddressOf),
+            Some('-') => Some(Unary::Neg),
+            Some('!') => Some(Unary::Not),
+            Some('~') => Some(Unary::BitNot),
+            _ => None,
+        };
+        let mut expr = if let Some(unary) = unary {
+            self.cursor.next();
+            let inner = self.nested(Parser::unary_without_as)?;
+            Expr {
+                column,
+                kind: Kind::Unary(unary, Box::new(inner)),
+            }
+        } else {
+            self.unary_without_as()?
+        };
+        while self.cursor.keyword("as") {
+            let of = self.type_name()?;
+            expr = Expr {
+                column,
+                kind: Kind::Cast(Box::new(expr), of),
+            };
+        }
+        Ok(expr)
+    }
+
+    fn unary_without_as(&mut self) -> Result<Expr, SyntaxError> {
+        self.cursor.skip_space();
+        let column = self.cursor.column();
+        match self.cursor.peek() {
+            Some('*' | '&' | '-' | '!' | '~') => {
+                let sign = self.cursor.next();
+                let unary = match sign {
+                    Some('*') => Unary::Deref,
+                    Some('&') => Unary::AddressOf,
+                    Some('-') => Unary::Neg,
+                    Some('!') => Unary::Not,
+                    _ => Unary::BitNot,
+                };
+                let inner = self.nested(Parser::unary_without_as)?;
+                Ok(Expr {
+                    column,
+                    kind: Kind::Unary(unary, Box::new(inner)),
+                })
+            }
+            Some('(') => {
+                if let Some(of) = self.c_cast() {
+                    let inner = self.nested(Parser::unary_without_as)?;
+                    return Ok(Expr {
+                        column,
+                        kind: Kind::Cast(Box::new(inner), of),
+                    });
+                }
+                self.postfix()
+            }
+            _ => self.postfix(),
+        }
+    }
+
+    fn postfix(&mut self) -> Result<Expr, SyntaxError> {
+        let mut expr = self.primary()?;
+        let mut length = 0;
+        loop {
+            length += 1;
+            if length > MAX_DEPTH {
+                return Err(self.cursor.error("an expression that is shorter"));
+            }
+            self.cursor.skip_space();
+            let column = self.cursor.column();
+            let rest = self.cursor.rest();
+            let kind = if rest.starts_with("..") {
+                return Err(self.cursor.error("an index: ranges are not read yet"));
+            } else if self.cursor.take("->") || self.cursor.take(".") {
+                let name = match self.cursor.identifier() {
+                    Some(name) => name,
+                    None => self.cursor.take_while(|c| c.is_ascii_digit()),
+                };
+                if name.is_empty() {
+                    return Err(self.cursor.error("the name of a member"));
+                }
+                Kind::Member(Box::new(expr), name.to_owned())
+            } else if self.cursor.take("[") {
+                let index = self.nested(|parser| parser.binary(0))?;
+                if !self.cursor.take("]") {
+                    return Err(self.cursor.error("`]`"));
+                }
+                Kind::Index(Box::new(expr), Box::new(index))
+            } else {
+                return Ok(expr);
+            };
+            expr = Expr { column, kind };
+        }
+    }
+
+    fn primary(&mut self) -> Result<Expr, SyntaxError> {
+        self.cursor.skip_space();
+        let column = self.cursor.column();
+        let kind = match self.cursor.peek() {
+            Some('(') => {
+                self.cursor.next();
+                let inner = self.nested(|parser| parser.binary(0))?;
+                if !self.cursor.take(")") {
+                    return Err(self.cursor.error("an operator or `)`"));
+                }
+                // Parentheses make a comparison an operand like any other.
+                return Ok(Expr {
+                    column: inner.column,
+                    kind: inner.kind,
+                });
+            }
+            Some(c) if c.is_ascii_digit() => literal::number(self.cursor)?,
+            Some('"') => Kind::Text(literal::string(self.cursor)?),
+            Some('\'') => Kind::Char(literal::character(self.cursor)?),
+            Some('$') => self.special()?,
+            _ => self.name()?,
+        };
+        Ok(Expr { column, kind })
+    }
+
+    fn special(&mut self) -> Result<Kind, SyntaxError> {
+        let start = self.cursor.column();
+        self.cursor.next();
+        Ok(Kind::Special(match self.cursor.identifier() {
+            Some("pid") => Special::Pid,
+            Some("tid") => Special::Tid,
+            Some("thread") => Special::Thread,
+            Some("time") => Special::Time,
+            Some("hits") => Special::Hits,
+            Some("function") => Special::Function,
+            Some("line") => Special::Line,
+            _ => {
+                let known = "$pid, $tid, $thread, $time, $hits, $function or $line";
+                return Err(self.cursor.error_at(start, known));
+            }
+        }))
+    }
+
+    fn name(&mut self) -> Result<Kind, SyntaxError> {
+        self.cursor.take("::");
+        let Some(first) = self.cursor.identifier() else {
+            return Err(self.cursor.error("a name, a literal or `(`"));
+        };
+        match first {
+            "true" => return Ok(Kind::Bool(true)),
+            "false" => return Ok(Kind::Bool(false)),
+            "null" | "NULL" | "nullptr" => return Ok(Kind::Null),
+            "b" if self.cursor.peek() == Some('\'') => {
+                let start = self.cursor.column();
+                let character = literal::character(self.cursor)?;
+                let value = u64::from(u32::from(character));
+                if value > 255 {
+                    return Err(self.cursor.error_at(start, "a byte"));
+                }
+                return Ok(Kind::Int {
+                    value,
+                    suffix: super::Suffix::Rust {
+                        bytes: 1,
+                        signed: false,
+                    },
+                });
+            }
+            "len" if self.cursor.take("(") => {
+                let inner = self.nested(|parser| parser.binary(0))?;
+                if !self.cursor.take(")") {
+                    return Err(self.cursor.error("`)`"));
+                }
+                return Ok(Kind::Len(Box::new(inner)));
+            }
+            _ => {}
+        }
+        let mut path = vec![first.to_owned()];
+        while self.cursor.take("::") {
+            match self.cursor.identifier() {
+                Some(next) if path.len() < MAX_DEPTH => path.push(next.to_owned()),
+                _ => return Err(self.cursor.error("a name behind `::`")),
+            }
+        }
+        Ok(Kind::Name(path))
+    }
+
+    /// `(type)` before an operand; leaves the cursor where it was if it is something else.
+    fn c_cast(&mut self) -> Option<TypeName> {
+        let start = self.cursor.column();
+        let cast = self.try_c_cast();
+        if cast.is_none() {
+            self.cursor.back_to(start);
+        }
+        cast
+    }
+
+    fn try_c_cast(&mut self) -> Option<TypeName> {
+        self.cursor.next();
+        let of = self.type_name().ok()?;
+        if !self.cursor.take(")") {
+            return None;
+        }
+        self.cursor.skip_space();
+        let next = self.cursor.peek()?;
+        // An operand cannot follow an operand, so these make it a cast. `(a) - b` and `(a) * b`
+        // are arithmetic unless the type can only be a type.
+        let begins_operand = next.is_alphanumeric() || matches!(next, '_' | '"' | '\'' | '(' | '$');
+        let is_type = of.pointers > 0 || is_built_in(&of.name);
+        let begins_unary = matches!(next, '-' | '*' | '&' | '!' | '~') && is_type;
+        let rest = self.cursor.rest();
+        let is_operator = operator(rest).is_some() && !begins_unary || rest.starts_with("as ");
+        (begins_unary || begins_operand && !is_operator).then_some(of)
+    }
+
+    fn type_name(&mut self) -> Result<TypeName, SyntaxError> {
+        self.cursor.skip_space();
+        let column = self.cursor.column();
+        let mut pointers = 0;
+        // Rust writes the star first.
+        while self.cursor.take("*") {
+            pointers += 1;
+            if !self.cursor.keyword("const") && !self.cursor.keyword("mut") {
+                return Err(self.cursor.error("`const` or `mut`"));
+            }
+        }
+        let mut words: Vec<String> = Vec::new();
+        loop {
+            let start = self.cursor.column();
+            let Some(word) = self.cursor.identifier() else {
+                break;
+            };
+            let several = words.last().is_none_or(|last| {
+                matches!(last.as_str(), "struct" | "union" | "enum" | "class") || is_word_of_c(last)
+            });
+            if words.len() > 4
+                || !several
+                || word == "as"
+                || !words.is_empty()
+                    && !is_word_of_c(word)
+                    && words.last().is_some_and(|last| is_word_of_c(last))
+            {
+                self.cursor.back_to(start);
+                break;
+            }
+            if matches!(word, "const" | "volatile") {
+                continue;
+            }
+            let mut path = word.to_owned();
+            while self.cursor.take("::") {
+                let Some(next) = self.cursor.identifier() else {
+                    return Err(self.cursor.error("a name behind `::`"));
+                };
+                path = format!("{path}::{next}");
+            }
+            words.push(path);
+        }
+        if words.is_empty() {
+            return Err(self.cursor.error("the name of a type"));
+        }
+        // `x as long * 2` is no pointer: only inside parentheses a star belongs to the type.
+        loop {
+            let start = self.cursor.column();
+            if !self.cursor.take("*") {
+                break;
+            }
+            let mut look = self.cursor.clone();
+            look.skip_space();
+            if !matches!(look.peek(), Some(')' | '*')) {
+                self.cursor.back_to(start);
+                break;
+            }
+            pointers += 1;
+        }
+        Ok(TypeName {
+            column,
+            name: words.join(" "),
+            pointers,
+        })
+    }
+}
+
+fn is_open_comparison(expr: &Expr) -> bool {
+    matches!(expr.kind, Kind::Binary(binary, ..) if binary.is_comparison())
+}
+
+fn is_word_of_c(word: &str) -> bool {
+    matches!(
+        word,
+        "unsigned"
+            | "signed"
+            | "long"
+            | "short"
+            | "int"
+            | "char"
+            | "double"
+            | "float"
+            | "bool"
+            | "_Bool"
+    )
+}
+
+fn is_built_in(name: &str) -> bool {
+    let rust = [
+        "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "f32", "f64",
+    ];
+    let first = name.split(' ').next().unwrap_or(name);
+    is_word_of_c(first)
+        || matches!(first, "struct" | "union" | "enum" | "class")
+        || rust.contains(&name)
+        || name.ends_with("_t")
+}
+
+fn operator(rest: &str) -> Option<(Binary, &'static str)> {
+    // Longer signs first.
+    const ALL: [Binary; 18] = [
+        Binary::Shl,
+        Binary::Shr,
+        Binary::Le,
+        Binary::Ge,
+        Binary::Eq,
+        Binary::Ne,
+        Binary::And,
+        Binary::Or,
+        Binary::Mul,
+        Binary::Div,
+        Binary::Rem,
+        Binary::Add,
+        Binary::Sub,
+        Binary::Lt,
+        Binary::Gt,
+        Binary::BitAnd,
+        Binary::BitXor,
+        Binary::BitOr,
+    ];
+    let binary = ALL
+        .into_iter()
+        .find(|binary| rest.starts_with(binary.sign()))?;
+    Some((binary, binary.sign()))
+}
+
+/// Binding powers: C17 6.5, and the Rust reference on operator precedence.
+fn power(binary: Binary, dialect: Dialect) -> u8 {
+    let (c, rust) = match binary {
+        Binary::Or => (1, 1),
+        Binary::And => (2, 2),
+        Binary::BitOr => (3, 4),
+        Binary::BitXor => (4, 5),
+        Binary::BitAnd => (5, 6),
+        Binary::Eq | Binary::Ne => (6, 3),
+        Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge => (7, 3),
+        Binary::Shl | Binary::Shr => (8, 8),
+        Binary::Add | Binary::Sub => (9, 9),
+        Binary::Mul | Binary::Div | Binary::Rem => (10, 10),
+    };
+    match dialect {
+        Dialect::C => c,
+        Dialect::Rust => rust,
+    }
+}
