@@ -1,0 +1,184 @@
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Parser, Subcommand};
+
+use crate::verbs::{
+    actions, agents, attach, completions, detach, doctor, log, portal, ps, rm, server, sql, tail,
+    version,
+};
+
+/// Logs from running processes, at any source line, and SQL over what they saw.
+#[derive(Parser, Debug)]
+#[command(
+    name = "lr",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Environment: LR_SERVER, LR_TOKEN, LR_STATE_DIR, NO_COLOR\n\
+                  Exit status: 0 done, 1 could not, 2 usage, 3 the process is gone, 4 no permission"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// Attach to a process, add logs to it and print what they see
+    Attach(attach::Attach),
+    /// Add a log to a process that is attached
+    Log(log::Log),
+    /// List the processes that can be attached to
+    Ps(ps::Ps),
+    /// List the agents: what is attached
+    Agents(agents::Agents),
+    /// Let go of a process
+    Detach(detach::Detach),
+    /// List the actions, or show one with its addresses and counts
+    Actions(actions::Actions),
+    /// Remove actions
+    Rm(rm::Rm),
+    /// Print events as they are stored
+    Tail(tail::Tail),
+    /// Query what was stored; a prompt on a terminal
+    Sql(sql::Sql),
+    /// Start, stop or look at the local server
+    Server(server::Server),
+    /// Print a link that opens the portal once
+    Portal(portal::Portal),
+    /// Say what stands in the way of attaching
+    Doctor(doctor::Doctor),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+    /// Print the version
+    Version(version::Version),
+}
+
+/// Verbs and options that other versions have or will have.
+const NOT_YET: &[&str] = &[
+    "snapshot",
+    "counter",
+    "tictoc",
+    "duration",
+    "metric",
+    "metrics",
+    "snapshots",
+    "explain",
+    "edit",
+    "duplicate",
+    "retake",
+    "enable",
+    "disable",
+    "stop",
+    "show",
+    "top",
+    "agent",
+    "login",
+    "users",
+    "keys",
+    "pools",
+    "audit",
+    "erase",
+    "repair",
+];
+
+/// The verb of this process's arguments. Ends the process on `--help` and on wrong usage.
+pub(crate) fn parse() -> Verb {
+    match Cli::try_parse() {
+        Ok(cli) => cli.verb,
+        Err(error) => {
+            let _ = error.print();
+            if let Some(word) = not_yet(&error) {
+                eprintln!("`{word}` is not in this version");
+            }
+            std::process::exit(error.exit_code());
+        }
+    }
+}
+
+fn not_yet(error: &clap::Error) -> Option<&'static str> {
+    let kind = match error.kind() {
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        _ => return None,
+    };
+    let Some(ContextValue::String(word)) = error.get(kind) else {
+        return None;
+    };
+    let word = word.trim_start_matches("--");
+    NOT_YET.iter().find(|known| **known == word).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn check_err(words: &[&str], expected: ErrorKind) -> clap::Error {
+        let error = Cli::try_parse_from(words).unwrap_err();
+        assert_eq!(error.kind(), expected, "{words:?}");
+        assert_eq!(error.exit_code(), i32::from(crate::exit::USAGE));
+        error
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        check_err(&["lr", "attach"], ErrorKind::MissingRequiredArgument);
+        check_err(&["lr", "attach", "minus-one"], ErrorKind::ValueValidation);
+        check_err(
+            &["lr", "attach", "1", "--comm", "x"],
+            ErrorKind::ArgumentConflict,
+        );
+        check_err(
+            &["lr", "attach", "1", "--log", "a.c:1"],
+            ErrorKind::WrongNumberOfValues,
+        );
+        check_err(
+            &["lr", "attach", "1", "--hits", "0"],
+            ErrorKind::ValueValidation,
+        );
+        check_err(
+            &["lr", "attach", "1", "--for", "10"],
+            ErrorKind::ValueValidation,
+        );
+        check_err(&["lr", "log", "a.c:1"], ErrorKind::MissingRequiredArgument);
+        check_err(&["lr", "no-such-verb"], ErrorKind::InvalidSubcommand);
+    }
+
+    #[test]
+    fn what_other_versions_have_is_said_not_to_be_here() {
+        let error = check_err(&["lr", "snapshot", "a.c:1"], ErrorKind::InvalidSubcommand);
+        assert_eq!(not_yet(&error), Some("snapshot"));
+        let error = check_err(
+            &["lr", "attach", "1", "--counter", "x"],
+            ErrorKind::UnknownArgument,
+        );
+        assert_eq!(not_yet(&error), Some("counter"));
+        let error = check_err(&["lr", "nonsense"], ErrorKind::InvalidSubcommand);
+        assert_eq!(not_yet(&error), None);
+    }
+
+    #[test]
+    fn logs_are_pairs_and_may_begin_with_a_hyphen() {
+        let words = [
+            "lr", "attach", "1", "--log", "f", "-{x}", "--log", "g", "y", "--hits", "2",
+        ];
+        let Verb::Attach(attach) = Cli::try_parse_from(words).unwrap().verb else {
+            panic!()
+        };
+        let specs = attach.specs();
+        assert_eq!(specs.len(), 2);
+        assert!(specs.iter().all(|spec| spec.max_hits == Some(2)));
+        let lr_protocol::ActionKind::Log(log) = &specs[0].kind else {
+            panic!()
+        };
+        assert_eq!(
+            (log.location.as_str(), log.template.as_str()),
+            ("f", "-{x}")
+        );
+    }
+}

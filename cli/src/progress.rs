@@ -1,0 +1,17 @@
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+/// What takes longer than that is told.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Waits for something, and says on standard error what for if that takes a while.
+pub(crate) async fn telling<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep(PATIENCE) => eprintln!("{what}…"),
+    }
+    work.await
+}

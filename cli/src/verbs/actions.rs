@@ -1,0 +1,355 @@
+use clap::Args;
+use jiff::tz::TimeZone;
+use lr_agent::client::Listing;
+use lr_protocol::{Action, ActionKind, ActionStatus, ActionTarget, Counts, Output, State};
+
+use crate::connect::ServerArgs;
+use crate::escape::escaped;
+use crate::failure::{Failure, of_action, rendered};
+use crate::output::print;
+use crate::style::Style;
+use crate::table;
+use crate::time;
+use crate::verbs::agents::json_lines;
+use crate::verbs::attach::tracked::{address_line, label};
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Actions {
+    /// One, with everything about it
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+    /// Also those that are done, expired or removed
+    #[arg(long)]
+    all: bool,
+    /// A JSON line for each
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl Actions {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let client = self.server.connect_or_start().await?.client;
+        let (style, zone) = (Style::of_stdout(), TimeZone::system());
+        if let Some(id) = &self.id {
+            let action = client.action(id).await?;
+            return match self.json {
+                true => print(&json_lines(&[action])),
+                false => print(&details(&action, style, &zone)),
+            };
+        }
+        let listing = match self.all {
+            true => Listing::All,
+            false => Listing::Current,
+        };
+        let actions = client.actions(listing).await?;
+        if self.json {
+            return print(&json_lines(&actions));
+        }
+        if actions.is_empty() {
+            eprintln!("no actions; `lr actions --all` lists those that have ended");
+            return Ok(());
+        }
+        print(&listed(&actions, style, &zone))
+    }
+}
+
+fn listed(actions: &[Action], style: Style, zone: &TimeZone) -> String {
+    let rows: Vec<_> = actions
+        .iter()
+        .map(|action| {
+            let counts = total(action);
+            vec![
+                action.id.clone(),
+                action.spec.kind.word().into(),
+                action.spec.name.clone().unwrap_or_default(),
+                location(action).into(),
+                states(action),
+                counts.hits.to_string(),
+                counts.kept.to_string(),
+                target(action),
+                time::local_micros(action.expires_at, zone),
+            ]
+        })
+        .collect();
+    let header = [
+        "ID", "KIND", "NAME", "LOCATION", "STATE", "HITS", "KEPT", "ON", "EXPIRES",
+    ];
+    table::plain(&header, &rows, style)
+}
+
+fn location(action: &Action) -> &str {
+    match &action.spec.kind {
+        ActionKind::Log(log) => &log.location,
+        ActionKind::Unknown => "",
+    }
+}
+
+fn target(action: &Action) -> String {
+    match &action.target {
+        ActionTarget::Agent(id) => id.clone(),
+        ActionTarget::Tag(tag) => format!("tag:{tag}"),
+    }
+}
+
+/// The one state, or how many agents have which.
+fn states(action: &Action) -> String {
+    match action.statuses.as_slice() {
+        [] => State::Submitted.word().into(),
+        [one] => one.state.word().into(),
+        many => {
+            let mut words: Vec<_> = many.iter().map(|status| status.state.word()).collect();
+            words.sort_unstable();
+            let counted = words.chunk_by(|a, b| a == b);
+            let counted: Vec<_> = counted
+                .map(|same| format!("{} {}", same.len(), same[0]))
+                .collect();
+            counted.join(", ")
+        }
+    }
+}
+
+fn total(action: &Action) -> Counts {
+    let mut total = Counts::default();
+    for Counts { hits, kept, .. } in action.statuses.iter().map(|status| status.counts) {
+        total.hits += hits;
+        total.kept += kept;
+    }
+    total
+}
+
+fn details(action: &Action, style: Style, zone: &TimeZone) -> String {
+    let spec = &action.spec;
+    let mut lines = vec![
+        (
+            "action",
+            format!("{} (version {})", action.id, action.version),
+        ),
+        ("kind", spec.kind.word().into()),
+    ];
+    if let ActionKind::Log(log) = &spec.kind {
+        lines.push(("location", log.location.clone()));
+        lines.push(("template", log.template.clone()));
+        lines.push(("level", log.level.word().into()));
+    }
+    let mut option = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
+    option("name", spec.name.clone());
+    option("if", spec.condition.clone());
+    option("hits", spec.max_hits.map(|hits| format!("at most {hits}")));
+    option("rate", spec.rate.map(|rate| format!("{rate} a second")));
+    option("quota", spec.ignore_quota.then(|| "ignored".into()));
+    option(
+        "output",
+        match &spec.output {
+            Output::Server => None,
+            Output::Stdout => Some("the agent's standard output".into()),
+            Output::File(path) => Some(path.clone()),
+        },
+    );
+    lines.push(("on", target(action)));
+    lines.push((
+        "by",
+        format!(
+            "{} at {}",
+            action.created_by,
+            time::local_micros(action.created_at, zone)
+        ),
+    ));
+    lines.push(("expires", time::local_micros(action.expires_at, zone)));
+    if !action.enabled {
+        lines.push(("enabled", "no".into()));
+    }
+    let mut text = String::new();
+    for (name, value) in lines {
+        text.push_str(&format!("{name:<9} {}\n", escaped(&value)));
+    }
+    for status in &action.statuses {
+        text.push_str(&status_details(status, &label(spec), style, zone));
+    }
+    text
+}
+
+fn status_details(status: &ActionStatus, label: &str, style: Style, zone: &TimeZone) -> String {
+    let mut text = format!(
+        "\n{}\n",
+        style.bold(&format!(
+            "{} on {} since {}",
+            status.state.word(),
+            escaped(&status.agent_id),
+            time::local_micros(status.updated_at, zone)
+        ))
+    );
+    text.push_str(&format!("  {}\n", counts_line(&status.counts)));
+    if let Some(until) = status.paused_until {
+        text.push_str(&format!(
+            "  paused until {}\n",
+            time::local_micros(until, zone)
+        ));
+    }
+    for bound in &status.bound {
+        text.push_str(&format!("  {}\n", address_line(bound)));
+    }
+    for warning in &status.warnings {
+        text.push_str(&format!(
+            "  {}: {}\n",
+            style.yellow("warning"),
+            escaped(warning)
+        ));
+    }
+    if let Some(error) = &status.error {
+        for line in rendered(&of_action(error, label), style).lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
+    }
+    text
+}
+
+/// Hits, and what became of those that are not kept.
+fn counts_line(counts: &Counts) -> String {
+    let mut parts = vec![format!("{} hits, {} kept", counts.hits, counts.kept)];
+    for (count, what) in [
+        (counts.condition_false, "where the condition did not hold"),
+        (counts.condition_error, "where the condition had no value"),
+        (counts.rate_limited, "over the rate limit"),
+        (counts.over_budget, "over the budget of time"),
+        (counts.dropped, "dropped"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use lr_protocol::{ActionSpec, BoundAddress, Level, LogSpec, StatusError};
+
+    use super::*;
+
+    fn status(agent: &str, state: State) -> ActionStatus {
+        ActionStatus {
+            agent_id: agent.into(),
+            action_id: "bbbbbbbb".into(),
+            action_version: 1,
+            state,
+            updated_at: 0,
+            counts: Counts {
+                hits: 12,
+                kept: 10,
+                rate_limited: 2,
+                ..Counts::default()
+            },
+            bound: vec![BoundAddress {
+                module: "orders".into(),
+                address: "0x5555".into(),
+                function: "process_order".into(),
+                file: "orders.c".into(),
+                line: 9,
+                resume: "emulate".into(),
+            }],
+            warnings: vec!["one copy is inlined".into()],
+            error: None,
+            paused_until: None,
+        }
+    }
+
+    fn action(statuses: Vec<ActionStatus>) -> Action {
+        Action {
+            id: "bbbbbbbb".into(),
+            version: 1,
+            spec: ActionSpec {
+                kind: ActionKind::Log(LogSpec {
+                    location: "orders.c:9".into(),
+                    template: "id={o.id}".into(),
+                    level: Level::Info,
+                }),
+                condition: Some("o.id > 3".into()),
+                name: Some("sold".into()),
+                tags: Default::default(),
+                max_hits: Some(10),
+                expires_in_s: None,
+                rate: None,
+                ignore_quota: false,
+                output: Output::Server,
+            },
+            target: ActionTarget::Agent("aaaaaaaa".into()),
+            lease: None,
+            enabled: true,
+            created_at: 0,
+            expires_at: 3_600_000_000,
+            created_by: "me".into(),
+            statuses,
+        }
+    }
+
+    #[test]
+    fn actions_are_listed() {
+        let actions = [action(vec![status("aaaaaaaa", State::Hit)])];
+        assert_eq!(
+            listed(&actions, Style::Plain, &TimeZone::UTC),
+            "ID        KIND  NAME  LOCATION    STATE  HITS  KEPT  ON        EXPIRES\n\
+             bbbbbbbb  log   sold  orders.c:9  hit    12    10    aaaaaaaa  1970-01-01 01:00:00+00:00\n"
+        );
+    }
+
+    #[test]
+    fn several_agents_are_counted_by_state() {
+        assert_eq!(states(&action(Vec::new())), "submitted");
+        let many = ["a", "b", "c"].map(|agent| {
+            status(
+                agent,
+                if agent == "b" {
+                    State::Error
+                } else {
+                    State::Bound
+                },
+            )
+        });
+        assert_eq!(states(&action(many.to_vec())), "2 bound, 1 error");
+    }
+
+    #[test]
+    fn one_is_shown_with_everything_about_it() {
+        let mut failed = status("aaaaaaaa", State::Error);
+        failed.error = Some(StatusError {
+            code: "unknown_variable".into(),
+            refers_to: "template".into(),
+            message: "no variable `p`".into(),
+            suggestions: vec!["o".into()],
+        });
+        failed.bound.clear();
+        let shown = details(
+            &action(vec![status("aaaaaaaa", State::Hit), failed]),
+            Style::Plain,
+            &TimeZone::UTC,
+        );
+        let expected = "\
+action    bbbbbbbb (version 1)
+kind      log
+location  orders.c:9
+template  id={o.id}
+level     info
+name      sold
+if        o.id > 3
+hits      at most 10
+on        aaaaaaaa
+by        me at 1970-01-01 00:00:00+00:00
+expires   1970-01-01 01:00:00+00:00
+
+hit on aaaaaaaa since 1970-01-01 00:00:00+00:00
+  12 hits, 10 kept, 2 over the rate limit
+  0x5555 process_order at orders.c:9 (orders, emulate)
+  warning: one copy is inlined
+
+error on aaaaaaaa since 1970-01-01 00:00:00+00:00
+  12 hits, 10 kept, 2 over the rate limit
+  warning: one copy is inlined
+  error[unknown_variable]: no variable `p`
+    tried: log `sold` (template)
+    hint: o
+";
+        assert_eq!(shown, expected);
+    }
+}

@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use lr_agent::client::{Client, LiveQuery};
+use lr_protocol::{ActionSpec, ActionTarget, EndReason, LiveEvent, NewAction};
+use tokio::time::timeout;
+
+use super::agent::Attached;
+use super::tracked::{Tracked, failed_status};
+use crate::escape::escaped;
+use crate::event::{EventLines, Form};
+use crate::exit;
+use crate::failure::Failure;
+use crate::output::print;
+use crate::progress::telling;
+
+/// Resolving a location in a large program for the first time indexes its debug info.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Adds actions that stay, and returns when the agent has said of each what it can do.
+pub(super) async fn settle(
+    client: &Client,
+    attached: &Attached,
+    specs: Vec<ActionSpec>,
+    form: Form,
+) -> Result<(), Failure> {
+    let mut live = client
+        .live(&LiveQuery::Tail {
+            action: None,
+            agent: Some(attached.id.clone()),
+            since_s: None,
+        })
+        .await?;
+    let mut actions = Vec::new();
+    for spec in specs {
+        let action = NewAction {
+            spec,
+            target: ActionTarget::Agent(attached.id.clone()),
+            lease: None,
+        };
+        actions.push(Tracked::new(&client.new_action(&action).await?));
+    }
+    let lines = EventLines::new(form);
+    let settled = async {
+        while !actions.iter().all(Tracked::is_settled) {
+            let event = live.next().await?.ok_or_else(|| {
+                Failure::new(
+                    "server_unreachable",
+                    "the server ended the stream of events",
+                )
+            })?;
+            match &event {
+                LiveEvent::State(state) => {
+                    if let Some(action) = actions.iter_mut().find(|a| a.id == state.action) {
+                        if let (Form::Json, Some(line)) = (form, lines.line(&event)) {
+                            print(&format!("{line}\n"))?;
+                        }
+                        action.hear(state, client).await?;
+                    }
+                }
+                LiveEvent::End(end) if end.agent == attached.id => {
+                    eprintln!("{}", escaped(&end.message));
+                    return Err(Failure::Told(match end.reason {
+                        EndReason::Exited | EndReason::Killed | EndReason::Execed => exit::GONE,
+                        _ => exit::COULD_NOT,
+                    }));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    };
+    match telling("binding", timeout(SETTLE_LIMIT, settled)).await {
+        Ok(settled) => settled?,
+        Err(_) => {
+            return Err(Failure::new(
+                "timeout",
+                format!(
+                    "not everything was bound within {} s",
+                    SETTLE_LIMIT.as_secs()
+                ),
+            )
+            .hint(format!(
+                "`lr actions` says what came of it, `lr detach {}` ends it",
+                attached.id
+            )));
+        }
+    }
+    match failed_status(&actions) {
+        Some(status) => Err(Failure::Told(status)),
+        None => Ok(()),
+    }
+}

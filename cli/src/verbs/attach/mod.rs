@@ -1,0 +1,140 @@
+mod agent;
+mod background;
+mod process;
+pub(crate) mod tracked;
+mod watch;
+
+use clap::Args;
+use lr_agent::client::LiveQuery;
+use lr_agent::host::ProcessFacts;
+use lr_protocol::{ActionSpec, Linger};
+
+use crate::connect::{Connected, ServerArgs};
+use crate::escape::escaped;
+use crate::event::Form;
+use crate::failure::Failure;
+use crate::lease;
+use crate::options::{ActionOptions, key_value};
+
+use agent::{Attached, Wish};
+use process::ProcessArgs;
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Attach {
+    #[command(flatten)]
+    process: ProcessArgs,
+    /// A log at a line or function: `--log orders.c:42 'id={o.id}'`; may be given again
+    #[arg(long, num_args = 2, value_names = ["LOC", "TEMPLATE"], action = clap::ArgAction::Append, allow_hyphen_values = true)]
+    log: Vec<String>,
+    /// The agent's name; the command's if none is given
+    #[arg(long = "as", value_name = "NAME")]
+    agent_name: Option<String>,
+    /// A tag of the agent, for `--agent tag:k=v`; may be given again
+    #[arg(long = "tag", value_name = "K=V", value_parser = key_value)]
+    tags: Vec<(String, String)>,
+    /// Return once everything is bound, and leave the agent behind
+    #[arg(long)]
+    background: bool,
+    /// JSON lines on standard output, and nothing else there
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    options: ActionOptions,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl Attach {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let facts = self.process.find()?;
+        let connected = self.server.connect_or_start().await?;
+        match self.background {
+            true => self.leave_behind(&facts, connected).await,
+            false => self.stay(&facts, connected).await,
+        }
+    }
+
+    /// The actions of this command.
+    pub(crate) fn specs(&self) -> Vec<ActionSpec> {
+        self.log
+            .chunks_exact(2)
+            .map(|pair| self.options.log(&pair[0], &pair[1]))
+            .collect()
+    }
+
+    async fn stay(&self, facts: &ProcessFacts, connected: Connected) -> Result<(), Failure> {
+        let lease = lease::new()?;
+        // Held before the agent is there, and open before there are actions: nothing that happens
+        // to them is missed. Until `Watch` listens for signals, Ctrl-C ends this process, and with
+        // it the lease.
+        let live = connected
+            .client
+            .live(&LiveQuery::Lease(lease.clone()))
+            .await?;
+        let wish = self.wish(facts, Linger::Lease(lease.clone()));
+        let attached = agent::join_or_launch(&connected, &wish).await?;
+        announce(&attached, facts);
+        eprintln!("`lr portal` shows it in a browser; Ctrl-C ends it");
+        watch::Watch {
+            client: connected.client,
+            live,
+            lease,
+            attached,
+            form: Form::of(self.json),
+            lasting: self.options.lasting,
+        }
+        .run(self.specs())
+        .await
+    }
+
+    async fn leave_behind(
+        &self,
+        facts: &ProcessFacts,
+        connected: Connected,
+    ) -> Result<(), Failure> {
+        let wish = self.wish(facts, Linger::UntilDone);
+        let attached = agent::join_or_launch(&connected, &wish).await?;
+        announce(&attached, facts);
+        background::settle(
+            &connected.client,
+            &attached,
+            self.specs(),
+            Form::of(self.json),
+        )
+        .await?;
+        eprintln!(
+            "`lr tail --agent {id}` prints its events; `lr detach {id}` ends it",
+            id = attached.id
+        );
+        Ok(())
+    }
+
+    fn wish(&self, facts: &ProcessFacts, linger: Linger) -> Wish {
+        Wish {
+            pid: facts.pid,
+            process_id: facts.process_id(),
+            name: self
+                .agent_name
+                .clone()
+                .unwrap_or_else(|| facts.comm.clone()),
+            has_own_name: self.agent_name.is_some() || !self.tags.is_empty(),
+            tags: self.tags.iter().cloned().collect(),
+            linger,
+        }
+    }
+}
+
+fn announce(attached: &Attached, facts: &ProcessFacts) {
+    let executable = facts.executable.clone().unwrap_or_default();
+    eprintln!(
+        "{} {} (pid {}, {}), agent {}",
+        match attached.launched {
+            true => "attached to",
+            false => "joined",
+        },
+        escaped(&attached.name),
+        facts.pid,
+        escaped(&executable.to_string_lossy()),
+        attached.id
+    );
+}

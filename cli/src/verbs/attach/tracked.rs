@@ -1,0 +1,185 @@
+use lr_agent::client::{Client, ClientError};
+use lr_protocol::{Action, ActionKind, ActionSpec, BoundAddress, LiveState, State, StatusError};
+
+use crate::escape::escaped;
+use crate::exit;
+use crate::failure::{of_action, rendered};
+use crate::style::Style;
+
+/// One action of a command, on one agent, as far as the command has heard.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracked {
+    pub id: String,
+    /// What the user calls it: its name, else its kind and place.
+    label: String,
+    pub state: State,
+    pub error: Option<StatusError>,
+    told_bound: u32,
+    told_warnings: usize,
+}
+
+impl Tracked {
+    pub(crate) fn new(action: &Action) -> Tracked {
+        Tracked {
+            id: action.id.clone(),
+            label: label(&action.spec),
+            state: State::Submitted,
+            error: None,
+            told_bound: 0,
+            told_warnings: 0,
+        }
+    }
+
+    /// Takes in what an event says, and tells the user what is new of it.
+    pub(crate) async fn hear(
+        &mut self,
+        event: &LiveState,
+        client: &Client,
+    ) -> Result<(), ClientError> {
+        // What is final stays: a late event of an earlier state changes nothing.
+        if !self.state.is_final() {
+            self.state = event.state;
+        }
+        if let (Some(error), None) = (&event.error, &self.error) {
+            let told = of_action(error, &self.label);
+            eprint!("{}", rendered(&told, Style::of_stderr()));
+            self.error = Some(error.clone());
+        }
+        if event.bound > self.told_bound {
+            self.told_bound = event.bound;
+            let action = client.action(&self.id).await?;
+            let status = action
+                .statuses
+                .iter()
+                .find(|status| status.agent_id == event.agent);
+            eprintln!("{}", self.bound_line(event.bound));
+            for bound in status.map_or(&[][..], |status| &status.bound) {
+                eprintln!("  {}", address_line(bound));
+            }
+        }
+        for warning in event.warnings.iter().skip(self.told_warnings) {
+            eprintln!(
+                "{}: {}",
+                Style::of_stderr().yellow("warning"),
+                escaped(warning)
+            );
+        }
+        self.told_warnings = self.told_warnings.max(event.warnings.len());
+        match event.state {
+            State::Pending => eprintln!("{} waits: nothing to bind to is loaded yet", self.what()),
+            State::Paused => eprintln!("{} is paused: it cost too much", self.what()),
+            State::Disabled => eprintln!("{} is disabled", self.what()),
+            State::Expired => eprintln!("{} has expired", self.what()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the agent has said what it can do about it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.state.is_final()
+            || matches!(
+                self.state,
+                State::Bound | State::Hit | State::Pending | State::Disabled | State::Paused
+            )
+    }
+
+    fn what(&self) -> String {
+        format!("{} {}", escaped(&self.label), self.id)
+    }
+
+    fn bound_line(&self, bound: u32) -> String {
+        let addresses = if bound == 1 { "address" } else { "addresses" };
+        format!("{} is bound at {bound} {addresses}", self.what())
+    }
+}
+
+/// The exit status for actions none of which could be done: the first one's. `None` where one
+/// could, or there are none.
+pub(crate) fn failed_status(actions: &[Tracked]) -> Option<u8> {
+    let first = actions.first()?.error.as_ref()?;
+    let all_failed = actions.iter().all(|action| action.state == State::Error);
+    all_failed.then(|| exit::status_of(&first.code))
+}
+
+/// How an action is called where it has no name.
+pub(crate) fn label(spec: &ActionSpec) -> String {
+    match (&spec.name, &spec.kind) {
+        (Some(name), kind) => format!("{} `{name}`", kind.word()),
+        (None, ActionKind::Log(log)) => format!("log at {}", log.location),
+        (None, kind) => kind.word().to_string(),
+    }
+}
+
+pub(crate) fn address_line(bound: &BoundAddress) -> String {
+    let line = format!(
+        "{} {} at {}:{} ({}, {})",
+        bound.address, bound.function, bound.file, bound.line, bound.module, bound.resume
+    );
+    escaped(&line).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use lr_protocol::{LogSpec, Output};
+
+    use super::*;
+
+    fn spec(name: Option<&str>) -> ActionSpec {
+        ActionSpec {
+            kind: ActionKind::Log(LogSpec {
+                location: "a.c:9".into(),
+                template: "x".into(),
+                level: Default::default(),
+            }),
+            condition: None,
+            name: name.map(str::to_string),
+            tags: Default::default(),
+            max_hits: None,
+            expires_in_s: None,
+            rate: None,
+            ignore_quota: false,
+            output: Output::Server,
+        }
+    }
+
+    fn tracked(code: Option<&str>) -> Tracked {
+        Tracked {
+            id: "aaaaaaaa".into(),
+            label: label(&spec(None)),
+            state: code.map_or(State::Bound, |_| State::Error),
+            error: code.map(|code| StatusError {
+                code: code.into(),
+                refers_to: "location".into(),
+                message: "m".into(),
+                suggestions: Vec::new(),
+            }),
+            told_bound: 0,
+            told_warnings: 0,
+        }
+    }
+
+    #[test]
+    fn an_action_is_called_by_its_name_or_place() {
+        assert_eq!(label(&spec(Some("sold"))), "log `sold`");
+        assert_eq!(label(&spec(None)), "log at a.c:9");
+        assert_eq!(
+            tracked(None).bound_line(1),
+            "log at a.c:9 aaaaaaaa is bound at 1 address"
+        );
+    }
+
+    #[test]
+    fn a_command_fails_when_all_its_actions_do() {
+        assert_eq!(failed_status(&[]), None);
+        assert_eq!(failed_status(&[tracked(None)]), None);
+        assert_eq!(
+            failed_status(&[tracked(Some("bad_template")), tracked(None)]),
+            None
+        );
+        assert_eq!(
+            failed_status(&[tracked(Some("bad_template")), tracked(Some("no_such_line"))]),
+            Some(exit::USAGE)
+        );
+    }
+}

@@ -1,0 +1,396 @@
+use std::time::Duration;
+
+use lr_agent::client::{Client, ClientError, Endpoint, LiveQuery, LiveStream};
+use lr_agent::host;
+use lr_protocol::{
+    ActionSpec, ActionTarget, AgentState, EndReason, LiveEnd, LiveEvent, LiveState, NewAction,
+    State,
+};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::agent::{Attached, agent_of};
+use super::tracked::{Tracked, failed_status};
+use crate::escape::escaped;
+use crate::event::{EventLines, Form, loss_line};
+use crate::exit;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::signals::Signals;
+
+/// What a command that stays has, from when it is attached.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub client: Client,
+    pub live: LiveStream,
+    pub lease: String,
+    pub attached: Attached,
+    pub form: Form,
+    pub lasting: Option<Duration>,
+}
+
+/// Between two looks whether the agent's process is still there.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How long the last events of an agent that has ended may be on their way.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Removing what one planted takes milliseconds; a busy machine gets more.
+const LET_GO_LIMIT: Duration = Duration::from_secs(15);
+
+/// The server gives a lease whose stream broke three seconds to come back.
+const RETURN_LIMIT: Duration = Duration::from_millis(2500);
+
+impl Watch {
+    /// Adds the actions, prints what comes of them, and takes them away again.
+    pub(super) async fn run(self, specs: Vec<ActionSpec>) -> Result<(), Failure> {
+        let mut session = Session {
+            signals: Signals::new()?,
+            output: Output::start(),
+            lines: EventLines::new(self.form),
+            until: self.lasting.map(|lasting| Instant::now() + lasting),
+            agent_process: agent_process(&self.client, &self.attached),
+            agent_gone_since: None,
+            watch: self,
+            actions: Vec::new(),
+            printed: 0,
+            asked_to_end: false,
+            end: None,
+        };
+        let done = session.run(specs).await;
+        let written = session.output.finish();
+        done.and(written)
+    }
+}
+
+/// The agent's process, where it can be seen from here.
+fn agent_process(client: &Client, attached: &Attached) -> Option<(u32, String)> {
+    let pid = match client.endpoint() {
+        Endpoint::Unix(_) => attached.agent_pid?,
+        Endpoint::Tcp { .. } => return None,
+    };
+    Some((pid, host::process_id(pid).ok()?))
+}
+
+#[derive(Debug)]
+struct Session {
+    watch: Watch,
+    signals: Signals,
+    output: Output,
+    lines: EventLines,
+    until: Option<Instant>,
+    agent_process: Option<(u32, String)>,
+    agent_gone_since: Option<Instant>,
+    actions: Vec<Tracked>,
+    printed: u64,
+    /// A signal came, or the time is over.
+    asked_to_end: bool,
+    end: Option<LiveEnd>,
+}
+
+/// The next thing that happens.
+#[derive(Debug)]
+enum Step {
+    Event(Box<LiveEvent>),
+    /// The server ended the stream, or it broke.
+    Broken(Option<ClientError>),
+    AskedToEnd,
+    Tick,
+}
+
+impl Session {
+    async fn run(&mut self, specs: Vec<ActionSpec>) -> Result<(), Failure> {
+        if let Err(failure) = self.begin(specs).await {
+            let _ = self.let_go().await;
+            return Err(failure);
+        }
+        let watched = self.follow().await;
+        if let Err(Failure::Problem(problem)) = &watched
+            && problem.code == "server_unreachable"
+        {
+            return watched;
+        }
+        let released = self.let_go().await;
+        self.summarise();
+        watched.and(released)?;
+        self.verdict()
+    }
+
+    async fn begin(&mut self, specs: Vec<ActionSpec>) -> Result<(), Failure> {
+        for spec in specs {
+            let action = NewAction {
+                spec,
+                target: ActionTarget::Agent(self.watch.attached.id.clone()),
+                lease: Some(self.watch.lease.clone()),
+            };
+            let action = self.watch.client.new_action(&action).await?;
+            self.actions.push(Tracked::new(&action));
+        }
+        Ok(())
+    }
+
+    /// Until there is nothing more to come, or the user has seen enough.
+    async fn follow(&mut self) -> Result<(), Failure> {
+        while !self.is_over() {
+            match self.step().await {
+                Step::Event(event) => self.take(*event).await?,
+                Step::Broken(error) => self.reconnect(error).await?,
+                Step::AskedToEnd => self.asked_to_end = true,
+                Step::Tick => self.look_for_agent()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.asked_to_end || self.end.is_some() || (!self.actions.is_empty() && self.all_final())
+    }
+
+    fn all_final(&self) -> bool {
+        self.actions.iter().all(|action| action.state.is_final())
+    }
+
+    async fn step(&mut self) -> Step {
+        let until = self.until;
+        let time_is_over = async move {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.signals.next() => Step::AskedToEnd,
+            () = time_is_over => Step::AskedToEnd,
+            event = self.watch.live.next() => match event {
+                Ok(Some(event)) => Step::Event(Box::new(event)),
+                Ok(None) => Step::Broken(None),
+                Err(error) => Step::Broken(Some(error)),
+            },
+            () = sleep(TICK) => Step::Tick,
+        }
+    }
+
+    async fn take(&mut self, event: LiveEvent) -> Result<(), Failure> {
+        if let Some(line) = self.lines.line(&event) {
+            // A reader that has stopped reading does not keep a signal from being heard.
+            tokio::select! {
+                biased;
+                written = self.output.line(line) => written?,
+                () = self.signals.next() => self.asked_to_end = true,
+            }
+        }
+        match event {
+            LiveEvent::Log(_) => self.printed += 1,
+            LiveEvent::Loss(loss) => eprintln!("{}", loss_line(&loss)),
+            LiveEvent::State(state) => self.hear(&state).await?,
+            LiveEvent::End(end) if end.agent == self.watch.attached.id => {
+                self.tell_end(&end);
+                self.end = Some(end);
+            }
+            LiveEvent::End(_) | LiveEvent::Unknown => {}
+        }
+        Ok(())
+    }
+
+    async fn hear(&mut self, event: &LiveState) -> Result<(), Failure> {
+        let action = self.actions.iter_mut().find(|a| a.id == event.action);
+        if let Some(action) = action {
+            action.hear(event, &self.watch.client).await?;
+        }
+        Ok(())
+    }
+
+    fn tell_end(&self, end: &LiveEnd) {
+        let name = escaped(&self.watch.attached.name);
+        eprintln!("{name} (pid {}): {}", end.pid, escaped(&end.message));
+    }
+
+    /// An agent that was killed cannot say that it ends. Its tracer lets go without it.
+    fn look_for_agent(&mut self) -> Result<(), Failure> {
+        let Some((pid, process)) = &self.agent_process else {
+            return Ok(());
+        };
+        if host::process_id(*pid).is_ok_and(|found| found == *process) {
+            self.agent_gone_since = None;
+            return Ok(());
+        }
+        let since = *self.agent_gone_since.get_or_insert_with(Instant::now);
+        match since.elapsed() < LAST_WORDS {
+            true => Ok(()),
+            false => Err(Failure::new(
+                "agent_died",
+                format!(
+                    "the agent on {} is gone",
+                    escaped(&self.watch.attached.name)
+                ),
+            )
+            .tried(format!(
+                "its process was {pid}; whatever ends it, its tracer puts every byte back"
+            ))
+            .hint("attach again")),
+        }
+    }
+
+    /// The lease outlives a broken connection by a few seconds.
+    async fn reconnect(&mut self, error: Option<ClientError>) -> Result<(), Failure> {
+        let deadline = Instant::now() + RETURN_LIMIT;
+        let query = LiveQuery::Lease(self.watch.lease.clone());
+        let mut last = error;
+        while Instant::now() < deadline {
+            match self.watch.client.live(&query).await {
+                Ok(live) => {
+                    self.watch.live = live;
+                    eprintln!("the connection broke and is back; events in between are stored");
+                    return self.catch_up().await;
+                }
+                Err(error) => last = Some(error),
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        let why = last.map_or_else(
+            || "it ended the stream".to_string(),
+            |error| error.to_string(),
+        );
+        Err(
+            Failure::new("server_unreachable", format!("the server is gone: {why}"))
+                .tried(format!(
+                    "the {} events above are stored; those hit since may not be",
+                    self.printed
+                ))
+                .hint("the agent lets go of the process within a minute"),
+        )
+    }
+
+    /// States that were told while nobody listened.
+    async fn catch_up(&mut self) -> Result<(), Failure> {
+        for action in &mut self.actions {
+            let now = self.watch.client.action(&action.id).await?;
+            for status in now.statuses {
+                let event = LiveState {
+                    ts: String::new(),
+                    agent: status.agent_id,
+                    action: status.action_id,
+                    state: status.state,
+                    bound: u32::try_from(status.bound.len()).unwrap_or(u32::MAX),
+                    warnings: status.warnings,
+                    error: status.error,
+                };
+                action.hear(&event, &self.watch.client).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up the lease, and waits until the agent has taken everything back.
+    async fn let_go(&mut self) -> Result<(), Failure> {
+        let ended = self.watch.client.end_lease(&self.watch.lease).await;
+        if let Err(error) = ended
+            && error.status() != Some(404)
+        {
+            return Err(error.into());
+        }
+        self.until = Some(Instant::now() + LET_GO_LIMIT);
+        while !self.is_released().await? {
+            match self.step().await {
+                // The reader may be gone by now; what is left is to hear the last states.
+                Step::Event(event) => match self.take(*event).await {
+                    Ok(()) | Err(Failure::NoReader) => {}
+                    Err(failure) => return Err(failure),
+                },
+                Step::Tick => self.look_for_agent()?,
+                Step::Broken(_) => return self.poll_until_released().await,
+                Step::AskedToEnd => return Err(self.not_confirmed()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing of this command is on the process any more.
+    async fn is_released(&self) -> Result<bool, Failure> {
+        if self.end.is_some() {
+            return Ok(true);
+        }
+        if !self.all_final() {
+            return Ok(false);
+        }
+        if !self.watch.attached.launched {
+            return Ok(true);
+        }
+        // Others may have put actions on the agent that we started. It stays for them.
+        let agent = agent_of(&self.watch.client, &self.watch.attached.id).await?;
+        match agent {
+            Some(agent) if agent.state == AgentState::Attached && agent.actions > 0 => {
+                eprintln!(
+                    "the agent stays: it has {} actions of others",
+                    agent.actions
+                );
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Without a stream, by asking.
+    async fn poll_until_released(&self) -> Result<(), Failure> {
+        let deadline = Instant::now() + LET_GO_LIMIT;
+        while Instant::now() < deadline {
+            let agent = agent_of(&self.watch.client, &self.watch.attached.id).await?;
+            let stays =
+                |agent: &lr_protocol::Agent| !self.watch.attached.launched || agent.actions > 0;
+            let mut open = false;
+            for action in &self.actions {
+                let statuses = self.watch.client.action(&action.id).await?.statuses;
+                open |= statuses.iter().any(|status| !status.state.is_final());
+            }
+            if !open && agent.as_ref().is_none_or(stays) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Err(self.not_confirmed())
+    }
+
+    fn not_confirmed(&self) -> Failure {
+        Failure::new(
+            "not_confirmed",
+            "left before the agent had confirmed that it let go",
+        )
+        .tried("it was told to, and goes on with it")
+        .hint("`lr agents` says when it is gone")
+    }
+
+    fn summarise(&self) {
+        if self.lines.form == Form::Json || self.printed == 0 {
+            return;
+        }
+        let ids: Vec<_> = self.actions.iter().map(|a| format!("'{}'", a.id)).collect();
+        let events = if self.printed == 1 { "event" } else { "events" };
+        eprintln!(
+            "{} {events}, all stored: lr sql \"FROM logs WHERE action_id IN ({})\"",
+            self.printed,
+            ids.join(", ")
+        );
+    }
+
+    fn verdict(&self) -> Result<(), Failure> {
+        if let Some(status) = failed_status(&self.actions) {
+            return Err(Failure::Told(status));
+        }
+        let Some(end) = &self.end else {
+            return Ok(());
+        };
+        // What the user asked for may have been complete before.
+        let complete = !self.actions.is_empty()
+            && self
+                .actions
+                .iter()
+                .all(|action| action.state.is_final() && action.state != State::Gone);
+        match end.reason {
+            EndReason::Exited | EndReason::Killed | EndReason::Execed if !complete => {
+                Err(Failure::Told(exit::GONE))
+            }
+            EndReason::Failed => Err(Failure::Told(exit::COULD_NOT)),
+            _ => Ok(()),
+        }
+    }
+}
