@@ -176,6 +176,8 @@ fn become_user(uid: u32, gid: u32, name: &OsString) -> nix::Result<()> {
     if uid == Uid::effective() && uid == Uid::current() {
         return Ok(());
     }
+    // The server opens the ready pipe again by its number under /proc, which asks whose it is.
+    nix::unistd::fchown(io::stdout(), Some(uid), Some(gid))?;
     let name = CString::new(name.as_encoded_bytes()).map_err(|_| nix::errno::Errno::EINVAL)?;
     nix::unistd::initgroups(&name, gid)?;
     nix::unistd::setgid(gid)?;
