@@ -16,6 +16,7 @@ pub(crate) struct Tracked {
     pub error: Option<StatusError>,
     told_bound: u32,
     told_warnings: usize,
+    told_pause: bool,
 }
 
 impl Tracked {
@@ -27,6 +28,7 @@ impl Tracked {
             error: None,
             told_bound: 0,
             told_warnings: 0,
+            told_pause: false,
         }
     }
 
@@ -67,7 +69,15 @@ impl Tracked {
         self.told_warnings = self.told_warnings.max(event.warnings.len());
         match event.state {
             State::Pending => eprintln!("{} waits: nothing to bind to is loaded yet", self.what()),
-            State::Paused => eprintln!("{} is paused: it cost too much", self.what()),
+            // It may come and go every second; once is enough.
+            State::Paused if !self.told_pause => {
+                self.told_pause = true;
+                eprintln!(
+                    "{} is paused now and then: it takes more of the process's time than it may; \
+                     --ignore-quota takes it all the same",
+                    self.what()
+                );
+            }
             State::Disabled => eprintln!("{} is disabled", self.what()),
             State::Expired => eprintln!("{} has expired", self.what()),
             _ => {}
@@ -156,6 +166,7 @@ mod tests {
             }),
             told_bound: 0,
             told_warnings: 0,
+            told_pause: false,
         }
     }
 
