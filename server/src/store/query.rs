@@ -226,3 +226,199 @@ fn refusal_of(error: &duckdb::Error) -> Refusal {
     }
     bad_query("the query failed").detail(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    struct World {
+        queries: Queries,
+        _folder: tempfile::TempDir,
+    }
+
+    fn world() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("lr.duckdb")).unwrap();
+        World {
+            queries: Queries::new(database),
+            _folder: folder,
+        }
+    }
+
+    impl World {
+        async fn run(&self, sql: &str, limits: QueryLimits) -> Answer<QueryResult> {
+            let params = BTreeMap::from([("n".to_owned(), "3".to_owned())]);
+            self.queries.run(sql.to_owned(), params, limits).await
+        }
+    }
+
+    async fn rows(sql: &str) -> Value {
+        let result = world().run(sql, QueryLimits::default()).await.unwrap();
+        Value::from_iter(result.rows)
+    }
+
+    #[tokio::test]
+    async fn values_are_what_the_protocol_says() {
+        let sql = "SELECT 9007199254740993, 1::HUGEINT, 1.50, DATE '2026-01-02', \
+            '\\x00'::BLOB, [1, NULL], {a: 9007199254740993}, MAP {'k': 1}, 0.1::FLOAT, \
+            'NaN'::DOUBLE, NULL, '{\"a\": 1}'::JSON, true, \
+            TIMESTAMPTZ '2026-01-02 03:04:05.678901+00', 'infinity'::TIMESTAMPTZ";
+        assert_eq!(
+            rows(sql).await,
+            json!([[
+                "9007199254740993", "1", "1.50", "2026-01-02",
+                "\\x00", [1, null], {"a": "9007199254740993"}, {"k": 1}, 0.1,
+                "NaN", null, {"a": 1}, true,
+                "2026-01-02T03:04:05.678901Z", "infinity",
+            ]])
+        );
+    }
+
+    #[tokio::test]
+    async fn order_duplicate_names_and_comments_survive() {
+        let sql = "SELECT i AS a, -i AS a FROM range(4) t(i) ORDER BY i DESC -- the end";
+        assert_eq!(rows(sql).await, json!([[3, -3], [2, -2], [1, -1], [0, 0]]));
+        let sorted = rows("SELECT i FROM range(50000) t(i) ORDER BY (i * 7919) % 50000").await;
+        let sorted: Vec<i64> = sorted
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row[0].as_i64().unwrap())
+            .collect();
+        assert!(sorted.is_sorted_by_key(|i| i * 7919 % 50000));
+    }
+
+    #[tokio::test]
+    async fn parameters_take_the_type_that_they_meet() {
+        assert_eq!(
+            rows("SELECT i FROM range(9) t(i) WHERE i = $n").await,
+            json!([[3]])
+        );
+        assert_eq!(
+            rows("SELECT '3' = $n, 3.0 = $n").await,
+            json!([[true, true]])
+        );
+        let missing = world()
+            .run("SELECT $other", QueryLimits::default())
+            .await
+            .unwrap_err();
+        assert_eq!(missing.0.code, "bad_query");
+        assert!(missing.0.title.contains("$other"), "{}", missing.0.title);
+    }
+
+    #[tokio::test]
+    async fn other_statements_that_read_work() {
+        for sql in [
+            "DESCRIBE logs",
+            "SHOW TABLES",
+            "SUMMARIZE actions",
+            "EXPLAIN FROM logs",
+            "EXPLAIN ANALYZE FROM logs",
+            "VALUES (1)",
+            "WITH x AS (SELECT 1) FROM x;",
+            "PIVOT (SELECT 1 AS a, 2 AS b) ON a IN (1) USING sum(b)",
+        ] {
+            let result = world().run(sql, QueryLimits::default()).await;
+            assert!(!result.expect(sql).columns.is_empty(), "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_result_is_cut_and_says_so() {
+        let limits = QueryLimits {
+            max_rows: 10,
+            ..QueryLimits::default()
+        };
+        let world = world();
+        let result = world
+            .run("FROM range(1000000000000)", limits)
+            .await
+            .unwrap();
+        assert_eq!((result.rows.len(), result.truncated), (10, true));
+        let result = world.run("FROM range(10)", limits).await.unwrap();
+        assert_eq!((result.rows.len(), result.truncated), (10, false));
+        let limits = QueryLimits {
+            max_bytes: 1 << 20,
+            ..QueryLimits::default()
+        };
+        let result = world
+            .run("SELECT repeat('x', 100000) FROM range(1000)", limits)
+            .await
+            .unwrap();
+        assert!(
+            result.truncated && result.rows.len() < 20,
+            "{}",
+            result.rows.len()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_long_query_is_cut_and_the_next_one_runs() {
+        let limits = QueryLimits {
+            timeout: Duration::from_millis(300),
+            ..QueryLimits::default()
+        };
+        let world = world();
+        let endless = "SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c";
+        let cut = world.run(endless, limits).await.unwrap_err();
+        assert_eq!(cut.0.code, "query_cut");
+        assert!(world.run("SELECT 1", QueryLimits::default()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_greedy_query_is_cut() {
+        let greedy = "SELECT length(list(i)::VARCHAR) FROM range(200000000) t(i)";
+        let cut = world()
+            .run(greedy, QueryLimits::default())
+            .await
+            .unwrap_err();
+        assert_eq!(cut.0.code, "query_cut", "{cut}");
+    }
+
+    #[tokio::test]
+    async fn files_and_settings_are_out_of_reach() {
+        let world = world();
+        for sql in [
+            "FROM '/etc/passwd'",
+            "FROM '/etc/hosts.csv'",
+            "FROM 'https://example.com/x.parquet'",
+            "FROM read_csv('/etc/passwd')",
+            "SELECT * FROM logs; COPY logs TO '/tmp/x'",
+            "SET enable_external_access = true",
+            "DELETE FROM store.logs",
+        ] {
+            let refused = world.run(sql, QueryLimits::default()).await.unwrap_err();
+            assert_eq!(refused.0.code, "bad_query", "{sql}: {refused}");
+        }
+        // Were the judge of statements wrong, the connection itself would still refuse.
+        let connection = world.queries.database().connect().unwrap();
+        for sql in [
+            "SET enable_external_access = true",
+            "SET memory_limit = '100GB'",
+            "ATTACH '/tmp/lr-test-never.duckdb'",
+            "COPY (SELECT 1) TO '/tmp/lr-test-never.csv'",
+            "SELECT * FROM read_text('/etc/passwd')",
+            "INSTALL httpfs",
+            "LOAD '/tmp/lr-test-never.so'",
+        ] {
+            assert!(connection.execute_batch(sql).is_err(), "{sql}");
+        }
+        connection
+            .execute_batch("BEGIN TRANSACTION READ ONLY")
+            .unwrap();
+        assert!(connection.execute_batch("DELETE FROM store.logs").is_err());
+    }
+
+    #[tokio::test]
+    async fn hanging_up_ends_the_query() {
+        let world = world();
+        let endless = "SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c";
+        let gone = tokio::time::timeout(
+            Duration::from_millis(200),
+            world.run(endless, QueryLimits::default()),
+        );
+        assert!(gone.await.is_err());
+        assert!(world.queries.running().is_empty());
+    }
+}
