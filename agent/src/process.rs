@@ -171,9 +171,14 @@ fn start_engine(facts: &ProcessFacts, orders: &Arc<Orders>, outbox: &Arc<Outbox>
 
 fn run_engine(facts: &ProcessFacts, orders: Arc<Orders>, outbox: &Arc<Outbox>) {
     let pid = facts.pid;
+    let target = Target::new(facts);
     let modules = match Modules::open(pid) {
         Ok(modules) => modules,
-        Err(error) => return outbox.put_end(failed(&error.to_string())),
+        Err(error) => {
+            // It may have ended since it was looked at.
+            let end = target.end().unwrap_or_else(|| failed(&error.to_string()));
+            return outbox.put_end(end);
+        }
     };
     let lr = own_executable();
     let start_tracer: StartTracer = Box::new(move || {
@@ -181,7 +186,6 @@ fn run_engine(facts: &ProcessFacts, orders: Arc<Orders>, outbox: &Arc<Outbox>) {
         Ok(Box::new(tracer) as Box<dyn Trace>)
     });
     let binder = Box::new(Binder::new(pid, modules));
-    let target = Target::new(facts);
     Engine::new(target, binder, start_tracer, orders, Arc::clone(outbox)).run();
 }
 

@@ -61,12 +61,11 @@ impl Action {
         }
     }
 
-    /// Matching hits that are left of the limit: neither more than the server knows of, nor more
-    /// than is known here, where the newest ones are.
+    /// Events that are left of the limit. `hits_left` is what others have left of it; what was kept
+    /// here is known here best.
     pub(crate) fn limit(&self) -> Option<u64> {
-        let of_all = self.wanted.spec.max_hits?;
-        let here = of_all.saturating_sub(self.counts().kept + self.refused);
-        Some(self.wanted.hits_left.map_or(here, |left| left.min(here)))
+        let of_all = self.wanted.hits_left.or(self.wanted.spec.max_hits)?;
+        Some(of_all.saturating_sub(self.counts().kept + self.refused))
     }
 
     /// An event of it could not be kept.
@@ -239,15 +238,17 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_the_smaller_of_what_both_sides_know() {
+    fn the_limit_is_what_others_left_without_what_was_kept_here() {
         let mut action = action();
         assert_eq!(action.limit(), None);
         action.wanted.spec.max_hits = Some(10);
         assert_eq!(action.limit(), Some(10));
         action.wanted.hits_left = Some(6);
         assert_eq!(action.limit(), Some(6));
-        action.look(counters(7, 7));
-        assert_eq!(action.limit(), Some(3));
+        action.look(counters(7, 4));
+        assert_eq!(action.limit(), Some(2));
+        action.look(counters(9, 9));
+        assert_eq!(action.limit(), Some(0));
     }
 
     #[test]

@@ -32,7 +32,6 @@ use crate::outbox::Outbox;
 use action::{Action, Planted};
 use events::Notice;
 use slots::Slots;
-use target::Vitals;
 use threads::ThreadNames;
 use wanted::{Change, Held, changes};
 
@@ -447,26 +446,17 @@ impl Engine {
     }
 
     fn look(&mut self, now: Instant) -> Option<End> {
-        let vitals = self.target.vitals();
-        if vitals == Vitals::Alive {
-            let tracer_died = self
-                .tracer
-                .as_mut()
-                .is_some_and(|tracer| !tracer.is_alive());
-            return tracer_died.then(|| self.lost_tracer(&TracerError::Died));
-        }
+        let Some(end) = self.target.end() else {
+            let tracer = self.tracer.as_mut();
+            let has_died = tracer.is_some_and(|tracer| !tracer.is_alive());
+            return has_died.then(|| self.lost_tracer(&TracerError::Died));
+        };
         // The tracer may hold the target's last records and its exit status.
         let since = *self.gone_since.get_or_insert(now);
         if self.is_planted() && now < since + PATIENCE {
             return None;
         }
-        Some(match vitals {
-            Vitals::Execed => self.target_ended(Ended::Execed),
-            _ => self.ended(
-                EndReason::Exited,
-                format!("process {} is gone", self.target.pid),
-            ),
-        })
+        Some(self.ended(end))
     }
 
     // How it ends.
@@ -501,29 +491,37 @@ impl Engine {
         end
     }
 
+    /// The tracer has seen the end.
     fn target_ended(&mut self, ended: Ended) -> End {
         let pid = self.target.pid;
-        match ended {
-            Ended::Exited { status } => self.ended(
+        let (reason, message) = match ended {
+            Ended::Exited { status } => (
                 EndReason::Exited,
                 format!("process {pid} exited with status {status}"),
             ),
-            Ended::Killed { signal } => self.ended(
+            Ended::Killed { signal } => (
                 EndReason::Killed,
                 format!(
                     "process {pid} was killed by {}",
                     errors::signal_name(signal)
                 ),
             ),
-            Ended::Execed => self.ended(
+            Ended::Execed => (
                 EndReason::Execed,
                 format!("process {pid} runs another program now"),
             ),
-            Ended::Gone => self.ended(EndReason::Exited, format!("process {pid} is gone")),
-        }
+            Ended::Gone => (EndReason::Exited, format!("process {pid} is gone")),
+        };
+        self.ended(End {
+            ts: now_micros(),
+            reason,
+            message,
+            restored: 0,
+        })
     }
 
-    fn ended(&mut self, reason: EndReason, message: String) -> End {
+    /// Whatever was planted is gone with the program that it was planted in.
+    fn ended(&mut self, end: End) -> End {
         let ids: Vec<String> = self.actions.keys().cloned().collect();
         for id in ids {
             self.unplanted(&id);
@@ -535,24 +533,14 @@ impl Engine {
             self.tell(&id);
         }
         self.tracer = None;
-        End {
-            ts: now_micros(),
-            reason,
-            message,
-            restored: 0,
-        }
+        end
     }
 
     /// The tracer process does not answer any more.
     fn lost_tracer(&mut self, error: &TracerError) -> End {
         // A target that ends takes the tracer's work away, which is no fault of the tracer.
-        match self.target.vitals() {
-            Vitals::Alive => {}
-            Vitals::Execed => return self.target_ended(Ended::Execed),
-            Vitals::Gone => {
-                let message = format!("process {} is gone", self.target.pid);
-                return self.ended(EndReason::Exited, message);
-            }
+        if let Some(end) = self.target.end() {
+            return self.ended(end);
         }
         let status = errors::of_tracer(error, self.target.pid);
         let message = status.message.clone();

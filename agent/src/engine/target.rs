@@ -1,17 +1,26 @@
 use std::os::unix::fs::MetadataExt;
 
-use crate::host::{ProcessFacts, Stat};
+use lr_protocol::{End, EndReason};
+
+use crate::clock::now_micros;
+use crate::host::{FactsError, ProcessFacts, Stat, read_stat};
 
 /// The process that everything here is about, as it was when we attached.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) pid: u32,
     start_ticks: u64,
-    executable: Option<FileId>,
+    program: Option<Program>,
 }
 
-/// Device and inode.
-type FileId = (u64, u64);
+/// What is other once the process has begun to run a program, be it the same file again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Program {
+    device: u64,
+    inode: u64,
+    /// Each program's stack begins at a random address.
+    start_stack: u64,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Vitals {
@@ -26,30 +35,55 @@ impl Target {
         Target {
             pid: facts.pid,
             start_ticks: facts.start_ticks,
-            executable: executable_of(facts.pid),
+            program: read_stat(facts.pid)
+                .ok()
+                .and_then(|stat| Program::of(&stat)),
         }
     }
 
     /// For the time in which no tracer watches it.
     pub(crate) fn vitals(&self) -> Vitals {
-        let Ok(text) = std::fs::read(format!("/proc/{}/stat", self.pid)) else {
-            return Vitals::Gone;
-        };
-        match Stat::parse(&String::from_utf8_lossy(&text)) {
+        match read_stat(self.pid) {
+            Err(FactsError::NoSuchProcess(_)) => Vitals::Gone,
             Ok(stat) if stat.is_zombie() || stat.start_ticks != self.start_ticks => Vitals::Gone,
             // While it execs or exits the link cannot be read; the next look will tell.
-            Ok(_) => match executable_of(self.pid) {
-                Some(now) if self.executable.is_some_and(|then| then != now) => Vitals::Execed,
+            Ok(stat) => match Program::of(&stat) {
+                Some(now) if self.program.is_some_and(|then| then != now) => Vitals::Execed,
                 _ => Vitals::Alive,
             },
-            Err(_) => Vitals::Alive,
+            Err(FactsError::Unreadable { .. }) => Vitals::Alive,
         }
+    }
+
+    /// How it has ended, as far as that can be seen from outside.
+    pub(crate) fn end(&self) -> Option<End> {
+        let pid = self.pid;
+        let (reason, message) = match self.vitals() {
+            Vitals::Alive => return None,
+            Vitals::Execed => (
+                EndReason::Execed,
+                format!("process {pid} runs another program now"),
+            ),
+            Vitals::Gone => (EndReason::Exited, format!("process {pid} is gone")),
+        };
+        Some(End {
+            ts: now_micros(),
+            reason,
+            message,
+            restored: 0,
+        })
     }
 }
 
-fn executable_of(pid: u32) -> Option<FileId> {
-    let metadata = std::fs::metadata(format!("/proc/{pid}/exe")).ok()?;
-    Some((metadata.dev(), metadata.ino()))
+impl Program {
+    fn of(stat: &Stat) -> Option<Program> {
+        let metadata = std::fs::metadata(format!("/proc/{}/exe", stat.pid)).ok()?;
+        Some(Program {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            start_stack: stat.start_stack,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +95,7 @@ mod tests {
     #[test]
     fn exec_and_exit_are_seen() {
         let mut child = Command::new("sh")
-            .args(["-c", "echo ready; read line; exec cat"])
+            .args(["-c", "echo ready; read line; exec sh -c 'exec cat'"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

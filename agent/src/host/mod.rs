@@ -16,6 +16,7 @@ mod yama;
 pub use capability::{Capability, CapabilitySet};
 pub use cgroup::container_id;
 pub use elf_ident::ElfIdent;
+pub(crate) use facts::read_stat;
 pub use facts::{FactsError, ProcessFacts, TracedBy, comm_of, process_ids};
 pub use id::{process_id, process_id_of};
 pub use signals::TrapSignal;

@@ -8,8 +8,13 @@ pub struct Stat {
     pub state: char,
     pub parent: u32,
     pub flags: u32,
+    /// Field 20: threads that have not been collected, the main one included.
+    pub threads: u32,
     /// Field 22: clock ticks since boot; with the pid it names a process for good.
     pub start_ticks: u64,
+    /// Field 28: where the stack begins, which another program's does elsewhere; 0 without the
+    /// right to look.
+    pub start_stack: u64,
 }
 
 /// The text is not what proc(5) promises.
@@ -43,13 +48,16 @@ impl Stat {
             state: field(3)?.chars().next().ok_or(StatError)?,
             parent: number(field(4)?)?,
             flags: number(field(9)?)?,
+            threads: number(field(20)?)?,
             start_ticks: number(field(22)?)?,
+            start_stack: field(28).and_then(number).unwrap_or(0),
         })
     }
 
-    /// Whether it has ended and only its status is left to collect.
+    /// Whether it has ended and only its status is left to collect. A main thread that ended
+    /// before the others looks the same, but is not alone.
     pub fn is_zombie(&self) -> bool {
-        matches!(self.state, 'Z' | 'X' | 'x')
+        matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1
     }
 
     pub fn is_kernel_thread(&self) -> bool {
@@ -81,7 +89,9 @@ mod tests {
                 state: 'S',
                 parent: 2301,
                 flags: 4_194_304,
+                threads: 5,
                 start_ticks: 881_726,
+                start_stack: 140,
             }
         );
         assert!(!stat.is_zombie() && !stat.is_kernel_thread());
@@ -94,6 +104,15 @@ mod tests {
                 .unwrap();
         assert_eq!((stat.comm.as_str(), stat.state), ("a) Z 1 (b", 'R'));
         assert_eq!(stat.start_ticks, 55);
+    }
+
+    #[test]
+    fn a_process_lives_on_without_its_main_thread() {
+        let line = |threads| {
+            format!("7 (a) Z 1 7 7 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 {threads} 0 55 0 0 0 0 0 0")
+        };
+        assert!(Stat::parse(&line(1)).unwrap().is_zombie());
+        assert!(!Stat::parse(&line(2)).unwrap().is_zombie());
     }
 
     #[test]

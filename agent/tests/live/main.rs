@@ -1,0 +1,49 @@
+//! The agent against real processes and a small server. The test program is also the agent and
+//! tracer process that `launch` starts, which is why it brings its own harness.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod attached;
+mod ends;
+mod refusals;
+mod server;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let mut args = std::env::args_os().skip(1);
+    match args.next().as_deref().and_then(|verb| verb.to_str()) {
+        Some("agent-process") => std::process::exit(lr_agent::process::main(args)),
+        Some("tracer") => std::process::exit(lr_agent::tracer_main()),
+        _ => {}
+    }
+    macro_rules! trials {
+        ($($module:ident :: $name:ident),* $(,)?) => {
+            vec![$(Trial::test(stringify!($module::$name), || { $module::$name(); Ok(()) })),*]
+        };
+    }
+    let trials = trials![
+        attached::a_log_reaches_the_server_with_its_values,
+        attached::threads_and_counts_are_complete,
+        attached::what_cannot_be_bound_is_an_error_with_suggestions,
+        attached::an_edit_and_a_removal_are_followed,
+        attached::a_function_in_a_library_is_found,
+        ends::detaching_puts_every_byte_back,
+        ends::a_limit_ends_the_action_exactly,
+        ends::sigterm_puts_every_byte_back,
+        ends::a_killed_agent_leaves_an_unharmed_target,
+        ends::an_exit_is_told_with_its_status,
+        ends::an_exec_is_told,
+        ends::an_exit_while_nothing_is_planted_is_told,
+        ends::a_silent_server_is_not_waited_for,
+        refusals::nobody_has_that_pid,
+        refusals::a_traced_process_names_its_tracer,
+        refusals::a_process_that_ignores_sigtrap,
+        refusals::a_thirty_two_bit_program,
+        refusals::no_server_answers,
+    ];
+    let mut arguments = Arguments::from_args();
+    // Each trial wants the CPUs that there are for itself and its target.
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, trials).exit();
+}
