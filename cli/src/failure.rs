@@ -118,12 +118,7 @@ impl From<Problem> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
-        match error {
-            ClientError::Problem(problem) if problem.code == "unauthorized" => {
-                Failure::Problem(problem).hint("LR_TOKEN holds the token for the server")
-            }
-            error => error.to_problem().into(),
-        }
+        error.to_problem().into()
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod tracked;
 mod watch;
 
 use clap::Args;
+use lr_agent::checks::{Asker, judge};
 use lr_agent::client::LiveQuery;
 use lr_agent::host::ProcessFacts;
 use lr_protocol::{ActionSpec, Linger};
@@ -47,6 +48,7 @@ pub(crate) struct Attach {
 impl Attach {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let facts = self.process.find()?;
+        check(&facts)?;
         let connected = self.server.connect_or_start().await?;
         match self.background {
             true => self.leave_behind(&facts, connected).await,
@@ -121,6 +123,16 @@ impl Attach {
             tags: self.tags.iter().cloned().collect(),
             linger,
         }
+    }
+}
+
+/// What the agent would say anyway, before anything is started for it. Who holds the process is
+/// the agent's to say: it may be our own.
+fn check(facts: &ProcessFacts) -> Result<(), Failure> {
+    let asker = Asker::current().map_err(|error| Failure::new("internal", error.to_string()))?;
+    match judge(facts, &asker) {
+        Err(problem) if problem.code != "already_traced" => Err(problem.into()),
+        _ => Ok(()),
     }
 }
 
