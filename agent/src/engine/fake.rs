@@ -54,6 +54,7 @@ struct State {
     counters: BTreeMap<Slot, SlotCounters>,
     ring: VecDeque<FakeRecord>,
     arm_errors: VecDeque<TracerError>,
+    hits_while_arming: u64,
     is_dead: bool,
 }
 
@@ -105,6 +106,11 @@ impl FakeTracer {
         self.state.borrow_mut().arm_errors.push_back(error);
     }
 
+    /// From now on a site is hit so often before arming it returns.
+    pub(crate) fn hit_while_arming(&self, times: u64) {
+        self.state.borrow_mut().hits_while_arming = times;
+    }
+
     pub(crate) fn die(&self) {
         self.state.borrow_mut().is_dead = true;
     }
@@ -132,6 +138,9 @@ impl Trace for FakeTracer {
         state.counters.insert(action.slot, SlotCounters::default());
         let old = state.armed.insert(action.slot, action.clone());
         assert!(old.is_none(), "slot {:?} is in use", action.slot);
+        for _ in 0..state.hits_while_arming {
+            state.ring.push_back(FakeRecord::Hit(action.slot));
+        }
         Ok(())
     }
 

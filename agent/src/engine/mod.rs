@@ -10,6 +10,7 @@
 mod action;
 mod errors;
 mod events;
+mod output;
 mod slots;
 mod target;
 mod threads;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 use lr_protocol::{ActionKind, End, EndReason, State, StatusError, WantedAction, WantedActions};
 use lr_tracer::{ArmAction, Ended, Rate, TracerError};
 
+pub(crate) use output::Writer;
 pub(crate) use target::Target;
 pub(crate) use trace::{Bind, Bound, BoundSite, StartTracer, Trace};
 
@@ -37,6 +39,7 @@ use wanted::{Change, Held, changes};
 
 pub(crate) struct Engine {
     target: Target,
+    writer: Writer,
     binder: Box<dyn Bind>,
     start_tracer: StartTracer,
     tracer: Option<Box<dyn Trace>>,
@@ -70,6 +73,7 @@ const DEFAULT_RATE: f64 = 50.0;
 impl Engine {
     pub(crate) fn new(
         target: Target,
+        writer: Writer,
         binder: Box<dyn Bind>,
         start_tracer: StartTracer,
         orders: Arc<Orders>,
@@ -79,6 +83,7 @@ impl Engine {
         Engine {
             threads: ThreadNames::new(target.pid),
             target,
+            writer,
             binder,
             start_tracer,
             tracer: None,
@@ -207,11 +212,9 @@ impl Engine {
         let avoid = self.planted_addresses();
         let spec = self.actions[id].wanted.spec.clone();
         let planted = self
-            .binder
-            .bind(&spec, &avoid)
+            .open_output(id)
+            .and_then(|()| self.binder.bind(&spec, &avoid))
             .and_then(|bound| self.arm(id, bound));
-        // What others have hit meanwhile is not lost, but it should not wait either.
-        self.drain(ROUND)?;
         let Some(action) = self.actions.get_mut(id) else {
             return Ok(());
         };
@@ -227,6 +230,15 @@ impl Engine {
             }
         }
         self.tell(id);
+        // What was hit meanwhile should not wait. Not before the action is known as planted: its own
+        // first hits, and even its end, are in the ring by now.
+        self.drain(ROUND)
+    }
+
+    fn open_output(&mut self, id: &str) -> Result<(), StatusError> {
+        if let Some(action) = self.actions.get_mut(id) {
+            action.lines = self.writer.open(&action.wanted.spec.output)?;
+        }
         Ok(())
     }
 
@@ -361,7 +373,7 @@ impl Engine {
             &self.slots,
             &mut self.actions,
             &mut self.threads,
-            &self.outbox,
+            (&self.writer, &self.outbox),
         ))
     }
 

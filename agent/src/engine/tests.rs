@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lr_protocol::{ActionStatus, End, EndReason, State, WantedAction, WantedActions};
+use lr_protocol::{ActionStatus, End, EndReason, Output, State, WantedAction, WantedActions};
 use lr_tracer::{Ended, SlotCounters, TracerError};
 
 use super::fake::{FakeBinder, FakeRecord, FakeTracer, wanted};
-use super::{Engine, Target, Trace};
+use super::{Engine, Target, Trace, Writer};
 use crate::host::ProcessFacts;
 use crate::orders::Orders;
 use crate::outbox::{Limits, Outbox, Parcel};
@@ -32,6 +32,12 @@ fn bench_with(limits: Limits) -> Bench {
     let started = tracer.clone();
     let engine = Engine::new(
         target,
+        Writer {
+            agent_id: "agent".to_owned(),
+            process_id: "7-8".to_owned(),
+            pid: 7,
+            owner: Some(nix::unistd::geteuid().as_raw()),
+        },
         Box::new(binder.clone()),
         Box::new(move || Ok(Box::new(started.clone()) as Box<dyn Trace>)),
         Arc::clone(&orders),
@@ -89,6 +95,14 @@ fn states(parcel: &Parcel) -> Vec<State> {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn hits_while_arming_are_not_lost() {
+    let mut bench = bench();
+    bench.tracer.hit_while_arming(3);
+    bench.want(vec![wanted("a")]);
+    assert_eq!(bench.outbox.take().logs.len(), 3);
+}
 
 #[test]
 fn an_action_is_bound_hit_counted_and_removed() {
@@ -344,6 +358,26 @@ fn events_that_the_outbox_refuses_are_counted() {
     assert_eq!(parcel.losses[0].count, 3);
     let counts = parcel.statuses[0].counts;
     assert_eq!((counts.hits, counts.kept, counts.dropped), (5, 2, 3));
+}
+
+#[test]
+fn events_may_go_to_a_file_instead() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events");
+    let mut bench = bench();
+    let mut action = wanted("a");
+    action.spec.output = Output::File(path.to_str().unwrap().to_owned());
+    let mut unsupported = wanted("b");
+    unsupported.spec.output = Output::Stdout;
+    bench.want(vec![action, unsupported]);
+    let states: Vec<State> = bench.states();
+    assert_eq!(states, [State::Bound, State::Error]);
+    bench.tracer.hit(bench.tracer.slot_at(0x1000), 2);
+    bench.step();
+    let parcel = bench.outbox.take();
+    assert!(parcel.logs.is_empty());
+    assert_eq!(parcel.statuses[0].counts.kept, 2);
+    assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 2);
 }
 
 #[test]
