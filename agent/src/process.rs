@@ -17,7 +17,7 @@ use crate::bind::Binder;
 use crate::checks::{self, Asker};
 use crate::client::{Client, Endpoint, Token};
 use crate::clock::now_micros;
-use crate::engine::{Engine, StartTracer, Target, Trace};
+use crate::engine::{Engine, StartTracer, Target, Trace, Writer};
 use crate::host::ProcessFacts;
 use crate::launch::own_executable;
 use crate::modules::{ModuleError, Modules};
@@ -136,7 +136,16 @@ async fn local_server(client: &Client) -> Result<Option<u32>, Problem> {
 async fn run(client: Client, attachment: Attachment, registered: Registered) {
     let outbox = Arc::new(Outbox::new(Limits::default()));
     let orders = Arc::new(Orders::default());
-    start_engine(&attachment.facts, &orders, &outbox);
+    let writer = Writer {
+        agent_id: registered.agent_id.clone(),
+        process_id: attachment.facts.process_id(),
+        pid: attachment.facts.pid,
+        owner: match client.endpoint() {
+            Endpoint::Unix(_) => Some(Writer::invoking_user()),
+            Endpoint::Tcp { .. } => None,
+        },
+    };
+    start_engine(&attachment.facts, writer, &orders, &outbox);
     let session = Session::new(
         client,
         attachment.agent,
@@ -152,11 +161,11 @@ async fn run(client: Client, attachment: Attachment, registered: Registered) {
 
 /// The engine has a thread of its own. Should that fail, the end says so and the tracer, whose
 /// handle it held, lets go.
-fn start_engine(facts: &ProcessFacts, orders: &Arc<Orders>, outbox: &Arc<Outbox>) {
+fn start_engine(facts: &ProcessFacts, writer: Writer, orders: &Arc<Orders>, outbox: &Arc<Outbox>) {
     let (facts, orders, outbox) = (facts.clone(), Arc::clone(orders), Arc::clone(outbox));
     let mailbox = Arc::clone(&outbox);
     let body = move || {
-        let work = std::panic::AssertUnwindSafe(|| run_engine(&facts, orders, &outbox));
+        let work = std::panic::AssertUnwindSafe(|| run_engine(&facts, writer, orders, &outbox));
         if std::panic::catch_unwind(work).is_err() {
             outbox.put_end(failed(
                 "the agent failed by a fault of its own: see its log",
@@ -169,7 +178,7 @@ fn start_engine(facts: &ProcessFacts, orders: &Arc<Orders>, outbox: &Arc<Outbox>
     }
 }
 
-fn run_engine(facts: &ProcessFacts, orders: Arc<Orders>, outbox: &Arc<Outbox>) {
+fn run_engine(facts: &ProcessFacts, writer: Writer, orders: Arc<Orders>, outbox: &Arc<Outbox>) {
     let pid = facts.pid;
     let target = Target::new(facts);
     let modules = match Modules::open(pid) {
@@ -186,7 +195,15 @@ fn run_engine(facts: &ProcessFacts, orders: Arc<Orders>, outbox: &Arc<Outbox>) {
         Ok(Box::new(tracer) as Box<dyn Trace>)
     });
     let binder = Box::new(Binder::new(pid, modules));
-    Engine::new(target, binder, start_tracer, orders, Arc::clone(outbox)).run();
+    Engine::new(
+        target,
+        writer,
+        binder,
+        start_tracer,
+        orders,
+        Arc::clone(outbox),
+    )
+    .run();
 }
 
 fn failed(message: &str) -> End {

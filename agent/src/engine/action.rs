@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use lr_protocol::{ActionStatus, BoundAddress, Counts, Coverage, State, StatusError, WantedAction};
 use lr_tracer::{Slot, SlotCounters};
 
+use super::output::Lines;
 use super::trace::BoundSite;
 use crate::clock::now_micros;
 
@@ -13,13 +14,15 @@ pub(crate) struct Action {
     pub(crate) state: State,
     pub(crate) deadline: Instant,
     pub(crate) planted: Option<Planted>,
+    /// Where its events go, if not to the server.
+    pub(crate) lines: Option<Lines>,
     pub(crate) warnings: Vec<String>,
     pub(crate) error: Option<StatusError>,
     /// What earlier plantings of this version counted.
     earlier: Counts,
     /// What the slot counted when it was last looked at.
     counted: SlotCounters,
-    /// Hits that were kept and then found the outbox full.
+    /// Hits that were kept and then found the outbox, or the disk, full.
     refused: u64,
     /// What of that is told as a loss.
     refused_told: u64,
@@ -51,6 +54,7 @@ impl Action {
             wanted,
             state: State::Delivered,
             planted: None,
+            lines: None,
             warnings: Vec::new(),
             error: None,
             earlier: Counts::default(),
@@ -71,6 +75,13 @@ impl Action {
     /// An event of it could not be kept.
     pub(crate) fn event_refused(&mut self) {
         self.refused += 1;
+    }
+
+    fn reason_to_refuse(&self) -> &'static str {
+        match self.lines {
+            None => "queue_full",
+            Some(_) => "output_failed",
+        }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -115,7 +126,7 @@ impl Action {
         };
         let losses = vec![
             ("ring_full", ring_full),
-            ("queue_full", refused),
+            (self.reason_to_refuse(), refused),
             ("rate_limited", rate_limited),
             (
                 "condition_error",

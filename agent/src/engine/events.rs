@@ -6,6 +6,7 @@ use lr_tracer::{Ended, Record, Slot};
 
 use super::action::Action;
 use super::level_of;
+use super::output::Writer;
 use super::slots::Slots;
 use super::target::Target;
 use super::threads::ThreadNames;
@@ -32,7 +33,7 @@ pub(crate) fn take(
     slots: &Slots,
     actions: &mut BTreeMap<String, Action>,
     threads: &mut ThreadNames,
-    outbox: &Outbox,
+    (writer, outbox): (&Writer, &Outbox),
 ) -> Notice {
     let (slot, site, tid, time_ns, hits, payload) = match record {
         Record::Hit {
@@ -79,7 +80,11 @@ pub(crate) fn take(
         message,
         fields: fields.into_iter().map(convert::field).collect(),
     };
-    if outbox.put_log(event).is_err() {
+    let is_kept = match &mut action.lines {
+        None => outbox.put_log(event).is_ok(),
+        Some(lines) => writer.write(lines, event).is_ok(),
+    };
+    if !is_kept {
         action.event_refused();
     }
     Notice::Hit {

@@ -27,7 +27,6 @@ pub(crate) struct Server {
     runtime: Runtime,
     folder: tempfile::TempDir,
     shared: Arc<Shared>,
-    pub(crate) disarm_after_s: u64,
 }
 
 struct Shared {
@@ -90,7 +89,6 @@ impl Server {
             runtime,
             folder,
             shared,
-            disarm_after_s,
         }
     }
 
