@@ -77,6 +77,7 @@ impl<'a> Scope<'a> {
     pub(crate) fn variable(&self, column: usize, path: &[String]) -> Result<Die<'a>> {
         // What says that the name is known although it has no value.
         let mut known = None;
+        let mut doubtful = None;
         if let [name] = path {
             for (position, &node) in self.nodes.iter().enumerate() {
                 if position == self.own
@@ -85,12 +86,20 @@ impl<'a> Scope<'a> {
                     return Ok(global);
                 }
                 match self.in_node(node, name)? {
+                    Some(Local::Live(_) | Local::Not(_)) if doubtful.is_some() => {
+                        let detail = format!("two variables called `{name}` meet at this line");
+                        return Err(Stop::unsupported(detail));
+                    }
                     Some(Local::Live(die)) => return Ok(die),
                     Some(Local::Not(stop)) => return Err(stop),
                     Some(Local::Later(stop)) => known = known.or(Some(stop)),
+                    Some(Local::Doubtful(die)) => doubtful = doubtful.or(Some(*die)),
                     None => {}
                 }
             }
+        }
+        if let Some(die) = doubtful {
+            return Ok(die);
         }
         if let [name] = path
             && let Some(global) = self.unit_global(name)?
@@ -103,9 +112,11 @@ impl<'a> Scope<'a> {
         if let Some(die) = self.global(column, path)? {
             return Ok(die);
         }
-        if let [name] = path
-            && self.is_in_abstract(name)?
-        {
+        let is_trace = match path {
+            [name] => self.is_in_abstract(name)? || self.is_trace(path)?,
+            path => self.is_trace(path)?,
+        };
+        if is_trace {
             return Err(Stop::optimized_out("the compiler kept no trace of it"));
         }
         Err(self.unknown(column, path))
@@ -156,35 +167,46 @@ impl<'a> Scope<'a> {
         Ok(None)
     }
 
-    /// Says so if a variable has no value yet at this line, although its memory is known: in C it
-    /// is in its block from the beginning, and holds garbage until its declaration.
+    /// Says so if a variable is declared only behind this line. Debug info has it in its block
+    /// from the beginning, and what optimisers move makes blocks inexact: the place may lie among
+    /// the addresses of a block whose lines it comes before.
     fn not_yet(&self, die: &Die<'a>) -> Result<Option<Local<'a>>> {
-        if self.language == Language::Rust || die.tag() != gimli::DW_TAG_variable {
+        if die.tag() != gimli::DW_TAG_variable {
             return Ok(None);
         }
-        let in_frame = match die.attr(gimli::DW_AT_location) {
-            Some(gimli::AttributeValue::Exprloc(expression)) => {
-                let encoding = self.info.unit(die.at.unit)?.encoding();
-                let first = expression.operations(encoding).next()?;
-                matches!(first, Some(gimli::Operation::FrameOffset { .. }))
-            }
-            _ => false,
-        };
-        let Some((file, line)) = self.info.declared(die.at)?.filter(|_| in_frame) else {
+        let Some((file, line)) = self.info.declared(die.at)? else {
             return Ok(None);
         };
         let here = u64::from(self.place.line);
-        if file != self.place.file || line < here {
+        if file != self.place.file || line < here || here == 0 {
             return Ok(None);
         }
-        let stop = Stop::Absent {
+        let not_live = |detail: String| Stop::Absent {
             reason: Absence::NotLive,
-            detail: format!("declared at line {line}"),
+            detail,
         };
-        Ok(Some(match line > here {
-            true => Local::Later(stop),
-            false => Local::Not(stop),
-        }))
+        let in_frame = self.is_in_frame(die)?;
+        Ok(match (line > here, self.language) {
+            (true, _) => Some(Local::Later(not_live(format!("declared at line {line}")))),
+            // A frame slot holds garbage until its declaration is done.
+            (false, Language::C | Language::Cpp) if in_frame => {
+                Some(Local::Not(not_live("declared at this line".to_owned())))
+            }
+            // rustc's blocks begin behind the declaration; optimised ones are not as exact, and
+            // where an outer variable has the same name it is not known which one is meant.
+            (false, Language::Rust) if !in_frame => Some(Local::Doubtful(Box::new(die.clone()))),
+            _ => None,
+        })
+    }
+
+    fn is_in_frame(&self, die: &Die<'a>) -> Result<bool> {
+        let Some(gimli::AttributeValue::Exprloc(expression)) = die.attr(gimli::DW_AT_location)
+        else {
+            return Ok(false);
+        };
+        let encoding = self.info.unit(die.at.unit)?.encoding();
+        let first = expression.operations(encoding).next()?;
+        Ok(matches!(first, Some(gimli::Operation::FrameOffset { .. })))
     }
 
     fn name_of(&self, die: &Die<'a>) -> Result<Option<String>> {
@@ -217,15 +239,7 @@ impl<'a> Scope<'a> {
         let mut found: Vec<(String, DieRef)> = Vec::new();
         for &at in self.info.binary.index(&self.info).variables(last) {
             let name = self.info.qualified_name(at)?;
-            let full = components(&name);
-            let skip = full.len().checked_sub(path.len());
-            let is_suffix = skip.is_some_and(|skip| {
-                let pairs = full[skip..].iter().zip(path);
-                pairs
-                    .into_iter()
-                    .all(|(full, wanted)| full == wanted || without_generics(full) == wanted)
-            });
-            if is_suffix {
+            if is_suffix(path, &name) {
                 found.push((name, at));
             }
         }
@@ -265,6 +279,20 @@ impl<'a> Scope<'a> {
             Some(&(_, at)) => Ok(Some(self.info.die(at)?)),
             None => Ok(None),
         }
+    }
+
+    /// Whether a path is that of a global variable that the compiler removed.
+    fn is_trace(&self, path: &[String]) -> Result<bool> {
+        let Some(last) = path.last() else {
+            return Ok(false);
+        };
+        for &at in self.info.binary.index(&self.info).traces(last) {
+            let name = self.info.qualified_name(at)?;
+            if (path.len() > 1 || Some(at.unit) == self.unit) && is_suffix(path, &name) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn is_external(&self, at: DieRef) -> bool {
@@ -349,6 +377,8 @@ enum Local<'a> {
     Not(Stop),
     /// It begins to mean something further down: another variable may be meant.
     Later(Stop),
+    /// Declared at this very line: it is meant unless another one of the name is around it.
+    Doubtful(Box<Die<'a>>),
 }
 
 fn nodes_from(scopes: &UnitScopes, instance: usize, addr: u64) -> Vec<usize> {
@@ -363,6 +393,14 @@ fn nodes_from(scopes: &UnitScopes, instance: usize, addr: u64) -> Vec<usize> {
     let is_block = |&&node: &&usize| scopes.node(node).kind == NodeKind::Block;
     let blocks = all[..end].iter().rev().take_while(is_block).count();
     all[end - blocks..].to_vec()
+}
+
+fn is_suffix(path: &[String], name: &str) -> bool {
+    let full = components(name);
+    full.len().checked_sub(path.len()).is_some_and(|skip| {
+        let mut pairs = full[skip..].iter().zip(path);
+        pairs.all(|(full, wanted)| full == wanted || without_generics(full) == wanted)
+    })
 }
 
 fn is_variable(die: &Die<'_>) -> bool {

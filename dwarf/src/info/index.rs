@@ -17,6 +17,8 @@ pub(crate) struct Index {
     /// The DIE that carries the name, to the DIEs that may have code: out of line and inlined.
     instances: HashMap<DieRef, Vec<DieRef>>,
     variables: HashMap<String, Vec<DieRef>>,
+    /// The same of those that the compiler gave no place.
+    traces: HashMap<String, Vec<DieRef>>,
     /// Complete structures, enumerations and typedefs.
     types: HashMap<String, Vec<DieRef>>,
 }
@@ -55,6 +57,11 @@ impl Index {
 
     pub(crate) fn variables(&self, bare: &str) -> &[DieRef] {
         self.variables.get(bare).map_or(&[], Vec::as_slice)
+    }
+
+    /// Variables of static storage of which nothing but the declaration is left.
+    pub(crate) fn traces(&self, bare: &str) -> &[DieRef] {
+        self.traces.get(bare).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn types(&self, bare: &str) -> &[DieRef] {
@@ -146,9 +153,13 @@ impl Index {
                         let origin = info.die(seen.origin?).ok()?;
                         info.own_name(&origin)
                     });
-                    if let Some(bare) = bare.filter(|_| seen.place && tag == gimli::DW_TAG_variable)
-                    {
-                        self.variables.entry(bare).or_default().push(die);
+                    let known = match seen.place {
+                        true => &mut self.variables,
+                        false => &mut self.traces,
+                    };
+                    let is_variable = tag == gimli::DW_TAG_variable && !seen.declaration;
+                    if let Some(bare) = bare.filter(|_| is_variable) {
+                        known.entry(bare).or_default().push(die);
                     }
                 }
                 _ => {

@@ -146,6 +146,15 @@ impl UnitScopes {
         &self.nodes[index]
     }
 
+    /// Inlined instances that have code, with the scope that they are inlined into.
+    pub(crate) fn inlined(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter_map(|(index, node)| {
+            let has_code = node.kind == NodeKind::Inlined && !node.ranges.is_empty();
+            Some((index, node.parent.filter(|_| has_code)?))
+        })
+    }
+
     /// The node of a DIE.
     pub(crate) fn of_die(&self, offset: usize) -> Option<usize> {
         self.nodes

@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 
 use crate::error::LocateError;
 use crate::info::{
-    DieRef, Info, NodeKind, Result, UnitScopes, bare_name, components, demangled, without_generics,
+    Die, DieRef, Info, NodeKind, Result, UnitScopes, bare_name, components, demangled,
+    without_generics,
 };
 use crate::place::Place;
 use crate::resolve::prologue::after_prologue;
@@ -202,25 +203,29 @@ fn entry(info: &Info<'_>, instance: DieRef) -> Result<Option<Place>> {
         return Ok(None);
     };
     let addr = match scopes.node(node).kind {
-        NodeKind::Inlined => inlined_entry(info, instance)?.unwrap_or(first.begin),
+        NodeKind::Inlined => info
+            .inlined_entry(&info.die(instance)?)?
+            .unwrap_or(first.begin),
         _ => after_prologue(info, unit, &scopes, node)?,
     };
     place_at(info, unit, &scopes, node, addr).map(Some)
 }
 
-/// `DW_AT_entry_pc` is an address, or since DWARF 5 an offset from the lowest one.
-fn inlined_entry(info: &Info<'_>, instance: DieRef) -> Result<Option<u64>> {
-    let die = info.die(instance)?;
-    let low = match info.address(&die, gimli::DW_AT_low_pc)? {
-        Some(low) => Some(low),
-        None => info.ranges(&die)?.first().map(|range| range.begin),
-    };
-    let entry = match die.attr(gimli::DW_AT_entry_pc) {
-        Some(gimli::AttributeValue::Udata(offset)) => low.and_then(|low| low.checked_add(offset)),
-        Some(_) => info.address(&die, gimli::DW_AT_entry_pc)?,
-        None => None,
-    };
-    Ok(entry.filter(|&entry| info.is_code(entry)))
+impl<'a> Info<'a> {
+    /// Where an inlined instance begins. `DW_AT_entry_pc` is an address, or since DWARF 5 an
+    /// offset from the lowest one.
+    pub(crate) fn inlined_entry(&self, die: &Die<'a>) -> Result<Option<u64>> {
+        let first = self.ranges(die)?.first().map(|range| range.begin);
+        let low = self.address(die, gimli::DW_AT_low_pc)?.or(first);
+        let entry = match die.attr(gimli::DW_AT_entry_pc) {
+            Some(gimli::AttributeValue::Udata(offset)) => {
+                low.and_then(|low| low.checked_add(offset))
+            }
+            Some(_) => self.address(die, gimli::DW_AT_entry_pc)?,
+            None => None,
+        };
+        Ok(entry.filter(|&entry| self.is_code(entry)).or(first))
+    }
 }
 
 enum Inside {

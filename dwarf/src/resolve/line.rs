@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::LocateError;
-use crate::info::{Info, NodeKind, Result, Row, UnitScopes, normal_path};
+use crate::info::{DieRef, Info, NodeKind, Result, Row, UnitScopes, normal_path};
 use crate::place::Place;
 use crate::resolve::owner::owner;
-use crate::resolve::prologue::after_prologue;
+use crate::resolve::prologue::{after_prologue, is_optimised};
 use crate::resolve::suggest::similar;
 
 /// The places of a line: in each instance of its function, the first of its rows.
@@ -18,7 +18,7 @@ pub(crate) fn resolve(
     let mut units = Vec::new();
     let mut lines = BTreeSet::new();
     let mut columns = BTreeSet::new();
-    for (unit, files) in sources {
+    for (&unit, files) in &sources {
         // A broken line program costs its own unit only.
         let Ok(table) = info.lines(unit) else {
             continue;
@@ -45,10 +45,19 @@ pub(crate) fn resolve(
             rows.retain(|row| row.is_stmt);
         }
     }
+    if units.is_empty() && columns.is_empty() {
+        // Every instruction may be that of functions inlined there: then only their calls know
+        // the line.
+        units.extend(sources.keys().map(|&unit| (unit, Vec::new())));
+    }
     let mut places = Vec::new();
     for (unit, rows) in units {
-        let found = unit_places(info, unit, &rows).map_err(|error| bad(info, error))?;
-        places.extend(found);
+        let calls = match column {
+            None => inlined_calls(info, unit, &sources[&unit], line),
+            Some(_) => Ok(Vec::new()),
+        };
+        let found = calls.and_then(|calls| unit_places(info, unit, &rows, calls));
+        places.extend(found.map_err(|error| bad(info, error))?);
     }
     match column {
         _ if !places.is_empty() => Ok(places),
@@ -157,11 +166,62 @@ struct Candidate {
     /// The innermost block of the owner that the row is in.
     block: Option<usize>,
     cold: bool,
+    /// Known by an inlined call of optimised code, which may begin too early: rows say more.
+    weak: bool,
 }
 
-fn unit_places(info: &Info<'_>, unit: usize, rows: &[Row]) -> Result<Vec<Place>> {
+/// The calls of a line that were replaced by the callee's code, as if they had rows.
+fn inlined_calls(info: &Info<'_>, unit: usize, files: &[u64], line: u32) -> Result<Vec<Candidate>> {
     let scopes = info.scopes(unit)?;
-    let mut candidates = Vec::new();
+    let mut calls = Vec::new();
+    for (node, parent) in scopes.inlined() {
+        let offset = scopes.node(node).die;
+        let die = info.die(DieRef { unit, offset })?;
+        let file = match die.attr(gimli::DW_AT_call_file) {
+            Some(gimli::AttributeValue::FileIndex(file)) => Some(file),
+            _ => die.udata(gimli::DW_AT_call_file),
+        };
+        let is_here = die.udata(gimli::DW_AT_call_line) == Some(u64::from(line))
+            && file.is_some_and(|file| files.contains(&file));
+        let Some(addr) = info.inlined_entry(&die)?.filter(|_| is_here) else {
+            continue;
+        };
+        let column = die.udata(gimli::DW_AT_call_column).unwrap_or(0);
+        let function = scopes.outward(parent).last().unwrap_or(parent);
+        let function = scopes.node(function).die;
+        calls.push(Candidate {
+            row: Row {
+                addr,
+                file: file.unwrap_or(0),
+                line,
+                column: u32::try_from(column).unwrap_or(0),
+                is_stmt: true,
+                prologue_end: false,
+                end: false,
+            },
+            owner: Some(scopes.instance_of(parent)),
+            block: Some(parent),
+            cold: is_cold(&scopes, parent, addr),
+            weak: is_optimised(
+                info,
+                DieRef {
+                    unit,
+                    offset: function,
+                },
+            )?,
+        });
+    }
+    Ok(calls)
+}
+
+fn unit_places(
+    info: &Info<'_>,
+    unit: usize,
+    rows: &[Row],
+    calls: Vec<Candidate>,
+) -> Result<Vec<Place>> {
+    let scopes = info.scopes(unit)?;
+    let mut candidates = calls;
     for row in rows {
         let owner = owner(info, unit, &scopes, row, row.addr)?;
         candidates.push(Candidate {
@@ -169,10 +229,11 @@ fn unit_places(info: &Info<'_>, unit: usize, rows: &[Row]) -> Result<Vec<Place>>
             owner,
             block: owner.and_then(|owner| block_of(&scopes, owner, row.addr)),
             cold: owner.is_some_and(|owner| is_cold(&scopes, owner, row.addr)),
+            weak: false,
         });
     }
     // Code that is rarely reached lies apart, and often before the rest.
-    candidates.sort_by_key(|candidate| (candidate.cold, candidate.row.addr));
+    candidates.sort_by_key(|candidate| (candidate.weak, candidate.cold, candidate.row.addr));
     let mut kept: Vec<Candidate> = Vec::new();
     for candidate in candidates {
         if !kept

@@ -31,7 +31,8 @@ pub(crate) fn after_prologue(
     Ok(marked.or_else(second).map_or(first.begin, |row| row.addr))
 }
 
-fn is_optimised(info: &Info<'_>, function: DieRef) -> Result<bool> {
+/// Whether a function was compiled with optimisation, as far as its debug info tells.
+pub(crate) fn is_optimised(info: &Info<'_>, function: DieRef) -> Result<bool> {
     let die = info.die(function)?;
     // Only optimising compilers describe every call.
     if die.flag(gimli::DW_AT_call_all_calls) || die.flag(gimli::DW_AT_GNU_all_call_sites) {

@@ -1,0 +1,276 @@
+//! Programs under gdb, which is not us: stopped at an address, with registers and all memory, or
+//! run to the end while it counts.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use lr_dwarf::{Binary, HitContext, LoadBias, Location, Place, Rendered, Source};
+use lr_probe::{Budget, Context, Memory, MemoryFault, Outcome, Register, Registers};
+
+/// Runs in gdb: stops at a file address and writes bias, registers and memory to a file.
+const STOP: &str = r#"
+import gdb, os, struct
+exe, out, addr, passes = os.environ["EXE"], os.environ["OUT"], int(os.environ["ADDR"]), int(os.environ["PASSES"])
+gdb.execute("set pagination off")
+gdb.execute("set confirm off")
+gdb.execute("starti", to_string=True)
+pid = gdb.selected_inferior().pid
+maps = [line.split() for line in open(f"/proc/{pid}/maps")]
+bias = 0
+if os.environ["PIE"] == "1":
+    bias = min(int(m[0].split("-")[0], 16) for m in maps if len(m) > 5 and m[5] == exe)
+stop = gdb.Breakpoint(f"*{bias + addr:#x}")
+stop.ignore_count = passes - 1
+gdb.execute("continue", to_string=True)
+gdb.execute("set language c")
+pc = int(gdb.parse_and_eval("(unsigned long)$pc"))
+assert pc == bias + addr, f"stopped at {pc:#x}"
+names = "rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip".split()
+mask = (1 << 64) - 1
+with open(out, "wb") as f:
+    f.write(struct.pack("<Q", bias))
+    for name in names:
+        f.write(struct.pack("<Q", int(gdb.parse_and_eval(f"(unsigned long)${name}")) & mask))
+    for n in range(16):
+        for lane in range(2):
+            f.write(struct.pack("<Q", int(gdb.parse_and_eval(f"$xmm{n}.v2_int64[{lane}]")) & mask))
+    mem = open(f"/proc/{pid}/mem", "rb", 0)
+    for line in open(f"/proc/{pid}/maps"):
+        part = line.split()
+        begin, end = (int(x, 16) for x in part[0].split("-"))
+        if part[1][0] != "r" or end > 1 << 47 or "[vvar" in line:
+            continue
+        try:
+            mem.seek(begin)
+            data = mem.read(end - begin)
+        except OSError:
+            continue
+        f.write(struct.pack("<QQ", begin, len(data)))
+        f.write(data)
+gdb.execute("kill")
+"#;
+
+/// Runs in gdb: lets the program run to its end and says how often it passed each address.
+const COUNT: &str = r#"
+import gdb, os
+exe = os.environ["EXE"]
+gdb.execute("set pagination off")
+gdb.execute("set confirm off")
+gdb.execute("set breakpoint condition-evaluation host")
+gdb.execute("starti", to_string=True)
+pid = gdb.selected_inferior().pid
+bias = 0
+if os.environ["PIE"] == "1":
+    maps = [line.split() for line in open(f"/proc/{pid}/maps")]
+    bias = min(int(m[0].split("-")[0], 16) for m in maps if len(m) > 5 and m[5] == exe)
+stops = [gdb.Breakpoint(f"*{bias + int(a):#x}") for a in os.environ["ADDR"].split()]
+for stop in stops:
+    stop.ignore_count = 1 << 30
+gdb.execute("continue", to_string=True)
+for stop in stops:
+    print("HITS", stop.hit_count)
+"#;
+
+/// How often a program passes each place until it ends.
+pub(crate) fn passes(exe: &Path, places: &[Place]) -> Vec<u64> {
+    let exe = exe.canonicalize().unwrap();
+    let addresses: Vec<String> = places
+        .iter()
+        .map(|place| place.addr.0.to_string())
+        .collect();
+    let script = unique_path("py");
+    std::fs::write(&script, COUNT).unwrap();
+    let output = Command::new("gdb")
+        .args(["-nx", "-batch", "-x"])
+        .arg(&script)
+        .arg("--args")
+        .arg(&exe)
+        .env("EXE", &exe)
+        .env("ADDR", addresses.join(" "))
+        .env("PIE", if is_pie(&exe) { "1" } else { "0" })
+        .env("DEBUGINFOD_URLS", "")
+        .stdin(Stdio::null())
+        .output()
+        .expect("gdb is installed");
+    std::fs::remove_file(&script).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains("done "),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let hits = said.lines().filter_map(|line| line.strip_prefix("HITS "));
+    hits.map(|count| count.parse().unwrap()).collect()
+}
+
+fn unique_path(extension: &str) -> std::path::PathBuf {
+    let unique = format!(
+        "lr-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    );
+    let unique: String = unique
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric())
+        .collect();
+    std::env::temp_dir().join(format!("{unique}.{extension}"))
+}
+
+/// A thread of a program at a breakpoint.
+pub(crate) struct Stopped {
+    pub(crate) bias: LoadBias,
+    registers: Registers,
+    memory: Vec<(u64, Vec<u8>)>,
+}
+
+impl Stopped {
+    /// Runs `exe` and stops it when it passes the place for the `passes`th time.
+    pub(crate) fn at(exe: &Path, place: &Place, passes: u32) -> Stopped {
+        let exe = exe.canonicalize().unwrap();
+        let (script, out) = (unique_path("py"), unique_path("mem"));
+        std::fs::write(&script, STOP).unwrap();
+        let pie = is_pie(&exe);
+        let output = Command::new("gdb")
+            .args(["-nx", "-batch", "-x"])
+            .arg(&script)
+            .arg("--args")
+            .arg(&exe)
+            .env("EXE", &exe)
+            .env("OUT", &out)
+            .env("ADDR", place.addr.0.to_string())
+            .env("PASSES", passes.to_string())
+            .env("PIE", if pie { "1" } else { "0" })
+            .env("DEBUGINFOD_URLS", "")
+            .stdin(Stdio::null())
+            .output()
+            .expect("gdb is installed");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let dump = std::fs::read(&out)
+            .unwrap_or_else(|_| panic!("gdb did not stop at {}:\n{said}\n{errors}", place.addr));
+        std::fs::remove_file(&script).unwrap();
+        std::fs::remove_file(&out).unwrap();
+        Stopped::read(&dump)
+    }
+
+    fn read(dump: &[u8]) -> Stopped {
+        let mut rest = dump;
+        let mut word = || {
+            let (head, tail) = rest.split_at(8);
+            rest = tail;
+            u64::from_le_bytes(head.try_into().unwrap())
+        };
+        let bias = LoadBias(word());
+        let mut registers = Registers::default();
+        for number in 0..17 {
+            registers.set(Register::from_dwarf(number).unwrap(), word());
+        }
+        for vector in &mut registers.vector {
+            *vector = [word(), word()];
+        }
+        let mut memory = Vec::new();
+        while !rest.is_empty() {
+            let begin = u64::from_le_bytes(rest[..8].try_into().unwrap());
+            let len = u64::from_le_bytes(rest[8..16].try_into().unwrap());
+            let len = usize::try_from(len).unwrap();
+            memory.push((begin, rest[16..16 + len].to_vec()));
+            rest = &rest[16 + len..];
+        }
+        Stopped {
+            bias,
+            registers,
+            memory,
+        }
+    }
+
+    /// Runs a template, and a condition, where the program stands.
+    pub(crate) fn rendered(
+        &self,
+        binary: &Binary,
+        place: &Place,
+        condition: Option<&str>,
+        template: &str,
+    ) -> Option<Rendered> {
+        let source = Source {
+            condition,
+            template,
+        };
+        let compiled = binary
+            .compile(place, self.bias, &source)
+            .unwrap_or_else(|error| panic!("{template}: {error} {:?}", error.suggestions()));
+        let context = Context {
+            pid: 7,
+            tid: 8,
+            time: 9,
+            hits: 10,
+        };
+        let mut record = vec![0; 32_768];
+        let mut memory = Dump(&self.memory);
+        let budget = Budget { bytes: 1 << 20 };
+        let outcome = lr_probe::run(
+            &compiled.program,
+            &self.registers,
+            &context,
+            &mut memory,
+            budget,
+            &mut record,
+        );
+        let hit = HitContext {
+            pid: 7,
+            tid: 8,
+            thread: "main",
+            time_ns: 9,
+            hits: 10,
+        };
+        match outcome {
+            Outcome::Matched { bytes } => Some(compiled.layout.render(&record[..bytes], &hit)),
+            Outcome::False => None,
+            Outcome::ConditionError(reason) => panic!("{condition:?}: {reason:?}"),
+        }
+    }
+
+    pub(crate) fn message(&self, binary: &Binary, place: &Place, template: &str) -> String {
+        self.rendered(binary, place, None, template)
+            .expect("no condition")
+            .message
+    }
+}
+
+struct Dump<'a>(&'a [(u64, Vec<u8>)]);
+
+impl Memory for Dump<'_> {
+    fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryFault> {
+        for (begin, bytes) in self.0 {
+            if let Some(skip) = address.checked_sub(*begin)
+                && let Some(found) = bytes.get(usize::try_from(skip).unwrap()..)
+                && let Some(found) = found.get(..out.len())
+            {
+                out.copy_from_slice(found);
+                return Ok(());
+            }
+        }
+        Err(MemoryFault { address })
+    }
+}
+
+pub(crate) fn open(path: &Path) -> Binary {
+    Binary::open(std::fs::File::open(path).unwrap(), path).unwrap()
+}
+
+pub(crate) fn places(binary: &Binary, location: &str) -> Vec<Place> {
+    let parsed = Location::parse(location).unwrap();
+    binary
+        .resolve(&parsed)
+        .unwrap_or_else(|error| panic!("{location}: {error} {:?}", error.suggestions()))
+}
+
+pub(crate) fn one_place(binary: &Binary, location: &str) -> Place {
+    let mut places = places(binary, location);
+    assert_eq!(places.len(), 1, "{location}: {places:#x?}");
+    places.remove(0)
+}
+
+fn is_pie(path: &Path) -> bool {
+    // e_type: 3 is ET_DYN.
+    std::fs::read(path).unwrap()[16] == 3
+}

@@ -1,0 +1,8 @@
+//! Debug info of real compilers: what is found in it, compared with what gdb finds and with what
+//! the programs are known to do.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod gdb;
+mod passes;
+mod values;
