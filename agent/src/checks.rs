@@ -114,7 +114,7 @@ fn may_trace(facts: &ProcessFacts, asker: &Asker) -> Result<(), Problem> {
         return Err(scope_forbids(facts.pid, asker.yama));
     }
     if asker.capabilities().has(Capability::SysPtrace) {
-        return Ok(());
+        return may_open_memory(facts, asker);
     }
     if asker.yama == YamaScope::AdminOnly {
         return Err(scope_forbids(facts.pid, asker.yama));
@@ -155,6 +155,24 @@ fn may_trace(facts: &ProcessFacts, asker: &Asker) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Planting without stopping a thread goes through `/proc/pid/mem`, a file of the process's user
+/// with mode 0600: `CAP_SYS_PTRACE` is what the kernel asks for when it is used, but opening it
+/// takes the right to open such a file first.
+fn may_open_memory(facts: &ProcessFacts, asker: &Asker) -> Result<(), Problem> {
+    let owner = if facts.dumpable { facts.uid } else { 0 };
+    if owner == asker.status.uids.effective || asker.capabilities().has(Capability::DacOverride) {
+        return Ok(());
+    }
+    Err(not_permitted(
+        facts,
+        format!(
+            "CAP_SYS_PTRACE alone does not open /proc/{}/mem, which belongs to uid {owner}: \
+             CAP_DAC_OVERRIDE does",
+            facts.pid
+        ),
+    ))
+}
+
 fn not_permitted(facts: &ProcessFacts, why: String) -> Problem {
     let (pid, comm) = (facts.pid, &facts.comm);
     problem(
@@ -163,7 +181,8 @@ fn not_permitted(facts: &ProcessFacts, why: String) -> Problem {
         why,
         &[
             &format!("run it as root: `sudo lr attach {pid} …`"),
-            "or give lr the right once: `sudo setcap cap_sys_ptrace=ep $(command -v lr)`",
+            "or, where whoever may run lr may be root: \
+             `sudo setcap cap_sys_ptrace,cap_dac_override=ep $(command -v lr)`",
         ],
     )
 }
@@ -395,10 +414,24 @@ mod tests {
         let problem = check(&target(), &other, "permission_denied");
         assert!(problem.detail.contains("1000") && problem.detail.contains("1001"));
         let with_capability = asker(
-            "Uid:\t1001\t1001\t1001\t1001\nGid:\t5\t5\t5\t5\nCapEff:\t0000000000080000\n",
+            "Uid:\t1001\t1001\t1001\t1001\nGid:\t5\t5\t5\t5\nCapEff:\t0000000000080002\n",
             YamaScope::AdminOnly,
         );
         judge(&target(), &with_capability).unwrap();
+    }
+
+    #[test]
+    fn tracing_without_opening_the_memory_is_not_enough() {
+        let tracing_only = |uid: u32| {
+            let status = format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nCapEff:\t0000000000080000\n");
+            asker(&status, YamaScope::AdminOnly)
+        };
+        judge(&target(), &tracing_only(1000)).unwrap();
+        let problem = check(&target(), &tracing_only(1001), "permission_denied");
+        assert!(problem.detail.contains("CAP_DAC_OVERRIDE"), "{problem:?}");
+        let mut hidden = target();
+        hidden.dumpable = false;
+        check(&hidden, &tracing_only(1000), "permission_denied");
     }
 
     #[test]

@@ -81,10 +81,10 @@ struct DueStatus {
     status: ActionStatus,
 }
 
-/// A batch carries at most this many events and, so that it stays well below what a server
-/// accepts, about this many bytes of them.
+/// A batch carries at most this many events, and about this many bytes of them: as JSON a byte may
+/// become six (`\u0001`), and a server takes 8 MiB.
 const BATCH_EVENTS: usize = 1000;
-const BATCH_BYTES: usize = 3 << 20;
+const BATCH_BYTES: usize = 1 << 20;
 
 impl Outbox {
     pub(crate) fn new(limits: Limits) -> Outbox {

@@ -5,6 +5,7 @@ pub struct CapabilitySet(pub u64);
 /// Those that decide what we may do; the numbers are of `linux/capability.h`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Capability {
+    DacOverride = 1,
     SysPtrace = 19,
     SysAdmin = 21,
 }
