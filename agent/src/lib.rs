@@ -18,6 +18,7 @@ pub mod host;
 mod launch;
 mod maps;
 mod modules;
+mod note;
 mod orders;
 mod outbox;
 mod problem;

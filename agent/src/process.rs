@@ -21,6 +21,7 @@ use crate::engine::{Engine, StartTracer, Target, Trace, Writer};
 use crate::host::ProcessFacts;
 use crate::launch::own_executable;
 use crate::modules::{ModuleError, Modules};
+use crate::note::note;
 use crate::orders::Orders;
 use crate::outbox::{Limits, Outbox};
 use crate::problem::problem;
@@ -35,7 +36,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     let args = match AgentArgs::parse(args) {
         Ok(args) => args,
         Err(error) => {
-            eprintln!("{error}");
+            note(&format!("{error}"));
             return USAGE;
         }
     };
@@ -45,7 +46,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     match runtime {
         Ok(runtime) => runtime.block_on(attach(args)),
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            note(&format!("cannot start: {error}"));
             COULD_NOT
         }
     }
@@ -65,10 +66,10 @@ async fn attach(args: AgentArgs) -> i32 {
         Err(error) => return refused(error.to_problem()),
     };
     say(&Ready::Registered(registered.clone()));
-    eprintln!(
+    note(&format!(
         "attached to process {} ({}) as agent {}",
         args.pid, attachment.agent.process.comm, registered.agent_id
-    );
+    ));
     run(client, attachment, registered).await;
     DONE
 }
@@ -222,7 +223,7 @@ async fn obey_signals(orders: &Orders) {
         signal(SignalKind::interrupt()),
     );
     let (Ok(mut terminate), Ok(mut interrupt)) = streams else {
-        eprintln!("signals cannot be received; ending by one still restores the target");
+        note("signals cannot be received; ending by one still restores the target");
         return std::future::pending().await;
     };
     loop {
@@ -238,7 +239,7 @@ async fn obey_signals(orders: &Orders) {
 }
 
 fn refused(problem: Problem) -> i32 {
-    eprintln!("{}: {}", problem.code, problem.title);
+    note(&format!("{}: {}", problem.code, problem.title));
     say(&Ready::Problem(problem));
     COULD_NOT
 }

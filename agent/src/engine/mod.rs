@@ -29,6 +29,7 @@ pub(crate) use target::Target;
 pub(crate) use trace::{Bind, Bound, BoundSite, StartTracer, Trace};
 
 use crate::clock::now_micros;
+use crate::note::note;
 use crate::orders::{Finish, Orders};
 use crate::outbox::Outbox;
 use action::{Action, Planted};
@@ -108,6 +109,7 @@ impl Engine {
                 _ => self.orders.wait(REST),
             }
         };
+        note(&format!("the attachment ends: {}", end.message));
         self.outbox.put_end(end);
     }
 

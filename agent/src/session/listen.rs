@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
 use super::{Refusal, Server, Session};
+use crate::note::note;
 
 /// A server holds the request until something changes; one that does not is not asked more often.
 const PACE: Duration = Duration::from_millis(20);
@@ -38,11 +39,11 @@ impl<S: Server> Session<S> {
                 }
                 Err(Refusal::Malformed(why) | Refusal::Later(why)) => {
                     self.heard();
-                    eprintln!("cannot ask what is wanted: {why}");
+                    note(&format!("cannot ask what is wanted: {why}"));
                     backoff.wait().await;
                 }
                 Err(Refusal::NoWord(why)) => {
-                    eprintln!("cannot ask what is wanted: {why}");
+                    note(&format!("cannot ask what is wanted: {why}"));
                     backoff.wait().await;
                 }
             }

@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) use link::{Refusal, Server};
 
+use crate::note::note;
 use crate::orders::Orders;
 use crate::outbox::Outbox;
 use backoff::Backoff;
@@ -102,7 +103,7 @@ impl<S: Server> Session<S> {
                     self.orders.report_all();
                     return;
                 }
-                Err(refusal) => eprintln!("cannot register again: {refusal}"),
+                Err(refusal) => note(&format!("cannot register again: {refusal}")),
             }
             backoff.wait().await;
         }

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep_until};
 use super::backoff::Backoff;
 use super::batch::Numbering;
 use super::{Refusal, Server, Session};
+use crate::note::note;
 use crate::outbox::Parcel;
 
 /// Between two batches, unless the next is full before.
@@ -60,16 +61,19 @@ impl<S: Server> Session<S> {
                 }
                 Err(Refusal::Malformed(why)) => {
                     self.heard();
-                    eprintln!("the server refuses batch {}: {why}", batch.sequence);
+                    note(&format!(
+                        "the server refuses batch {}: {why}",
+                        batch.sequence
+                    ));
                     parcel = self.without_what_is_refused(parcel);
                     continue;
                 }
                 Err(Refusal::Later(why)) => {
                     self.heard();
-                    eprintln!("batch {} has to wait: {why}", batch.sequence);
+                    note(&format!("batch {} has to wait: {why}", batch.sequence));
                 }
                 Err(Refusal::NoWord(why)) => {
-                    eprintln!("batch {} has to wait: {why}", batch.sequence);
+                    note(&format!("batch {} has to wait: {why}", batch.sequence));
                 }
             }
             backoff.wait().await;
