@@ -26,6 +26,8 @@ pub(super) struct Fake {
     pub(super) asked: RefCell<Vec<u64>>,
     pub(super) registrations: Cell<u32>,
     pub(super) is_silent: Cell<bool>,
+    /// How long it takes for a batch, beside a moment.
+    pub(super) batch_takes: Cell<Duration>,
 }
 
 impl Fake {
@@ -84,6 +86,7 @@ impl Server for Rc<Fake> {
         self.attempts
             .borrow_mut()
             .push((batch.session.clone(), batch.sequence));
+        sleep(self.batch_takes.get()).await;
         self.answer().await?;
         if let Some(refusal) = self.refusals.borrow_mut().pop_front() {
             return Err(refusal);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lr_protocol::{RegisterAgent, Registered};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 pub(crate) use link::{Refusal, Server};
 
@@ -38,11 +38,14 @@ pub(crate) struct Session<S> {
     registered: RefCell<Registered>,
     /// When the server last showed that it is there.
     last_word: Cell<Instant>,
+    /// When it last took a batch.
+    last_taken: Cell<Instant>,
     /// One renewal at a time.
     renewing: tokio::sync::Mutex<()>,
 }
 
-/// How long the last words may take to be delivered once everything is put back.
+/// How long a server may take for one of the last batches, once everything is put back: one that
+/// goes on taking them, however slowly, gets them all.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 impl<S: Server> Session<S> {
@@ -61,6 +64,7 @@ impl<S: Server> Session<S> {
             orders,
             registered: RefCell::new(registered),
             last_word: Cell::new(Instant::now()),
+            last_taken: Cell::new(Instant::now()),
             renewing: tokio::sync::Mutex::default(),
         }
     }
@@ -77,7 +81,15 @@ impl<S: Server> Session<S> {
 
     async fn give_up(&self) {
         self.outbox.ending().await;
-        sleep(LAST_WORDS).await;
+        let ending = Instant::now();
+        loop {
+            let due = self.last_taken.get().max(ending) + LAST_WORDS;
+            if Instant::now() >= due {
+                note("the server does not take the last events: they are lost");
+                return;
+            }
+            sleep_until(due).await;
+        }
     }
 
     fn registered(&self) -> Registered {

@@ -245,6 +245,18 @@ async fn silence_ends_the_attachment_after_a_minute_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_server_gets_the_last_words_too() {
+    let bench = bench();
+    bench.server.batch_takes.set(LAST_WORDS - SECOND);
+    for number in 0..5000 {
+        bench.log(&number.to_string());
+    }
+    bench.outbox.put_end(end());
+    bench.to_the_end(async {}).await;
+    assert_eq!(bench.server.messages().len(), 5000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_comes_back_in_time_gets_everything() {
     let bench = bench();
     bench.server.is_silent.set(true);

@@ -51,6 +51,7 @@ impl<S: Server> Session<S> {
             match self.server.send_batch(&registered.agent_id, &batch).await {
                 Ok(_) => {
                     self.heard();
+                    self.last_taken.set(Instant::now());
                     numbering.acknowledged(&batch);
                     return;
                 }
