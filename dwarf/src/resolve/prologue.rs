@@ -33,11 +33,6 @@ pub(crate) fn after_prologue(
 
 /// Whether a function was compiled with optimisation, as far as its debug info tells.
 pub(crate) fn is_optimised(info: &Info<'_>, function: DieRef) -> Result<bool> {
-    let die = info.die(function)?;
-    // Only optimising compilers describe every call.
-    if die.flag(gimli::DW_AT_call_all_calls) || die.flag(gimli::DW_AT_GNU_all_call_sites) {
-        return Ok(true);
-    }
     for child in info.children(function)? {
         let parameter = child.tag() == gimli::DW_TAG_formal_parameter;
         match child.attr(gimli::DW_AT_location) {
@@ -52,7 +47,6 @@ pub(crate) fn is_optimised(info: &Info<'_>, function: DieRef) -> Result<bool> {
             Some(_) => return Ok(true),
         }
     }
-    // gcc records its flags; the last one counts.
     let root = info.unit(function.unit)?.header.root_offset().0;
     let root = info.die(DieRef {
         offset: root,
@@ -60,9 +54,12 @@ pub(crate) fn is_optimised(info: &Info<'_>, function: DieRef) -> Result<bool> {
     })?;
     let producer = root.attr(gimli::DW_AT_producer);
     let producer = producer.and_then(|value| info.text(function.unit, value));
-    let flag = producer.as_deref().and_then(|producer| {
-        let mut flags = producer.split(' ');
-        flags.rfind(|flag| flag.starts_with("-O"))
-    });
-    Ok(flag.is_some_and(|flag| flag != "-O0"))
+    if let Some(producer) = producer.filter(|producer| producer.starts_with("GNU ")) {
+        // gcc records its flags; the last one counts.
+        let flag = producer.split(' ').rfind(|flag| flag.starts_with("-O"));
+        return Ok(flag.is_some_and(|flag| flag != "-O0"));
+    }
+    // LLVM describes every call where it optimises. (gcc also does where there is none.)
+    let die = info.die(function)?;
+    Ok(die.flag(gimli::DW_AT_call_all_calls) || die.flag(gimli::DW_AT_GNU_all_call_sites))
 }

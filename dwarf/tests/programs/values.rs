@@ -315,10 +315,10 @@ fn values_of_rust() {
                 "0.75 -128 <unsupported> <unsupported>",
             ),
             ("{text} {text:?} {len(text)}", "argument \"argument\" 8"),
-            ("{numbers[2]} {len(numbers)} {count} {flag}", "-6 3 9 true"),
+            ("{numbers[2]} {len(numbers)} {count}", "-6 3 9"),
             (
-                "{outer.signed - 1} {outer.signed as u8} {!flag} {!outer.signed}",
-                "127 128 false 127",
+                "{outer.signed - 1} {outer.signed as u8} {!outer.signed}",
+                "127 128 127",
             ),
             (
                 "{outer.small[3] + 1} {outer.ratio == 0.75} {count as f64 / 2.0}",
