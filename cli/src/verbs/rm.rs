@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use clap::Args;
+use lr_agent::client::{Client, ClientError};
+use tokio::time::{Instant, sleep};
 
 use crate::connect::ServerArgs;
 use crate::escape::escaped;
@@ -13,14 +17,27 @@ pub(crate) struct Rm {
     server: ServerArgs,
 }
 
+/// An agent that is there takes milliseconds; one that is not is not waited for long.
+const CONFIRM_LIMIT: Duration = Duration::from_secs(5);
+
 impl Rm {
     /// Every one is tried; the exit status is that of the first that failed.
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.server.connect_or_start().await?.client;
         let mut first = Ok(());
         for id in &self.ids {
-            match client.remove_action(id).await {
-                Ok(()) => eprintln!("removed {}", escaped(id)),
+            let removed = match client.remove_action(id).await {
+                Ok(()) => until_confirmed(&client, id).await,
+                Err(error) => Err(error),
+            };
+            match removed {
+                Ok(Confirmed::Yes) => eprintln!("removed {}", escaped(id)),
+                Ok(Confirmed::NotYet) => {
+                    eprintln!(
+                        "removed {}; its agent has not confirmed it yet",
+                        escaped(id)
+                    );
+                }
                 Err(error) => {
                     let failure = Failure::from(error);
                     failure.tell();
@@ -29,5 +46,26 @@ impl Rm {
             }
         }
         first
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Confirmed {
+    Yes,
+    NotYet,
+}
+
+/// Until every agent has said that nothing of it is planted any more.
+async fn until_confirmed(client: &Client, id: &str) -> Result<Confirmed, ClientError> {
+    let deadline = Instant::now() + CONFIRM_LIMIT;
+    loop {
+        let statuses = client.action(id).await?.statuses;
+        if statuses.iter().all(|status| status.state.is_final()) {
+            return Ok(Confirmed::Yes);
+        }
+        if Instant::now() > deadline {
+            return Ok(Confirmed::NotYet);
+        }
+        sleep(Duration::from_millis(20)).await;
     }
 }

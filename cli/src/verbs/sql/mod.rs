@@ -66,10 +66,7 @@ impl Sql {
 
     /// Prints or writes the result of one statement.
     async fn answer(&self, client: &Client, statement: &str) -> Result<(), Failure> {
-        if self.format == Format::Parquet
-            && self.output.is_none()
-            && std::io::stdout().is_terminal()
-        {
+        if self.format == Format::Parquet && self.is_for_terminal() {
             return Err(Failure::new("usage", "a terminal cannot show Parquet")
                 .hint("-o FILE writes it to a file"));
         }
@@ -83,11 +80,18 @@ impl Sql {
             }
         }
         let mut download = telling("running the query", client.query_download(&request)).await?;
-        let mut destination = Destination::open(self.output.as_deref())?;
+        let mut destination = match self.is_for_terminal() {
+            true => Destination::terminal(),
+            false => Destination::open(self.output.as_deref())?,
+        };
         while let Some(chunk) = download.chunk().await? {
             destination.write(&chunk)?;
         }
         destination.finish()
+    }
+
+    fn is_for_terminal(&self) -> bool {
+        self.output.is_none() && std::io::stdout().is_terminal()
     }
 
     fn write(&self, result: &QueryResult) -> Result<(), Failure> {
