@@ -72,10 +72,11 @@ fn with(app: &Arc<App>) -> impl Filter<Extract = (Arc<App>,), Error = Infallible
 async fn refuse(rejection: Rejection) -> Result<Response, Infallible> {
     let refusal = if rejection.is_not_found() {
         Refusal::not_found("no such path").suggest("the paths of the API begin with /api/v1")
-    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
-        Refusal::new("method_not_allowed", "the path does not have this method")
+    // Asked for first: the same path with another method adds the other rejection.
     } else if rejection.find::<warp::reject::InvalidQuery>().is_some() {
         Refusal::bad_request("the query string cannot be read")
+    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
+        Refusal::new("method_not_allowed", "the path does not have this method")
     } else {
         Refusal::bad_request("the request cannot be read").detail(format!("{rejection:?}"))
     };

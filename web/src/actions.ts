@@ -1,0 +1,142 @@
+import { get, post, problemOf, send } from "./api";
+import { byId, make, replace } from "./dom";
+import { learn, nameOf } from "./names";
+import { problemBox } from "./problem";
+import type { Action, ActionStatus } from "./protocol";
+import { count, duration, visible } from "./text";
+
+/** How long the form waits for the agent's word on a new action. */
+const WORD_MS = 10_000;
+const FINAL = new Set(["done", "expired", "error", "removed", "gone"]);
+
+/** Fetches the actions and shows them. */
+export async function refreshActions(): Promise<void> {
+  const all = byId("actions-all", HTMLInputElement).checked;
+  const actions = await get<Action[]>(all ? "/actions?all=true" : "/actions");
+  for (const action of actions) learn(action.id, action.name ?? action.location);
+  byId("actions-count", HTMLElement).textContent = actions.length ? String(actions.length) : "";
+  const shown = actions.slice(-200).reverse();
+  const empty = make("li", { class: "empty" }, make("p", {}, "No actions."));
+  const list = byId("actions", HTMLUListElement);
+  replace(list, shown.length ? shown.map(card) : [empty]);
+  // Listeners are not part of the markup that `replace` compares, so they sit on the list.
+  list.onclick = (event) => {
+    const button = (event.target as Element).closest<HTMLButtonElement>("button[data-remove]");
+    if (button?.dataset.remove) void remove(button.dataset.remove, button);
+  };
+}
+
+export function setUpForm(): void {
+  byId("add", HTMLFormElement).addEventListener("submit", (event) => {
+    event.preventDefault();
+    void add();
+  });
+  byId("actions-all", HTMLInputElement).addEventListener("change", () => void refreshActions());
+}
+
+function card(action: Action): HTMLElement {
+  const over = action.statuses.length > 0 && action.statuses.every((status) => FINAL.has(status.state));
+  const minutes = (action.expires_at / 1e6 - Date.now() / 1000) / 60;
+  const left = over || minutes <= 0 ? "" : `ends in ${duration(Math.ceil(minutes) * 60)} · `;
+  const remove = make("button", { class: "small", type: "button", data: { remove: action.id } }, "Remove");
+  remove.setAttribute("aria-label", `Remove ${visible(action.name ?? action.id)}`);
+  return make(
+    "li",
+    { data: { state: stateOf(action) } },
+    make("div", { class: "line" },
+      make("b", {}, visible(action.name ?? action.location)),
+      make("span", { class: "chip" }, stateOf(action)),
+      over ? null : remove,
+    ),
+    action.name ? make("div", {}, make("code", {}, visible(action.location))) : null,
+    make("div", {}, make("code", { class: "template" }, visible(action.template))),
+    action.condition ? make("div", { class: "quiet" }, "if ", make("code", {}, visible(action.condition))) : null,
+    ...action.statuses.map((status) => statusLine(status, action)),
+    make("div", { class: "quiet" }, left, `${visible(action.created_by)} · `, make("code", {}, action.id)),
+  );
+}
+
+function stateOf(action: Action): string {
+  const states = action.statuses.map((status) => status.state);
+  return visible(states.find((state) => !FINAL.has(state)) ?? states[0] ?? "submitted");
+}
+
+function statusLine(status: ActionStatus, action: Action): HTMLElement {
+  const counts = status.counts;
+  const limit = action.max_hits === undefined ? "" : ` of ${count(action.max_hits)}`;
+  const parts = [`${count(counts.kept)}${limit} kept`, `${count(counts.hits)} hits`];
+  const left: [string, number][] = [
+    ["condition false", counts.condition_false],
+    ["condition failed", counts.condition_error],
+    ["rate limited", counts.rate_limited],
+    ["over budget", counts.over_budget],
+    ["dropped", counts.dropped],
+  ];
+  for (const [what, number] of left) if (number > 0) parts.push(`${count(number)} ${what}`);
+  if (status.bound.length > 0) {
+    parts.push(`${status.bound.length} ${status.bound.length === 1 ? "place" : "places"}`);
+  }
+  const where = status.bound.map((site) => visible(`${site.address} ${site.function} ${site.file}:${site.line}`));
+  const warnings = status.warnings.map((text) => make("div", { class: "warning" }, visible(text)));
+  const error = status.error
+    ? problemBox({ code: status.error.code, title: status.error.message, suggestions: status.error.suggestions })
+    : null;
+  return make("div", { class: "counts" },
+    make("div", { title: where.join("\n") }, `${visible(nameOf(status.agent_id))}: `, parts.join(" · ")),
+    ...warnings,
+    error,
+  );
+}
+
+async function remove(id: string, button: HTMLButtonElement): Promise<void> {
+  button.disabled = true;
+  try {
+    await send("DELETE", `/actions/${id}`);
+  } catch (error) {
+    byId("add-result", HTMLOutputElement).replaceChildren(problemBox(problemOf(error)));
+  }
+  await refreshActions();
+}
+
+async function add(): Promise<void> {
+  const text = (id: string) => byId(id, HTMLInputElement).value.trim();
+  const action: Record<string, unknown> = {
+    kind: "log",
+    location: text("add-location"),
+    template: byId("add-template", HTMLInputElement).value,
+    target: { agent: byId("add-agent", HTMLSelectElement).value },
+  };
+  if (text("add-condition")) action.condition = text("add-condition");
+  if (text("add-name")) action.name = text("add-name");
+  if (text("add-hits")) action.max_hits = Number(text("add-hits"));
+  const result = byId("add-result", HTMLOutputElement);
+  try {
+    const added = await post<Action>("/actions", action);
+    result.textContent = "added, the agent is looking…";
+    void tellWord(added.id, result);
+  } catch (error) {
+    result.replaceChildren(problemBox(problemOf(error)));
+  }
+  await refreshActions();
+}
+
+/** Shows what the agent says of a new action: where it is planted, or why it cannot be. */
+async function tellWord(id: string, result: HTMLOutputElement): Promise<void> {
+  const until = Date.now() + WORD_MS;
+  while (Date.now() < until) {
+    const action = await get<Action>(`/actions/${id}`).catch(() => null);
+    const status = action?.statuses[0];
+    if (status?.error) {
+      const { code, message, suggestions } = status.error;
+      result.replaceChildren(problemBox({ code, title: message, suggestions }));
+      return;
+    }
+    if (status && !["submitted", "delivered", "verified"].includes(status.state)) {
+      const places = status.bound.length;
+      result.textContent = places > 0 ? `${status.state} at ${places} ${places === 1 ? "place" : "places"}` : visible(status.state);
+      return;
+    }
+    await new Promise((resume) => setTimeout(resume, 250));
+  }
+  result.textContent = "added, no word from the agent yet";
+}

@@ -1,0 +1,86 @@
+// What the portal reads of the server's JSON; the server's `protocol` crate is the contract.
+
+export interface ServerInfo {
+  version: string;
+  pid: number;
+  started_at: number;
+  state_dir: string;
+  agents: number;
+  leases: number;
+}
+
+export interface Agent {
+  id: string;
+  name: string;
+  host: string;
+  state: string;
+  actions: number;
+  process: { pid: number; comm: string; executable: string };
+}
+
+export interface ActionStatus {
+  agent_id: string;
+  state: string;
+  counts: {
+    hits: number;
+    kept: number;
+    condition_false: number;
+    condition_error: number;
+    rate_limited: number;
+    over_budget: number;
+    dropped: number;
+  };
+  bound: { address: string; function: string; file: string; line: number }[];
+  warnings: string[];
+  error?: { code: string; refers_to: string; message: string; suggestions: string[] };
+}
+
+export interface Action {
+  id: string;
+  kind: string;
+  name?: string;
+  location: string;
+  template: string;
+  condition?: string;
+  max_hits?: number;
+  target: { agent?: string; tag?: string };
+  created_by: string;
+  expires_at: number;
+  statuses: ActionStatus[];
+}
+
+export interface LiveLog {
+  type: "log";
+  ts: string;
+  agent: string;
+  action: string;
+  pid: number;
+  tid: number;
+  thread: string;
+  file: string;
+  line: number;
+  function: string;
+  level: string;
+  message: string;
+  fields: Record<string, unknown>;
+}
+
+export type LiveEvent =
+  | LiveLog
+  | { type: "loss"; ts: string; agent: string; action: string | null; reason: string; count: number }
+  | { type: "state"; ts: string; agent: string; action: string; state: string }
+  | { type: "end"; ts: string; agent: string; pid: number; reason: string; message: string };
+
+export interface QueryResult {
+  columns: { name: string; type: string }[];
+  rows: unknown[][];
+  truncated: boolean;
+  elapsed_ms: number;
+}
+
+export interface Problem {
+  code: string;
+  title: string;
+  detail?: string;
+  suggestions?: string[];
+}
