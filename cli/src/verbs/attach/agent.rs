@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lr_agent::client::{Client, ClientError, Endpoint, Listing};
@@ -24,12 +24,16 @@ pub(super) struct Wish {
     pub has_own_name: bool,
     pub tags: BTreeMap<String, String>,
     pub linger: Linger,
+    /// For people.
+    pub executable: PathBuf,
 }
 
 /// The agent that is on it.
 #[derive(Clone, Debug)]
 pub(super) struct Attached {
     pub id: String,
+    /// The process.
+    pub pid: u32,
     pub name: String,
     /// Its process, where it runs on this machine.
     pub agent_pid: Option<u32>,
@@ -70,6 +74,7 @@ fn join(agent: Agent, wish: &Wish) -> Attached {
     }
     Attached {
         id: agent.id,
+        pid: wish.pid,
         name: agent.name,
         agent_pid: Some(agent.agent_pid),
         launched: false,
@@ -95,11 +100,14 @@ async fn launch_new(connected: &Connected, wish: &Wish) -> Result<Attached, Fail
                 .await?
                 .map(|agent| agent.agent_pid),
             id: registered.agent_id,
+            pid: wish.pid,
             name: wish.name.clone(),
             launched: true,
         }),
         // Somebody was faster.
-        Err(LaunchFailure::Problem(problem)) if problem.code == "already_traced" => {
+        Err(LaunchFailure::Problem(problem))
+            if matches!(problem.code.as_str(), "already_traced" | "already_attached") =>
+        {
             match find(client, wish).await? {
                 Some(agent) => Ok(join(agent, wish)),
                 None => Err(Failure::Problem(problem)),

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use lr_agent::client::{Client, LiveQuery};
-use lr_protocol::{ActionSpec, ActionTarget, EndReason, LiveEvent, NewAction};
+use lr_protocol::{EndReason, LiveEvent};
 use tokio::time::timeout;
 
 use super::agent::Attached;
+use super::place::Placed;
 use super::tracked::{Tracked, failed_status};
 use crate::escape::escaped;
 use crate::event::{EventLines, Form};
@@ -16,11 +17,11 @@ use crate::progress::telling;
 /// Resolving a location in a large program for the first time indexes its debug info.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 
-/// Adds actions that stay, and returns when the agent has said of each what it can do.
+/// Returns when the agent has said of each action what it can do. The actions stay.
 pub(super) async fn settle(
     client: &Client,
     attached: &Attached,
-    specs: Vec<ActionSpec>,
+    placed: Placed,
     form: Form,
 ) -> Result<(), Failure> {
     let mut live = client
@@ -30,14 +31,16 @@ pub(super) async fn settle(
             since_s: None,
         })
         .await?;
-    let mut actions = Vec::new();
-    for spec in specs {
-        let action = NewAction {
-            spec,
-            target: ActionTarget::Agent(attached.id.clone()),
-            lease: None,
-        };
-        actions.push(Tracked::new(&client.new_action(&action).await?));
+    if let Some(failure) = placed.failure {
+        for action in placed.actions {
+            let _ = client.remove_action(&action.id).await;
+        }
+        return Err(failure);
+    }
+    let mut actions = placed.actions;
+    // The agent may have spoken before there was a stream.
+    for action in &mut actions {
+        action.ask(client).await?;
     }
     let lines = EventLines::new(form);
     let settled = async {

@@ -1,8 +1,11 @@
 mod agent;
 mod background;
+mod place;
 mod process;
 pub(crate) mod tracked;
 mod watch;
+
+use std::path::Path;
 
 use clap::Args;
 use lr_agent::checks::{Asker, judge};
@@ -18,6 +21,7 @@ use crate::lease;
 use crate::options::{ActionOptions, key_value};
 
 use agent::{Attached, Wish};
+use place::Placed;
 use process::ProcessArgs;
 
 #[derive(Args, Clone, Debug)]
@@ -44,6 +48,9 @@ pub(crate) struct Attach {
     #[command(flatten)]
     server: ServerArgs,
 }
+
+/// How many agents in a row may leave just when a command joins them.
+const PLACE_TRIES: u32 = 3;
 
 impl Attach {
     pub(crate) async fn run(self) -> Result<(), Failure> {
@@ -74,8 +81,7 @@ impl Attach {
             .live(&LiveQuery::Lease(lease.clone()))
             .await?;
         let wish = self.wish(facts, Linger::Lease(lease.clone()));
-        let attached = agent::join_or_launch(&connected, &wish).await?;
-        announce(&attached, facts);
+        let (attached, placed) = self.place(&connected, &wish, Some(&lease)).await?;
         eprintln!("`lr portal` shows it in a browser; Ctrl-C ends it");
         watch::Watch {
             client: connected.client,
@@ -85,7 +91,7 @@ impl Attach {
             form: Form::of(self.json),
             lasting: self.options.lasting,
         }
-        .run(self.specs())
+        .run(placed)
         .await
     }
 
@@ -95,20 +101,36 @@ impl Attach {
         connected: Connected,
     ) -> Result<(), Failure> {
         let wish = self.wish(facts, Linger::UntilDone);
-        let attached = agent::join_or_launch(&connected, &wish).await?;
-        announce(&attached, facts);
-        background::settle(
-            &connected.client,
-            &attached,
-            self.specs(),
-            Form::of(self.json),
-        )
-        .await?;
+        let (attached, placed) = self.place(&connected, &wish, None).await?;
+        let form = Form::of(self.json);
+        background::settle(&connected.client, &attached, placed, form).await?;
         eprintln!(
             "`lr tail --agent {id}` prints its events; `lr detach {id}` ends it",
             id = attached.id
         );
         Ok(())
+    }
+
+    /// An agent on the process, with the actions of this command on it. One that was there may
+    /// just be leaving, and is then waited for and replaced.
+    async fn place(
+        &self,
+        connected: &Connected,
+        wish: &Wish,
+        lease: Option<&str>,
+    ) -> Result<(Attached, Placed), Failure> {
+        let specs = self.specs();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let attached = agent::join_or_launch(connected, wish).await?;
+            let placed = place::place(&connected.client, &attached.id, lease, &specs).await;
+            if !attached.launched && placed.agent_is_leaving() && tries < PLACE_TRIES {
+                continue;
+            }
+            announce(&attached, &wish.executable);
+            return Ok((attached, placed));
+        }
     }
 
     fn wish(&self, facts: &ProcessFacts, linger: Linger) -> Wish {
@@ -122,6 +144,7 @@ impl Attach {
             has_own_name: self.agent_name.is_some() || !self.tags.is_empty(),
             tags: self.tags.iter().cloned().collect(),
             linger,
+            executable: facts.executable.clone().unwrap_or_default(),
         }
     }
 }
@@ -136,8 +159,7 @@ fn check(facts: &ProcessFacts) -> Result<(), Failure> {
     }
 }
 
-fn announce(attached: &Attached, facts: &ProcessFacts) {
-    let executable = facts.executable.clone().unwrap_or_default();
+fn announce(attached: &Attached, executable: &Path) {
     eprintln!(
         "{} {} (pid {}, {}), agent {}",
         match attached.launched {
@@ -145,7 +167,7 @@ fn announce(attached: &Attached, facts: &ProcessFacts) {
             false => "joined",
         },
         escaped(&attached.name),
-        facts.pid,
+        attached.pid,
         escaped(&executable.to_string_lossy()),
         attached.id
     );

@@ -85,6 +85,23 @@ impl Tracked {
         Ok(())
     }
 
+    /// Takes in what has been said so far, for when nobody listened.
+    pub(crate) async fn ask(&mut self, client: &Client) -> Result<(), ClientError> {
+        for status in client.action(&self.id).await?.statuses {
+            let event = LiveState {
+                ts: String::new(),
+                agent: status.agent_id,
+                action: status.action_id,
+                state: status.state,
+                bound: u32::try_from(status.bound.len()).unwrap_or(u32::MAX),
+                warnings: status.warnings,
+                error: status.error,
+            };
+            self.hear(&event, client).await?;
+        }
+        Ok(())
+    }
+
     /// Whether the agent has said what it can do about it.
     pub(crate) fn is_settled(&self) -> bool {
         self.state.is_final()

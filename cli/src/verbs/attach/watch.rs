@@ -2,13 +2,11 @@ use std::time::Duration;
 
 use lr_agent::client::{Client, ClientError, Endpoint, LiveQuery, LiveStream};
 use lr_agent::host;
-use lr_protocol::{
-    ActionSpec, ActionTarget, AgentState, EndReason, LiveEnd, LiveEvent, LiveState, NewAction,
-    State,
-};
+use lr_protocol::{AgentState, EndReason, LiveEnd, LiveEvent, LiveState, State};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::agent::{Attached, agent_of};
+use super::place::Placed;
 use super::tracked::{Tracked, failed_status};
 use crate::escape::escaped;
 use crate::event::{EventLines, Form, loss_line};
@@ -41,8 +39,8 @@ const LET_GO_LIMIT: Duration = Duration::from_secs(15);
 const RETURN_LIMIT: Duration = Duration::from_millis(2500);
 
 impl Watch {
-    /// Adds the actions, prints what comes of them, and takes them away again.
-    pub(super) async fn run(self, specs: Vec<ActionSpec>) -> Result<(), Failure> {
+    /// Prints what comes of the actions, and takes them away again.
+    pub(super) async fn run(self, placed: Placed) -> Result<(), Failure> {
         let mut session = Session {
             signals: Signals::new()?,
             output: Output::start(),
@@ -51,12 +49,18 @@ impl Watch {
             agent_process: agent_process(&self.client, &self.attached),
             agent_gone_since: None,
             watch: self,
-            actions: Vec::new(),
+            actions: placed.actions,
             printed: 0,
             asked_to_end: false,
             end: None,
         };
-        let done = session.run(specs).await;
+        let done = match placed.failure {
+            None => session.run().await,
+            Some(failure) => {
+                let _ = session.let_go().await;
+                Err(failure)
+            }
+        };
         let written = session.output.finish();
         done.and(written)
     }
@@ -98,11 +102,7 @@ enum Step {
 }
 
 impl Session {
-    async fn run(&mut self, specs: Vec<ActionSpec>) -> Result<(), Failure> {
-        if let Err(failure) = self.begin(specs).await {
-            let _ = self.let_go().await;
-            return Err(failure);
-        }
+    async fn run(&mut self) -> Result<(), Failure> {
         let watched = self.follow().await;
         if let Err(Failure::Problem(problem)) = &watched
             && problem.code == "server_unreachable"
@@ -113,19 +113,6 @@ impl Session {
         self.summarise();
         watched.and(released)?;
         self.verdict()
-    }
-
-    async fn begin(&mut self, specs: Vec<ActionSpec>) -> Result<(), Failure> {
-        for spec in specs {
-            let action = NewAction {
-                spec,
-                target: ActionTarget::Agent(self.watch.attached.id.clone()),
-                lease: Some(self.watch.lease.clone()),
-            };
-            let action = self.watch.client.new_action(&action).await?;
-            self.actions.push(Tracked::new(&action));
-        }
-        Ok(())
     }
 
     /// Until there is nothing more to come, or the user has seen enough.
@@ -241,7 +228,10 @@ impl Session {
                 Ok(live) => {
                     self.watch.live = live;
                     eprintln!("the connection broke and is back; events in between are stored");
-                    return self.catch_up().await;
+                    for action in &mut self.actions {
+                        action.ask(&self.watch.client).await?;
+                    }
+                    return Ok(());
                 }
                 Err(error) => last = Some(error),
             }
@@ -259,26 +249,6 @@ impl Session {
                 ))
                 .hint("the agent lets go of the process within a minute"),
         )
-    }
-
-    /// States that were told while nobody listened.
-    async fn catch_up(&mut self) -> Result<(), Failure> {
-        for action in &mut self.actions {
-            let now = self.watch.client.action(&action.id).await?;
-            for status in now.statuses {
-                let event = LiveState {
-                    ts: String::new(),
-                    agent: status.agent_id,
-                    action: status.action_id,
-                    state: status.state,
-                    bound: u32::try_from(status.bound.len()).unwrap_or(u32::MAX),
-                    warnings: status.warnings,
-                    error: status.error,
-                };
-                action.hear(&event, &self.watch.client).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Gives up the lease, and waits until the agent has taken everything back.
