@@ -1,6 +1,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
+use crate::tell::tell;
+
 use crate::verbs::{
     actions, agents, attach, completions, detach, doctor, log, portal, ps, rm, server, sql, tail,
     version,
@@ -87,7 +89,7 @@ pub(crate) fn parse() -> Verb {
         Err(error) => {
             let _ = error.print();
             if let Some(word) = not_yet(&error) {
-                eprintln!("`{word}` is not in this version");
+                tell!("`{word}` is not in this version");
             }
             std::process::exit(error.exit_code());
         }

@@ -3,6 +3,7 @@ use lr_agent::client::{Arrival, Client, Endpoint, Local, Token};
 
 use crate::failure::Failure;
 use crate::progress::telling;
+use crate::tell::tell;
 
 /// Which server a verb speaks with.
 #[derive(Args, Clone, Debug)]
@@ -28,7 +29,7 @@ impl ServerArgs {
         let local = Local::of_this_process()?;
         let server = telling("starting the local server", local.find_or_start()).await?;
         if server.arrival == Arrival::Replaced {
-            eprintln!("replaced the local server of an older version");
+            tell!("replaced the local server of an older version");
         }
         Ok(Connected {
             client: server.client,

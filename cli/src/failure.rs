@@ -65,7 +65,7 @@ impl Failure {
     /// Tells the user, where that is still to be done.
     pub(crate) fn tell(&self) {
         if let Failure::Problem(problem) = self {
-            eprint!("{}", rendered(problem, Style::of_stderr()));
+            crate::tell::raw(&rendered(problem, Style::of_stderr()));
         }
     }
 }

@@ -23,6 +23,7 @@ mod selector;
 mod signals;
 mod style;
 mod table;
+mod tell;
 mod time;
 mod verbs;
 

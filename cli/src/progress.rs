@@ -2,6 +2,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use crate::tell::tell;
+
 /// What takes longer than that is told.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -11,7 +13,7 @@ pub(crate) async fn telling<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::select! {
         biased;
         done = &mut work => return done,
-        () = tokio::time::sleep(PATIENCE) => eprintln!("{what}…"),
+        () = tokio::time::sleep(PATIENCE) => tell!("{what}…"),
     }
     work.await
 }

@@ -261,3 +261,16 @@ fn an_address_that_is_none_is_wrong_usage() {
         assert!(!text(&output.stderr).contains("secret"));
     }
 }
+
+#[test]
+fn nobody_reads_what_is_told_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = lr(folder.path())
+        .args(["log", "a.c:1", "x"])
+        .stderr(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(1), "a panic has 101");
+}

@@ -9,6 +9,7 @@ use crate::failure::{Failure, of_action, rendered};
 use crate::output::print;
 use crate::style::Style;
 use crate::table;
+use crate::tell::tell;
 use crate::time;
 use crate::verbs::agents::json_lines;
 use crate::verbs::attach::tracked::{address_line, label};
@@ -48,7 +49,7 @@ impl Actions {
             return print(&json_lines(&actions));
         }
         if actions.is_empty() {
-            eprintln!("no actions; `lr actions --all` lists those that have ended");
+            tell!("no actions; `lr actions --all` lists those that have ended");
             return Ok(());
         }
         print(&listed(&actions, style, &zone))

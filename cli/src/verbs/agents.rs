@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::output::print;
 use crate::style::Style;
 use crate::table;
+use crate::tell::tell;
 use crate::time;
 
 #[derive(Args, Clone, Debug)]
@@ -37,7 +38,7 @@ impl Agents {
             return print(&json_lines(&agents));
         }
         if agents.is_empty() {
-            eprintln!("no process is attached");
+            tell!("no process is attached");
             return Ok(());
         }
         print(&listed(&agents, Style::of_stdout(), &TimeZone::system()))

@@ -9,6 +9,7 @@ use crate::connect::ServerArgs;
 use crate::escape::escaped;
 use crate::failure::Failure;
 use crate::selector;
+use crate::tell::tell;
 use crate::verbs::attach::tracked::label;
 
 #[derive(Args, Clone, Debug)]
@@ -30,7 +31,7 @@ impl Detach {
         let actions = client.actions(Listing::Current).await?;
         for agent in &chosen {
             for action in actions.iter().filter(|action| is_on(action, agent)) {
-                eprintln!(
+                tell!(
                     "ends {} {} of {}",
                     escaped(&label(&action.spec)),
                     action.id,
@@ -41,7 +42,7 @@ impl Detach {
         }
         for agent in chosen {
             until_gone(&client, agent).await?;
-            eprintln!(
+            tell!(
                 "detached from {} (pid {})",
                 escaped(&agent.name),
                 agent.process.pid

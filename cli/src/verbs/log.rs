@@ -14,6 +14,7 @@ use crate::options::ActionOptions;
 use crate::output::print;
 use crate::selector;
 use crate::signals::Signals;
+use crate::tell::tell;
 use crate::verbs::attach::tracked::{Tracked, failed_status};
 
 #[derive(Args, Clone, Debug)]
@@ -79,7 +80,7 @@ impl Log {
         tokio::select! {
             done = waiting.run(&self, expected) => done,
             () = signals.next() => {
-                eprintln!("the action stays; `lr rm {}` removes it", waiting.action.id);
+                tell!("the action stays; `lr rm {}` removes it", waiting.action.id);
                 Err(Failure::Told(crate::exit::COULD_NOT))
             }
         }
@@ -163,7 +164,7 @@ impl Waiting {
             }
             LiveEvent::Loss(loss) if loss.action.as_ref() == Some(&self.action.id) => {
                 self.print(&event)?;
-                eprintln!("{}", loss_line(loss));
+                tell!("{}", loss_line(loss));
             }
             _ => {}
         }

@@ -3,6 +3,7 @@ use clap::Args;
 use crate::connect::ServerArgs;
 use crate::failure::Failure;
 use crate::output::print;
+use crate::tell::tell;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Portal {
@@ -15,7 +16,7 @@ impl Portal {
         let client = self.server.connect_or_start().await?.client;
         let code = client.portal_code().await?;
         print(&format!("{}\n", code.url))?;
-        eprintln!(
+        tell!(
             "opens the portal in one browser, within {} s; after that, ask for another",
             code.expires_in_s
         );

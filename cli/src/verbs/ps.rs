@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::output::print;
 use crate::style::Style;
 use crate::table;
+use crate::tell::tell;
 use crate::verbs::agents::json_lines;
 
 #[derive(Args, Clone, Debug)]
@@ -47,7 +48,7 @@ impl Ps {
             return print(&json_lines(&candidates));
         }
         if candidates.is_empty() {
-            eprintln!("no process here can be attached to by this user; `lr doctor` says why");
+            tell!("no process here can be attached to by this user; `lr doctor` says why");
             return Ok(());
         }
         print(&listed(&candidates, Style::of_stdout()))

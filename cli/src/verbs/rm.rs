@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use crate::connect::ServerArgs;
 use crate::escape::escaped;
 use crate::failure::Failure;
+use crate::tell::tell;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Rm {
@@ -31,9 +32,9 @@ impl Rm {
                 Err(error) => Err(error),
             };
             match removed {
-                Ok(Confirmed::Yes) => eprintln!("removed {}", escaped(id)),
+                Ok(Confirmed::Yes) => tell!("removed {}", escaped(id)),
                 Ok(Confirmed::NotYet) => {
-                    eprintln!(
+                    tell!(
                         "removed {}; its agent has not confirmed it yet",
                         escaped(id)
                     );

@@ -7,6 +7,7 @@ use crate::escape::escaped_json;
 use crate::failure::Failure;
 use crate::output::print;
 use crate::progress::telling;
+use crate::tell::tell;
 use crate::time;
 
 #[derive(Args, Clone, Debug)]
@@ -47,13 +48,13 @@ async fn start(local: &Local) -> Result<(), Failure> {
         Arrival::Started => "started",
         Arrival::Replaced => "started in place of an older one",
     };
-    eprintln!("the local server {how} (pid {})", server.info.pid);
+    tell!("the local server {how} (pid {})", server.info.pid);
     Ok(())
 }
 
 async fn stop(local: &Local) -> Result<(), Failure> {
     let Some(server) = local.find().await? else {
-        eprintln!("no local server runs");
+        tell!("no local server runs");
         return Ok(());
     };
     let LocalServer { info, .. } = &server;
@@ -63,10 +64,10 @@ async fn stop(local: &Local) -> Result<(), Failure> {
         } else {
             "processes"
         };
-        eprintln!("{} {noun} will be let go within a minute", info.agents);
+        tell!("{} {noun} will be let go within a minute", info.agents);
     }
     telling("waiting until everything is stored", local.stop(&server)).await?;
-    eprintln!("the local server has ended (pid {})", info.pid);
+    tell!("the local server has ended (pid {})", info.pid);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use crate::output::Output;
 use crate::selector;
 use crate::signals::Signals;
 use crate::style::Style;
+use crate::tell::tell;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Tail {
@@ -117,12 +118,12 @@ fn is_of(event: &LiveEvent, agents: Option<&[String]>) -> bool {
 /// What is not a log, for people.
 fn tell(event: &LiveEvent) {
     match event {
-        LiveEvent::Loss(loss) => eprintln!("{}", loss_line(loss)),
-        LiveEvent::End(end) => eprintln!("pid {}: {}", end.pid, escaped(&end.message)),
+        LiveEvent::Loss(loss) => tell!("{}", loss_line(loss)),
+        LiveEvent::End(end) => tell!("pid {}: {}", end.pid, escaped(&end.message)),
         LiveEvent::State(state) => {
             if let Some(error) = &state.error {
                 let problem = of_action(error, &format!("action {}", state.action));
-                eprint!("{}", rendered(&problem, Style::of_stderr()));
+                crate::tell::raw(&rendered(&problem, Style::of_stderr()));
             }
         }
         LiveEvent::Log(_) | LiveEvent::Unknown => {}

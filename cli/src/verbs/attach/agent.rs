@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::connect::Connected;
 use crate::failure::Failure;
 use crate::progress::telling;
+use crate::tell::tell;
 
 /// The agent that a command wants on a process.
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ pub(super) async fn join_or_launch(
 
 fn join(agent: Agent, wish: &Wish) -> Attached {
     if wish.has_own_name {
-        eprintln!("an agent is there already: --as and --tag are passed over");
+        tell!("an agent is there already: --as and --tag are passed over");
     }
     Attached {
         id: agent.id,

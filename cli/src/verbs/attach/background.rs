@@ -13,6 +13,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::output::print;
 use crate::progress::telling;
+use crate::tell::tell;
 
 /// Resolving a location in a large program for the first time indexes its debug info.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
@@ -61,7 +62,7 @@ pub(super) async fn settle(
                     }
                 }
                 LiveEvent::End(end) if end.agent == attached.id => {
-                    eprintln!("{}", escaped(&end.message));
+                    tell!("{}", escaped(&end.message));
                     return Err(Failure::Told(match end.reason {
                         EndReason::Exited | EndReason::Killed | EndReason::Execed => exit::GONE,
                         _ => exit::COULD_NOT,

@@ -19,6 +19,7 @@ use crate::event::Form;
 use crate::failure::Failure;
 use crate::lease;
 use crate::options::{ActionOptions, key_value};
+use crate::tell::tell;
 
 use agent::{Attached, Wish};
 use place::Placed;
@@ -82,7 +83,7 @@ impl Attach {
             .await?;
         let wish = self.wish(facts, Linger::Lease(lease.clone()));
         let (attached, placed) = self.place(&connected, &wish, Some(&lease)).await?;
-        eprintln!("`lr portal` shows it in a browser; Ctrl-C ends it");
+        tell!("`lr portal` shows it in a browser; Ctrl-C ends it");
         watch::Watch {
             client: connected.client,
             live,
@@ -104,7 +105,7 @@ impl Attach {
         let (attached, placed) = self.place(&connected, &wish, None).await?;
         let form = Form::of(self.json);
         background::settle(&connected.client, &attached, placed, form).await?;
-        eprintln!(
+        tell!(
             "`lr tail --agent {id}` prints its events; `lr detach {id}` ends it",
             id = attached.id
         );
@@ -160,7 +161,7 @@ fn check(facts: &ProcessFacts) -> Result<(), Failure> {
 }
 
 fn announce(attached: &Attached, executable: &Path) {
-    eprintln!(
+    tell!(
         "{} {} (pid {}, {}), agent {}",
         match attached.launched {
             true => "attached to",

@@ -5,6 +5,7 @@ use crate::escape::escaped;
 use crate::exit;
 use crate::failure::{of_action, rendered};
 use crate::style::Style;
+use crate::tell::tell;
 
 /// One action of a command, on one agent, as far as the command has heard.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ impl Tracked {
         }
         if let (Some(error), None) = (&event.error, &self.error) {
             let told = of_action(error, &self.label);
-            eprint!("{}", rendered(&told, Style::of_stderr()));
+            crate::tell::raw(&rendered(&told, Style::of_stderr()));
             self.error = Some(error.clone());
         }
         if event.bound > self.told_bound {
@@ -54,13 +55,13 @@ impl Tracked {
                 .statuses
                 .iter()
                 .find(|status| status.agent_id == event.agent);
-            eprintln!("{}", self.bound_line(event.bound));
+            tell!("{}", self.bound_line(event.bound));
             for bound in status.map_or(&[][..], |status| &status.bound) {
-                eprintln!("  {}", address_line(bound));
+                tell!("  {}", address_line(bound));
             }
         }
         for warning in event.warnings.iter().skip(self.told_warnings) {
-            eprintln!(
+            tell!(
                 "{}: {}",
                 Style::of_stderr().yellow("warning"),
                 escaped(warning)
@@ -68,18 +69,18 @@ impl Tracked {
         }
         self.told_warnings = self.told_warnings.max(event.warnings.len());
         match event.state {
-            State::Pending => eprintln!("{} waits: nothing to bind to is loaded yet", self.what()),
+            State::Pending => tell!("{} waits: nothing to bind to is loaded yet", self.what()),
             // It may come and go every second; once is enough.
             State::Paused if !self.told_pause => {
                 self.told_pause = true;
-                eprintln!(
+                tell!(
                     "{} is paused now and then: it takes more of the process's time than it may; \
                      --ignore-quota takes it all the same",
                     self.what()
                 );
             }
-            State::Disabled => eprintln!("{} is disabled", self.what()),
-            State::Expired => eprintln!("{} has expired", self.what()),
+            State::Disabled => tell!("{} is disabled", self.what()),
+            State::Expired => tell!("{} has expired", self.what()),
             _ => {}
         }
         Ok(())

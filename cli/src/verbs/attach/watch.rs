@@ -14,6 +14,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::signals::Signals;
+use crate::tell::tell;
 
 /// What a command that stays has, from when it is attached.
 #[derive(Debug)]
@@ -168,7 +169,7 @@ impl Session {
         }
         match event {
             LiveEvent::Log(_) => self.printed += 1,
-            LiveEvent::Loss(loss) => eprintln!("{}", loss_line(&loss)),
+            LiveEvent::Loss(loss) => tell!("{}", loss_line(&loss)),
             LiveEvent::State(state) => self.hear(&state).await?,
             LiveEvent::End(end) if end.agent == self.watch.attached.id => {
                 self.tell_end(&end);
@@ -189,7 +190,7 @@ impl Session {
 
     fn tell_end(&self, end: &LiveEnd) {
         let name = escaped(&self.watch.attached.name);
-        eprintln!("{name} (pid {}): {}", end.pid, escaped(&end.message));
+        tell!("{name} (pid {}): {}", end.pid, escaped(&end.message));
     }
 
     /// An agent that was killed cannot say that it ends. Its tracer lets go without it.
@@ -227,7 +228,7 @@ impl Session {
             match self.watch.client.live(&query).await {
                 Ok(live) => {
                     self.watch.live = live;
-                    eprintln!("the connection broke and is back; events in between are stored");
+                    tell!("the connection broke and is back; events in between are stored");
                     for action in &mut self.actions {
                         action.ask(&self.watch.client).await?;
                     }
@@ -290,7 +291,7 @@ impl Session {
         let agent = agent_of(&self.watch.client, &self.watch.attached.id).await?;
         match agent {
             Some(agent) if agent.state == AgentState::Attached && agent.actions > 0 => {
-                eprintln!(
+                tell!(
                     "the agent stays: it has {} actions of others",
                     agent.actions
                 );
@@ -335,7 +336,7 @@ impl Session {
         }
         let ids: Vec<_> = self.actions.iter().map(|a| format!("'{}'", a.id)).collect();
         let events = if self.printed == 1 { "event" } else { "events" };
-        eprintln!(
+        tell!(
             "{} {events}, all stored: lr sql \"FROM logs WHERE action_id IN ({})\"",
             self.printed,
             ids.join(", ")

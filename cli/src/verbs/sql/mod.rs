@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::options::key_value;
 use crate::progress::telling;
 use crate::style::Style;
+use crate::tell::tell;
 
 use destination::Destination;
 
@@ -107,9 +108,9 @@ impl Sql {
         }
         destination.finish()?;
         if self.format == Format::Table {
-            eprintln!("{}", rows::summary(result));
+            tell!("{}", rows::summary(result));
         } else if result.truncated {
-            eprintln!("{}", rows::cut(result));
+            tell!("{}", rows::cut(result));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::words::Words;
 use crate::connect::Connected;
 use crate::failure::Failure;
 use crate::signals::Signals;
+use crate::tell::tell;
 
 const HELP: &str = "\
 a statement ends with ;     Tab completes names     Ctrl-C drops a line, Ctrl-D ends
@@ -24,7 +25,7 @@ pub(super) async fn run(sql: &Sql, connected: &Connected) -> Result<(), Failure>
     let client = &connected.client;
     let history = history(connected);
     let mut editor = editor(names(client).await, history.as_ref())?;
-    eprintln!("connected to {}; \\? for help", client.endpoint());
+    tell!("connected to {}; \\? for help", client.endpoint());
     loop {
         let line = match editor.readline("lr> ") {
             Ok(line) => line,
@@ -39,8 +40,8 @@ pub(super) async fn run(sql: &Sql, connected: &Connected) -> Result<(), Failure>
         let _ = editor.add_history_entry(text);
         match command(text) {
             Command::Quit => break,
-            Command::Help => eprintln!("{HELP}"),
-            Command::Unknown => eprintln!("no such command; \\? lists them"),
+            Command::Help => tell!("{HELP}"),
+            Command::Unknown => tell!("no such command; \\? lists them"),
             Command::Statement(statement) => match answer(sql, client, &statement).await {
                 Ok(()) => {}
                 Err(failure @ Failure::NoReader) => return Err(failure),
@@ -61,7 +62,7 @@ async fn answer(sql: &Sql, client: &Client, statement: &str) -> Result<(), Failu
     tokio::select! {
         done = sql.answer(client, statement) => done,
         () = signals.next() => {
-            eprintln!("given up");
+            tell!("given up");
             Ok(())
         }
     }
