@@ -46,7 +46,11 @@ pub enum LocalError {
     #[error("{}", .0.title)]
     Refused(Box<Problem>),
     #[error("the local server ended before it was ready")]
-    Died { log: PathBuf },
+    Died {
+        log: PathBuf,
+        /// What it said at the end; empty if nothing.
+        last: String,
+    },
     #[error("the local server was not ready within {} s", START_LIMIT.as_secs())]
     Slow { log: PathBuf },
     #[error(
@@ -204,7 +208,11 @@ impl LocalError {
                     "or name a server that runs elsewhere with --server".into(),
                 ];
             }
-            LocalError::Died { log } | LocalError::Slow { log } => {
+            LocalError::Died { log, last } => {
+                problem.detail = last.clone();
+                problem.suggestions = vec![format!("{} says more", log.display())];
+            }
+            LocalError::Slow { log } => {
                 problem.suggestions = vec![format!("{} says more", log.display())];
             }
             LocalError::TooOld { agents, .. } => {

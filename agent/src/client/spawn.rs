@@ -71,7 +71,7 @@ pub(super) async fn spawn(
     match read {
         Err(_) => Err(LocalError::Slow { log }),
         Ok(Err(error)) => Err(LocalError::Spawn(error)),
-        Ok(Ok(_)) => decode(&line, log),
+        Ok(Ok(_)) => decode(&line, state_dir),
     }
 }
 
@@ -85,14 +85,17 @@ enum ReadyLine {
     },
 }
 
-fn decode(line: &str, log: PathBuf) -> Result<Spawned, LocalError> {
+fn decode(line: &str, state_dir: &StateDir) -> Result<Spawned, LocalError> {
     match serde_json::from_str(line) {
         Ok(ReadyLine::Ready { .. }) => Ok(Spawned::Ready),
         Ok(ReadyLine::Problem(problem)) if problem.code == ALREADY_RUNNING => {
             Ok(Spawned::AnotherRuns)
         }
         Ok(ReadyLine::Problem(problem)) => Err(LocalError::Refused(Box::new(problem))),
-        Err(_) => Err(LocalError::Died { log }),
+        Err(_) => Err(LocalError::Died {
+            log: state_dir.server_log(),
+            last: state_dir.last_of_server_log(),
+        }),
     }
 }
 
@@ -228,7 +231,8 @@ mod tests {
     use super::*;
 
     fn check(line: &str, expected: Result<Spawned, &str>) {
-        let result = decode(line, PathBuf::from("/log"));
+        let state_dir = StateDir::at(PathBuf::from("/nonexistent"), 0);
+        let result = decode(line, &state_dir);
         assert_eq!(
             result.as_ref().map_err(LocalError::code),
             expected.as_ref().map_err(|c| *c)

@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -61,6 +61,9 @@ impl StateDirError {
 
 /// `sun_path` of unix(7) less its closing zero.
 const SOCKET_PATH_LIMIT: usize = 107;
+
+/// Of a log's line, what is shown.
+const LINE_LIMIT: u64 = 2048;
 
 impl Invoker {
     pub fn of_this_process() -> Result<Invoker, StateDirError> {
@@ -195,6 +198,29 @@ impl StateDir {
         }
     }
 
+    /// The last line of the server's log; empty if it cannot be read.
+    pub(super) fn last_of_server_log(&self) -> String {
+        let read = || -> io::Result<String> {
+            // Root in a user's place reads no file that the user has only linked to.
+            let mut file = OpenOptions::new()
+                .read(true)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+                .open(self.server_log())?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(LINE_LIMIT)))?;
+            let mut end = Vec::new();
+            file.take(LINE_LIMIT).read_to_end(&mut end)?;
+            let end = String::from_utf8_lossy(&end);
+            Ok(end
+                .trim_end()
+                .lines()
+                .next_back()
+                .unwrap_or_default()
+                .into())
+        };
+        read().unwrap_or_default()
+    }
+
     pub(super) fn open_server_log(&self) -> Result<File, StateDirError> {
         let path = self.server_log();
         OpenOptions::new()
@@ -312,6 +338,16 @@ mod tests {
     fn a_path_that_no_socket_can_have_is_refused() {
         let (_temp, dir) = in_temp(&"x".repeat(120));
         assert!(matches!(dir.make(), Err(StateDirError::TooLong { .. })));
+    }
+
+    #[test]
+    fn the_last_line_of_a_log_is_what_it_ended_with() {
+        let (_temp, dir) = in_temp("lr");
+        assert_eq!(dir.last_of_server_log(), "");
+        dir.make().unwrap();
+        let log = format!("{}\nstarted\nfailed: so\n\n", "x".repeat(5000));
+        std::fs::write(dir.server_log(), log).unwrap();
+        assert_eq!(dir.last_of_server_log(), "failed: so");
     }
 
     #[test]
