@@ -1,3 +1,4 @@
+use lr_agent::host::ProcessFacts;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
@@ -7,7 +8,8 @@ use crate::failure::Failure;
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Signal,
+    /// Not where it was ignored when we came: that is what `nohup` is for.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -20,16 +22,31 @@ impl Signals {
         Ok(Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
+            hangup: match is_ignored(SignalKind::hangup()) {
+                true => None,
+                false => Some(listen(SignalKind::hangup())?),
+            },
         })
     }
 
     /// The next one. May be dropped and called again.
     pub(crate) async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
+            _ = hangup => {}
         }
     }
+}
+
+/// Whether this process ignores a signal, as the kernel shows it (proc(5), SigIgn).
+fn is_ignored(kind: SignalKind) -> bool {
+    let bit = 1u64 << (kind.as_raw_value() - 1);
+    ProcessFacts::read(std::process::id()).is_ok_and(|facts| facts.status.sig_ign & bit != 0)
 }
