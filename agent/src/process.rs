@@ -160,22 +160,25 @@ async fn run(client: Client, attachment: Attachment, registered: Registered) {
     }
 }
 
-/// The engine has a thread of its own. Should that fail, the end says so and the tracer, whose
-/// handle it held, lets go.
 fn start_engine(facts: &ProcessFacts, writer: Writer, orders: &Arc<Orders>, outbox: &Arc<Outbox>) {
-    let (facts, orders, outbox) = (facts.clone(), Arc::clone(orders), Arc::clone(outbox));
-    let mailbox = Arc::clone(&outbox);
+    let (facts, orders) = (facts.clone(), Arc::clone(orders));
+    let mailbox = Arc::clone(outbox);
+    on_its_own_thread(outbox, move || run_engine(&facts, writer, orders, &mailbox));
+}
+
+/// Should the work fail, the end says so; the tracer, whose handle is dropped with it, lets go.
+fn on_its_own_thread(outbox: &Arc<Outbox>, work: impl FnOnce() + Send + 'static) {
+    let mailbox = Arc::clone(outbox);
     let body = move || {
-        let work = std::panic::AssertUnwindSafe(|| run_engine(&facts, writer, orders, &outbox));
-        if std::panic::catch_unwind(work).is_err() {
-            outbox.put_end(failed(
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            mailbox.put_end(failed(
                 "the agent failed by a fault of its own: see its log",
             ));
         }
     };
     let started = thread::Builder::new().name("engine".to_owned()).spawn(body);
     if let Err(error) = started {
-        mailbox.put_end(failed(&format!("the agent cannot start a thread: {error}")));
+        outbox.put_end(failed(&format!("the agent cannot start a thread: {error}")));
     }
 }
 
@@ -269,5 +272,18 @@ fn host_name() -> String {
     match nix::unistd::gethostname() {
         Ok(name) => name.to_string_lossy().into_owned(),
         Err(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_the_end_and_not_silence() {
+        let outbox = Arc::new(Outbox::new(Limits::default()));
+        on_its_own_thread(&outbox, || panic!("a fault"));
+        outbox.ending().await;
+        assert_eq!(outbox.take().end.unwrap().reason, EndReason::Failed);
     }
 }
