@@ -1,4 +1,6 @@
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use duckdb::{Config, Connection};
@@ -14,6 +16,7 @@ const SPILL: &str = "4GiB";
 #[derive(Debug)]
 pub(crate) struct Database {
     root: Connection,
+    exports: PathBuf,
 }
 
 impl Database {
@@ -27,18 +30,43 @@ impl Database {
             .with("temp_directory", folder.join("spill").to_string_lossy())?
             .with("max_temp_directory_size", SPILL)?
             .with("autoinstall_known_extensions", "false")?
-            .with("autoload_known_extensions", "false")?
-            .with("enable_external_access", "false")?;
+            .with("autoload_known_extensions", "false")?;
         let root = Connection::open_with_flags(path, config)
             .with_context(|| format!("cannot open {}", path.display()))?;
-        root.execute_batch("SET GLOBAL TimeZone = 'UTC'; SET GLOBAL errors_as_json = false;")?;
+        root.execute_batch("SET GLOBAL TimeZone = 'UTC'")?;
         root.execute_batch(SCHEMA)
             .context("cannot create the tables")?;
-        root.execute_batch("SET GLOBAL lock_configuration = true;")?;
-        Ok(Database { root })
+        let exports = empty_folder(folder.join("export")).context("cannot make export/")?;
+        lock(&root, &exports).context("cannot lock the database")?;
+        Ok(Database { root, exports })
+    }
+
+    /// The only folder that the database may write files to, for a moment each.
+    pub(crate) fn exports(&self) -> &Path {
+        &self.exports
     }
 
     pub(crate) fn connect(&self) -> duckdb::Result<Connection> {
         self.root.try_clone()
     }
+}
+
+/// Takes files, network and settings away from every connection, for good.
+fn lock(root: &Connection, exports: &Path) -> duckdb::Result<()> {
+    let exports = exports.to_string_lossy().replace('\'', "''");
+    root.execute_batch(&format!(
+        "SET GLOBAL allowed_directories = ['{exports}/'];
+         SET GLOBAL enable_external_access = false;
+         SET GLOBAL lock_configuration = true;"
+    ))
+}
+
+/// The folder, without what an earlier server left in it.
+fn empty_folder(path: PathBuf) -> std::io::Result<PathBuf> {
+    match fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::DirBuilder::new().mode(0o700).create(&path)?;
+    Ok(path)
 }

@@ -5,12 +5,13 @@
 //!   through a bounded queue to the writer's thread, queries run on blocking threads.
 //! - One connection writes. Batches that wait together are committed together, and each is
 //!   answered after the commit.
-//! - The database has no access to files or the network and its configuration is locked, for
-//!   user SQL runs in it.
+//! - The database has no access to files (but for one folder that exports pass through) or the
+//!   network, and its configuration is locked, for user SQL runs in it.
 
 mod database;
 mod fields;
 mod load;
+mod parquet;
 mod query;
 mod render;
 mod replay;

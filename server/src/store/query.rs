@@ -8,8 +8,9 @@ use lr_protocol::QueryResult;
 use tokio::sync::Semaphore;
 
 use super::database::Database;
-use super::render::{self, Rendered};
-use super::statement::{self, bad_query};
+use super::parquet::{self, Exported};
+use super::render::{self, Failed, Rendered};
+use super::statement::{self, Statement, bad_query};
 use crate::problem::{Answer, Refusal};
 
 /// Queries that run at the same time; others wait.
@@ -112,6 +113,22 @@ impl Queries {
         })
     }
 
+    /// Runs one statement that reads, with its result as a Parquet file.
+    pub(crate) async fn export(
+        &self,
+        sql: String,
+        params: BTreeMap<String, String>,
+        limits: QueryLimits,
+    ) -> Answer<Exported> {
+        let folder = self.database().exports().to_path_buf();
+        self.with_connection(limits.timeout, move |connection, _| {
+            reading(connection, &sql, |statement| {
+                parquet::export(connection, statement, &params, limits, &folder)
+            })
+        })
+        .await
+    }
+
     /// Runs `work` on a blocking thread with a connection of its own. It is cut when the time is
     /// over or nobody waits for it any more.
     pub(crate) async fn with_connection<T, F>(&self, timeout: Duration, work: F) -> Answer<T>
@@ -201,16 +218,27 @@ fn execute(
     limits: QueryLimits,
     is_cut: &dyn Fn() -> bool,
 ) -> Answer<Rendered> {
+    reading(connection, sql, |statement| {
+        render::run(connection, statement, params, limits, is_cut)
+    })
+}
+
+/// Does `work` with a statement that may run, in a transaction that cannot write.
+fn reading<T>(
+    connection: &Connection,
+    sql: &str,
+    work: impl FnOnce(&Statement) -> Result<T, Failed>,
+) -> Answer<T> {
     let statement = statement::check(connection, sql)?;
     // The parse tree has been judged already; this holds even where that judged wrongly.
     connection
         .execute_batch("BEGIN TRANSACTION READ ONLY")
         .map_err(|error| Refusal::internal("cannot begin").detail(error.to_string()))?;
-    let rendered = render::run(connection, &statement, params, limits, is_cut);
+    let done = work(&statement);
     let _ = connection.execute_batch("ROLLBACK");
-    rendered.map_err(|error| match error {
-        render::Failed::Refused(refusal) => refusal,
-        render::Failed::Database(error) => refusal_of(&error),
+    done.map_err(|failed| match failed {
+        Failed::Refused(refusal) => refusal,
+        Failed::Database(error) => refusal_of(&error),
     })
 }
 
@@ -408,6 +436,46 @@ mod tests {
             .execute_batch("BEGIN TRANSACTION READ ONLY")
             .unwrap();
         assert!(connection.execute_batch("DELETE FROM store.logs").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_result_can_be_a_parquet_file() {
+        let world = world();
+        let export = async |sql: &str, max_rows| {
+            let params = BTreeMap::from([("n".to_owned(), "3".to_owned())]);
+            let limits = QueryLimits {
+                max_rows,
+                ..QueryLimits::default()
+            };
+            world.queries.export(sql.to_owned(), params, limits).await
+        };
+        let sql = "SELECT i, 'x''y' AS text FROM range(9) t(i) WHERE i >= $n ORDER BY i -- end";
+        let exported = export(sql, 100).await.unwrap();
+        assert!(!exported.truncated);
+        let reader = Connection::open_in_memory().unwrap();
+        let file = tempfile::NamedTempFile::with_suffix(".parquet").unwrap();
+        std::fs::write(file.path(), &exported.file).unwrap();
+        let read = format!(
+            "SELECT list(i)::VARCHAR, any_value(text) FROM '{}'",
+            file.path().display()
+        );
+        let row: (String, String) = reader
+            .query_row(&read, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        assert_eq!(row, ("[3, 4, 5, 6, 7, 8]".to_owned(), "x'y".to_owned()));
+        assert!(export(sql, 2).await.unwrap().truncated);
+        assert!(!export(sql, 6).await.unwrap().truncated);
+        for refused in [
+            "EXPLAIN SELECT 1",
+            "COPY logs TO '/tmp/x'",
+            "SELECT nothing",
+        ] {
+            assert_eq!(export(refused, 9).await.unwrap_err().0.code, "bad_query");
+        }
+        let left = std::fs::read_dir(world.queries.database().exports())
+            .unwrap()
+            .count();
+        assert_eq!(left, 0, "files go once they are read");
     }
 
     #[tokio::test]

@@ -152,7 +152,7 @@ fn describe(
 }
 
 /// The values of a statement's parameters, in its order.
-fn bind(
+pub(super) fn bind(
     statement: &duckdb::Statement<'_>,
     params: &BTreeMap<String, String>,
 ) -> Result<Vec<String>, Failed> {

@@ -421,3 +421,75 @@ fn load_seen(connection: &Connection) -> anyhow::Result<HashSet<(String, u64)>> 
         .context("cannot read the batches that were stored")?;
     Ok(seen)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(bytes: usize) -> BatchJob {
+        BatchJob {
+            context: BatchContext {
+                agent_id: "a".into(),
+                session: "s".into(),
+                process_id: "1-1".to_owned(),
+                pid: 1,
+            },
+            action_names: HashMap::new(),
+            received_at: 0,
+            batch: serde_json::from_str(r#"{"session": "s", "sequence": 1, "sent_at": 0}"#)
+                .unwrap(),
+            bytes,
+        }
+    }
+
+    /// A queue that nobody empties.
+    fn stuck(jobs: usize) -> (WriterHandle, Receiver<Job>) {
+        let (jobs, receiver) = sync_channel(jobs);
+        let waiting_bytes = Arc::default();
+        (
+            WriterHandle {
+                jobs,
+                waiting_bytes,
+            },
+            receiver,
+        )
+    }
+
+    async fn refused(handle: &WriterHandle, bytes: usize) -> Refusal {
+        let answer =
+            tokio::time::timeout(std::time::Duration::from_secs(5), handle.store(job(bytes)));
+        answer
+            .await
+            .expect("a full queue answers at once")
+            .unwrap_err()
+    }
+
+    fn wait(handle: &WriterHandle, bytes: usize) -> tokio::task::JoinHandle<Answer<BatchAccepted>> {
+        let handle = handle.clone();
+        tokio::spawn(async move { handle.store(job(bytes)).await })
+    }
+
+    #[tokio::test]
+    async fn a_queue_full_of_jobs_refuses_and_says_when_to_come_again() {
+        let (handle, _receiver) = stuck(1);
+        let waiting = wait(&handle, 10);
+        tokio::task::yield_now().await;
+        let refusal = refused(&handle, 10).await;
+        assert_eq!(refusal.0.code, "server_busy");
+        let response = warp::reply::Reply::into_response(refusal);
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key("retry-after"));
+        waiting.abort();
+    }
+
+    #[tokio::test]
+    async fn a_queue_full_of_bytes_refuses_and_recovers() {
+        let (handle, receiver) = stuck(9);
+        let waiting = wait(&handle, QUEUE_BYTES);
+        tokio::task::yield_now().await;
+        assert_eq!(refused(&handle, 1).await.0.code, "server_busy");
+        drop(receiver.recv().unwrap());
+        assert_eq!(waiting.await.unwrap().unwrap_err().0.code, "stopping");
+        assert_eq!(handle.waiting_bytes.load(Ordering::Acquire), 0);
+    }
+}
