@@ -192,6 +192,7 @@ fn background_and_detach() {
             "attach",
             &pid,
             "--background",
+            "--ignore-quota",
             "--as",
             "shop",
             "--log",

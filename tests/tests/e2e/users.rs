@@ -176,6 +176,46 @@ fn cap_sys_ptrace_alone_does_not_open_the_memory_of_others() {
     target.assert_unharmed();
 }
 
+/// Gives the installed `lr` capabilities, as the README's line does; false without `setcap`.
+fn set_capabilities(installed: &Installed, capabilities: &str) -> bool {
+    let status = Command::new("setcap")
+        .arg(capabilities)
+        .arg(installed.bin.join("lr"))
+        .status();
+    let Ok(status) = status else {
+        println!("no setcap here");
+        return false;
+    };
+    assert!(status.success());
+    true
+}
+
+fn check_file_capabilities(capabilities: &str, owner: u32) {
+    if !is_root() {
+        return;
+    }
+    let installed = Installed::new();
+    if !set_capabilities(&installed, capabilities) {
+        return;
+    }
+    let target = installed.orders_as(owner);
+    let arguments = attach(&target);
+    let mut attached = Running::start(installed.lr_as_nobody(&words(&arguments)));
+    attached.logs(3);
+    attached.ended().done();
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_file_with_cap_sys_ptrace_attaches_to_ones_own() {
+    check_file_capabilities("cap_sys_ptrace=ep", NOBODY);
+}
+
+#[test]
+fn a_file_with_both_capabilities_attaches_to_others() {
+    check_file_capabilities("cap_sys_ptrace,cap_dac_override=ep", 12345);
+}
+
 #[test]
 fn under_sudo_the_server_stays_the_users() {
     if !is_root() {
