@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use lr_agent::client::{Client, LiveQuery};
+use lr_agent::client::{Client, LiveStream};
 use lr_protocol::{EndReason, LiveEvent};
 use tokio::time::timeout;
 
@@ -18,20 +18,15 @@ use crate::tell::tell;
 /// Resolving a location in a large program for the first time indexes its debug info.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 
-/// Returns when the agent has said of each action what it can do. The actions stay.
+/// Returns when the agent has said of each action what it can do. The actions stay. The
+/// stream was there before them.
 pub(super) async fn settle(
     client: &Client,
+    mut live: LiveStream,
     attached: &Attached,
     placed: Placed,
     form: Form,
 ) -> Result<(), Failure> {
-    let mut live = client
-        .live(&LiveQuery::Tail {
-            action: None,
-            agent: Some(attached.id.clone()),
-            since_s: None,
-        })
-        .await?;
     if let Some(failure) = placed.failure {
         for action in placed.actions {
             let _ = client.remove_action(&action.id).await;
@@ -39,10 +34,6 @@ pub(super) async fn settle(
         return Err(failure);
     }
     let mut actions = placed.actions;
-    // The agent may have spoken before there was a stream.
-    for action in &mut actions {
-        action.ask(client).await?;
-    }
     let lines = EventLines::new(form);
     let settled = async {
         while !actions.iter().all(Tracked::is_settled) {

@@ -101,10 +101,17 @@ impl Attach {
         facts: &ProcessFacts,
         connected: Connected,
     ) -> Result<(), Failure> {
+        // Everybody's, because the agent is not known yet.
+        let everything = LiveQuery::Tail {
+            action: None,
+            agent: None,
+            since_s: None,
+        };
+        let live = connected.client.live(&everything).await?;
         let wish = self.wish(facts, Linger::UntilDone);
         let (attached, placed) = self.place(&connected, &wish, None).await?;
         let form = Form::of(self.json);
-        background::settle(&connected.client, &attached, placed, form).await?;
+        background::settle(&connected.client, live, &attached, placed, form).await?;
         tell!(
             "`lr tail --agent {id}` prints its events; `lr detach {id}` ends it",
             id = attached.id
