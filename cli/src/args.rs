@@ -13,7 +13,6 @@ use crate::verbs::{
 #[command(
     name = "lr",
     version,
-    disable_help_subcommand = true,
     after_help = "Environment: LR_SERVER, LR_TOKEN, LR_STATE_DIR, NO_COLOR\n\
                   Exit status: 0 done, 1 could not, 2 usage, 3 the process is gone, 4 no permission"
 )]
