@@ -1,5 +1,6 @@
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use gimli::{DwarfSections, EndianSlice, LittleEndian, SectionId};
 use object::read::elf::ElfFile64;
@@ -31,7 +32,7 @@ pub struct Segment {
 #[derive(Clone, Debug)]
 pub(crate) enum Section {
     File(Range<usize>),
-    Unfolded(Vec<u8>),
+    Unfolded(Arc<[u8]>),
 }
 
 /// One ELF file, decoded at the border: nobody behind it sees headers.
@@ -41,6 +42,8 @@ pub(crate) struct Image {
     pub(crate) build_id: Option<Vec<u8>>,
     pub(crate) segments: Vec<Segment>,
     sections: DwarfSections<Section>,
+    /// `.debug_loc` and `.debug_loclists`, which gimli does not give back.
+    location_lists: [Section; 2],
     pub(crate) frames: Frames,
     /// What `.gnu_debugaltlink` names: a path, and the build-id of the file there.
     pub(crate) shared: Option<(Vec<u8>, Vec<u8>)>,
@@ -67,7 +70,17 @@ impl Image {
         let build_id = elf.build_id().ok().flatten().map(<[u8]>::to_vec);
         let segments = segments(&elf, map.len());
         let section = |name: &str| section(&elf, name, map.len());
-        let sections = DwarfSections::load(|id: SectionId| section(id.name())).map_err(bad)?;
+        let mut location_lists = [Section::File(0..0), Section::File(0..0)];
+        let sections = DwarfSections::load(|id: SectionId| {
+            let read = section(id.name())?;
+            match id {
+                SectionId::DebugLoc => location_lists[0] = read.clone(),
+                SectionId::DebugLocLists => location_lists[1] = read.clone(),
+                _ => {}
+            }
+            Ok(read)
+        })
+        .map_err(bad)?;
         let frames = Frames {
             eh_frame: section(".eh_frame").map_err(bad)?,
             debug_frame: section(".debug_frame").map_err(bad)?,
@@ -84,6 +97,7 @@ impl Image {
             build_id,
             segments,
             sections,
+            location_lists,
             frames,
             shared,
             map,
@@ -114,6 +128,12 @@ impl Image {
     pub(crate) fn dwarf(&self) -> gimli::Dwarf<Bytes<'_>> {
         self.sections
             .borrow(|section| EndianSlice::new(self.bytes(section), LittleEndian))
+    }
+
+    /// The section with location lists, whose name depends on the version of DWARF.
+    pub(crate) fn location_lists(&self, version: u16) -> Bytes<'_> {
+        let section = &self.location_lists[usize::from(version >= 5)];
+        EndianSlice::new(self.bytes(section), LittleEndian)
     }
 
     pub(crate) fn eh_frame(&self) -> &[u8] {
@@ -207,7 +227,7 @@ fn section(
         return Err(format!("{name}: claims to unfold to {claimed} bytes"));
     }
     let bytes = section.uncompressed_data().map_err(bad)?;
-    Ok(Section::Unfolded(bytes.into_owned()))
+    Ok(Section::Unfolded(bytes.into_owned().into()))
 }
 
 fn address(elf: &ElfFile64<'_, Endianness>, name: &str) -> u64 {

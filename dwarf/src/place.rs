@@ -15,6 +15,8 @@ pub struct Place {
     /// Where `function` is inlined here: the calls that lead to it, innermost first.
     pub inlined: Vec<InlinedFrame>,
     pub(crate) scope: Option<ScopeId>,
+    /// Which of the rows at the address is meant, where it is one of them.
+    pub(crate) view: Option<u32>,
 }
 
 /// A call that the compiler replaced by the callee's code.

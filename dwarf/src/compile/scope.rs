@@ -5,7 +5,7 @@ use super::stop::{Result, Stop};
 use crate::address::{FileAddr, LoadBias};
 use crate::error::CompileErrorKind;
 use crate::info::{
-    Die, DieRef, Info, Language, NodeKind, UnitScopes, components, without_generics,
+    Die, DieRef, Info, Language, NodeKind, UnitScopes, components, same_file, without_generics,
 };
 use crate::layout::Absence;
 use crate::place::Place;
@@ -178,7 +178,7 @@ impl<'a> Scope<'a> {
             return Ok(None);
         };
         let here = u64::from(self.place.line);
-        if file != self.place.file || line < here || here == 0 {
+        if !same_file(&file, &self.place.file) || line < here || here == 0 {
             return Ok(None);
         }
         let not_live = |detail: String| Stop::Absent {

@@ -45,7 +45,7 @@ impl<'a> Scope<'a> {
     /// Where a variable is at this place.
     pub(crate) fn storage(&self, die: &Die<'a>) -> Result<Storage> {
         let unit = die.at.unit;
-        if let Some(expression) = self.expression(unit, die.attr(gimli::DW_AT_location))? {
+        if let Some(expression) = self.expression(die, gimli::DW_AT_location)? {
             return self.evaluate(unit, expression, 0);
         }
         match die.attr(gimli::DW_AT_const_value) {
@@ -60,26 +60,16 @@ impl<'a> Scope<'a> {
     /// The location expression that holds at this place.
     fn expression(
         &self,
-        unit: usize,
-        value: Option<AttributeValue<Bytes<'a>>>,
+        die: &Die<'a>,
+        name: gimli::DwAt,
     ) -> Result<Option<Expression<Bytes<'a>>>> {
-        match value {
+        match die.attr(name) {
             None => Ok(None),
             Some(AttributeValue::Exprloc(expression)) => Ok(Some(expression)),
             Some(AttributeValue::Block(bytes)) => Ok(Some(Expression(bytes))),
-            Some(list) => {
-                let data = self.info.unit(unit)?;
-                let Some(mut list) = self.info.dwarf_of(unit).attr_locations(&data, list)? else {
-                    return Ok(None);
-                };
-                while let Some(entry) = list.next()? {
-                    if entry.range.begin <= self.addr && self.addr < entry.range.end {
-                        // An empty expression says that there is none.
-                        return Ok(Some(entry.data).filter(|data| !data.0.is_empty()));
-                    }
-                }
-                Ok(None)
-            }
+            Some(list) => Ok(self
+                .info
+                .listed_location(die, list, self.addr, self.place.view)?),
         }
     }
 
@@ -288,7 +278,7 @@ impl<'a> Scope<'a> {
             return Err(Stop::unsupported("a frame without a function"));
         };
         let die = self.info.die(function)?;
-        let base = self.expression(function.unit, die.attr(gimli::DW_AT_frame_base))?;
+        let base = self.expression(&die, gimli::DW_AT_frame_base)?;
         let Some(base) = base else {
             return Err(Stop::optimized_out("the frame has no base at this address"));
         };

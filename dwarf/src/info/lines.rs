@@ -14,6 +14,8 @@ pub(crate) struct Row {
     pub(crate) file: u64,
     pub(crate) line: u32,
     pub(crate) column: u32,
+    /// How many rows of the same address come before it.
+    pub(crate) view: u32,
     pub(crate) is_stmt: bool,
     pub(crate) prologue_end: bool,
     /// Not a row but the first address behind the last one.
@@ -32,12 +34,17 @@ impl LineTable {
             return Ok(LineTable::default());
         };
         let mut sequences: Vec<Vec<Row>> = Vec::new();
-        let mut current = Vec::new();
+        let mut current: Vec<Row> = Vec::new();
         let mut rows = program.rows();
         // Rows before a broken instruction are good.
         while let Ok(Some((_, row))) = rows.next_row() {
+            let view = match current.last() {
+                Some(Row { addr, view, .. }) if *addr == row.address() => view.saturating_add(1),
+                _ => 0,
+            };
             current.push(Row {
                 addr: row.address(),
+                view,
                 file: row.file_index(),
                 line: row
                     .line()
@@ -126,6 +133,15 @@ impl<'a> Info<'a> {
     }
 }
 
+/// Whether two normal paths name one file. Units that dwz or link-time optimisation made do not
+/// know the directory that they were compiled in: their paths are relative.
+pub(crate) fn same_file(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    let before = long.strip_suffix(short);
+    before
+        .is_some_and(|before| before.is_empty() || !short.starts_with('/') && before.ends_with('/'))
+}
+
 /// Without `.`, `..` and doubled slashes, as far as the text alone tells.
 pub(crate) fn normal_path(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
@@ -151,5 +167,13 @@ mod tests {
         assert_eq!(normal_path("/a/./b//../c.c"), "/a/c.c");
         assert_eq!(normal_path("../x/y.c"), "../x/y.c");
         assert_eq!(normal_path("./y.c"), "y.c");
+    }
+
+    #[test]
+    fn a_relative_path_may_be_the_end_of_another() {
+        assert!(same_file("/a/b.c", "/a/b.c"));
+        assert!(same_file("a/b.c", "/x/a/b.c"));
+        assert!(!same_file("a/b.c", "/x/aa/b.c"));
+        assert!(!same_file("/a/b.c", "/x/a/b.c"));
     }
 }

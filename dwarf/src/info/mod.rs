@@ -7,11 +7,12 @@ mod lines;
 mod names;
 mod scopes;
 mod units;
+mod views;
 
 pub(crate) use die::{Die, DieRef};
 pub(crate) use frame::Cfa;
 pub(crate) use index::Index;
-pub(crate) use lines::{Row, normal_path};
+pub(crate) use lines::{Row, normal_path, same_file};
 pub(crate) use names::{ScopeCache, bare_name, components, demangled, without_generics};
 pub(crate) use scopes::{NodeKind, UnitScopes};
 pub(crate) use units::{Info, Language};

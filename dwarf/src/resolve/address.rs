@@ -20,6 +20,7 @@ pub(crate) fn resolve(info: &Info<'_>, address: u64) -> Result<Place, LocateErro
         column: 0,
         inlined: Vec::new(),
         scope: None,
+        view: None,
     };
     // Units whose debug info is broken do not make the address less of an address.
     let found = info

@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use crate::error::LocateError;
 use crate::info::{
-    Die, DieRef, Info, NodeKind, Result, UnitScopes, bare_name, components, demangled,
-    without_generics,
+    Die, DieRef, Info, NodeKind, Result, Row, UnitScopes, bare_name, components, demangled,
+    same_file, without_generics,
 };
 use crate::place::Place;
 use crate::resolve::prologue::after_prologue;
@@ -208,7 +208,7 @@ fn entry(info: &Info<'_>, instance: DieRef) -> Result<Option<Place>> {
             .unwrap_or(first.begin),
         _ => after_prologue(info, unit, &scopes, node)?,
     };
-    place_at(info, unit, &scopes, node, addr).map(Some)
+    entry_place(info, unit, &scopes, node, addr).map(Some)
 }
 
 impl<'a> Info<'a> {
@@ -262,5 +262,38 @@ fn place_at(
     addr: u64,
 ) -> Result<Place> {
     let lines = info.lines(unit)?;
-    info.place(unit, addr, lines.row_at(addr), Some((scopes, node)))
+    let owner = Some((scopes, node));
+    info.place(unit, addr, lines.row_at(addr), owner)
+}
+
+/// The place of a function's beginning. What is inlined there has rows at the same address: the
+/// function's own is looked for, and where it has none, the line of its declaration is told.
+fn entry_place(
+    info: &Info<'_>,
+    unit: usize,
+    scopes: &UnitScopes,
+    node: usize,
+    addr: u64,
+) -> Result<Place> {
+    let mut place = place_at(info, unit, scopes, node, addr)?;
+    let offset = scopes.node(node).die;
+    let Some((file, line)) = info.declared(DieRef { unit, offset })? else {
+        return Ok(place);
+    };
+    let line = u32::try_from(line).unwrap_or(0);
+    let lines = info.lines(unit)?;
+    let here = lines.row_at(addr).map_or(addr, |row| row.addr);
+    let own_file = |row: &Row| {
+        let path = info.file_path(unit, row.file);
+        path.filter(|path| row.line >= line && same_file(path, &file))
+    };
+    let mut rows = lines.within(here, here.saturating_add(1));
+    match rows.find_map(|row| Some((row, own_file(row)?))) {
+        Some((row, path)) => {
+            (place.line, place.column, place.file) = (row.line, row.column, path);
+        }
+        None if same_file(&place.file, &file) => (place.line, place.column) = (line, 0),
+        None => (place.line, place.column, place.file) = (line, 0, file),
+    }
+    Ok(place)
 }

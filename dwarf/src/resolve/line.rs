@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::LocateError;
-use crate::info::{DieRef, Info, NodeKind, Result, Row, UnitScopes, normal_path};
+use crate::info::{DieRef, Info, NodeKind, Result, Row, UnitScopes, normal_path, same_file};
 use crate::place::Place;
 use crate::resolve::owner::owner;
 use crate::resolve::prologue::{after_prologue, is_optimised};
@@ -125,6 +125,7 @@ fn find_file(info: &Info<'_>, wanted: &str) -> std::result::Result<(String, Sour
             }
         }
     }
+    merge_relative(&mut found);
     // Files that only declare things are in the tables, too.
     let has_code = |sources: &Sources| {
         sources.iter().any(|(&unit, files)| {
@@ -154,6 +155,22 @@ fn find_file(info: &Info<'_>, wanted: &str) -> std::result::Result<(String, Sour
     }
 }
 
+/// A path that lacks its directory joins the one that has it.
+fn merge_relative(found: &mut BTreeMap<String, Sources>) {
+    let relative = found.keys().filter(|path| !path.starts_with('/')).cloned();
+    for path in relative.collect::<Vec<String>>() {
+        let is_full = |full: &&String| full.starts_with('/') && same_file(full, &path);
+        let Some(full) = found.keys().find(is_full).cloned() else {
+            continue;
+        };
+        let sources = found.remove(&path).unwrap_or_default();
+        let known = found.entry(full).or_default();
+        for (unit, files) in sources {
+            known.entry(unit).or_default().extend(files);
+        }
+    }
+}
+
 fn ends_in(path: &str, wanted: &str) -> bool {
     path.strip_suffix(wanted)
         .is_some_and(|before| before.is_empty() || before.ends_with('/'))
@@ -168,6 +185,8 @@ struct Candidate {
     cold: bool,
     /// Known by an inlined call of optimised code, which may begin too early: rows say more.
     weak: bool,
+    /// Not of a row but of an inlined call.
+    call: bool,
 }
 
 /// The calls of a line that were replaced by the callee's code, as if they had rows.
@@ -195,6 +214,7 @@ fn inlined_calls(info: &Info<'_>, unit: usize, files: &[u64], line: u32) -> Resu
                 file: file.unwrap_or(0),
                 line,
                 column: u32::try_from(column).unwrap_or(0),
+                view: 0,
                 is_stmt: true,
                 prologue_end: false,
                 end: false,
@@ -209,6 +229,7 @@ fn inlined_calls(info: &Info<'_>, unit: usize, files: &[u64], line: u32) -> Resu
                     offset: function,
                 },
             )?,
+            call: true,
         });
     }
     Ok(calls)
@@ -230,6 +251,7 @@ fn unit_places(
             block: owner.and_then(|owner| block_of(&scopes, owner, row.addr)),
             cold: owner.is_some_and(|owner| is_cold(&scopes, owner, row.addr)),
             weak: false,
+            call: false,
         });
     }
     // Code that is rarely reached lies apart, and often before the rest.
@@ -253,7 +275,11 @@ fn unit_places(
             }
         }
         let owner = candidate.owner.map(|owner| (&*scopes, owner));
-        places.push(info.place(unit, addr, Some(&candidate.row), owner)?);
+        let mut place = info.place(unit, addr, Some(&candidate.row), owner)?;
+        if addr == candidate.row.addr && !candidate.call {
+            place.view = Some(candidate.row.view);
+        }
+        places.push(place);
     }
     Ok(places)
 }

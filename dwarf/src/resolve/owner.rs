@@ -1,7 +1,7 @@
 //! Which function instance a row of the line table belongs to.
 
 use crate::address::FileAddr;
-use crate::info::{DieRef, Info, NodeKind, Result, Row, UnitScopes};
+use crate::info::{DieRef, Info, NodeKind, Result, Row, UnitScopes, same_file};
 use crate::place::{InlinedFrame, Place, ScopeId};
 
 /// The function or inlined instance whose source a row is.
@@ -31,7 +31,7 @@ pub(crate) fn owner(
         // Functions are not nested in the source (closures are, and begin later): of those that
         // begin before the row the last is the one around it.
         if line <= u64::from(row.line)
-            && Some(&file) == path.as_ref()
+            && path.as_ref().is_some_and(|path| same_file(path, &file))
             && best.is_none_or(|(known, _)| line > known)
         {
             best = Some((line, node));
@@ -81,6 +81,7 @@ impl Info<'_> {
             column: row.map_or(0, |row| row.column),
             inlined: Vec::new(),
             scope: None,
+            view: None,
         };
         let Some((scopes, owner)) = owner else {
             return Ok(place);

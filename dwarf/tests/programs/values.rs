@@ -194,6 +194,12 @@ fn what_is_declared_further_down_has_no_value_yet() {
 }
 
 #[test]
+fn a_statement_without_instructions_has_not_run_at_its_line() {
+    c("view-before", &[("{v} {x}", "30 30")]);
+    c("view-after", &[("{v} {x}", "5 30")]);
+}
+
+#[test]
 fn arguments_of_c() {
     c(
         "many",
