@@ -29,14 +29,26 @@ pub(crate) fn seize_all(
             pid: pid.cast_unsigned(),
         });
     }
+    let living = a_thread(pid, &threads);
     for other in proc::processes() {
         // A vfork child in flight is not in our thread list and executes our text
         // (`limits/facts/mmshare.c`).
-        if other != pid && sys::same_address_space(pid, other).unwrap_or(false) {
+        if other != pid && sys::same_address_space(living, other).unwrap_or(false) {
             seize_process(pid, other, &mut threads, seized)?;
         }
     }
     Ok(threads)
+}
+
+/// A thread through which the process's memory can be reached: a leader that has ended while
+/// others go on has none.
+pub(crate) fn a_thread(pid: i32, threads: &HashMap<i32, Thread>) -> i32 {
+    let first = threads.keys().copied().min().unwrap_or(pid);
+    if threads.contains_key(&pid) {
+        pid
+    } else {
+        first
+    }
 }
 
 fn seize_process(

@@ -83,6 +83,7 @@ struct Link {
 struct Mail {
     request: Option<Request>,
     reply: Option<Reply>,
+    /// The tracer thread wants to be woken every [`TICK`].
     tick: bool,
     /// Set by the tracer thread at its end.
     finished: Option<Finished>,
@@ -276,10 +277,9 @@ impl Attachment {
     }
 
     fn tick(&self) {
-        let mut mail = self.link.mail();
-        if mail.tick {
-            mail.tick = false;
-            drop(mail);
+        // Not cleared here: a wake-up that comes before the thread waits is lost.
+        let wanted = self.link.mail().tick;
+        if wanted {
             self.wake();
         }
     }
@@ -373,8 +373,8 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>) {
         }
         if engine.wants_ticks() {
             engine.tick();
-            link.mail().tick = engine.wants_ticks();
         }
+        link.mail().tick = engine.wants_ticks();
         engine.turn();
     }
 }

@@ -27,13 +27,13 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(pid: i32, shared: Arc<Shared>, wakeups: Arc<EventFd>) -> Desk {
+    pub(crate) fn new(tid: i32, shared: Arc<Shared>, wakeups: Arc<EventFd>) -> Desk {
         Desk {
             slots: HashMap::new(),
             producer: Producer::new(shared.clone()),
             shared,
             wakeups,
-            memory: StoppedMemory::new(pid),
+            memory: StoppedMemory::new(tid),
             payload: vec![0; MAX_PAYLOAD].into_boxed_slice(),
         }
     }

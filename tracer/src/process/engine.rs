@@ -8,6 +8,7 @@ use nix::sys::eventfd::EventFd;
 use crate::command::{ArmAction, Armed, Released, SiteProgram, Slot};
 use crate::error::TracerError;
 use crate::process::affinity::Follower;
+use crate::process::attach::a_thread;
 use crate::process::budget::{Bucket, PROCESS_SHARE};
 use crate::process::desk::Desk;
 use crate::process::monotonic_ns;
@@ -71,13 +72,14 @@ impl Engine {
         wakeups: Arc<EventFd>,
     ) -> Result<Engine, TracerError> {
         let what = "cannot open the memory of the process";
-        let text = Text::open(pid).map_err(|source| TracerError::System { what, source })?;
+        let living = a_thread(pid, &threads);
+        let text = Text::open(living).map_err(|source| TracerError::System { what, source })?;
         Ok(Engine {
             pid,
             text,
             threads,
             sites: Sites::default(),
-            desk: Desk::new(pid, shared, wakeups),
+            desk: Desk::new(living, shared, wakeups),
             follower: Follower::new(),
             process_budget: Bucket::new(PROCESS_SHARE, monotonic_ns()),
             released: Released::default(),
@@ -275,7 +277,7 @@ impl Engine {
                 sites.len()
             )));
         }
-        let mappings = proc::mappings(self.pid);
+        let mappings = proc::mappings(a_thread(self.pid, &self.threads));
         for SiteProgram { site, .. } in sites {
             let address = site.address;
             let mapping = mappings

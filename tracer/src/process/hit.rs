@@ -32,6 +32,7 @@ impl Engine {
         if one_byte && !sys::is_kernel_trap(tid).unwrap_or(false) {
             return go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
         }
+        self.desk.memory.begin_stop(tid);
         user.set_pc(address);
         if site.presence == Presence::Ghost {
             self.put_mask_back(tid);
@@ -68,7 +69,6 @@ impl Engine {
         {
             registers.vector = vector;
         }
-        self.desk.memory.begin_stop();
         let time_ns = realtime_ns();
         for user in &site.users {
             self.desk

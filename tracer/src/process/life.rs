@@ -1,5 +1,6 @@
 //! Births, deaths and execs of tracees.
 
+use crate::process::attach::a_thread;
 use crate::process::engine::{Engine, Thread, go_on};
 use crate::process::proc::{self, TRAP_BIT};
 use crate::process::text::Text;
@@ -10,8 +11,9 @@ impl Engine {
     /// A tracee that we have not met: a new thread, a child that shares our memory (vfork), or a
     /// forked copy. Returns whether it is to be traced on; a copy is cleaned and let go.
     pub(crate) fn adopt(&mut self, tid: i32) -> bool {
+        let living = a_thread(self.pid, &self.threads);
         let is_thread = proc::status(tid).is_some_and(|status| status.tgid == self.pid);
-        if is_thread || sys::same_address_space(self.pid, tid).unwrap_or(false) {
+        if is_thread || sys::same_address_space(living, tid).unwrap_or(false) {
             let blocked = sys::get_signal_mask(tid).is_ok_and(|mask| mask & TRAP_BIT != 0);
             self.threads.insert(tid, Thread::new(blocked));
             return true;

@@ -15,22 +15,24 @@ const LINES: usize = 8;
 /// cost one system call.
 #[derive(Debug)]
 pub(crate) struct StoppedMemory {
-    pid: Pid,
+    tid: Pid,
     tags: [u64; LINES],
     lines: Box<[[u8; LINE]; LINES]>,
 }
 
 impl StoppedMemory {
-    pub(crate) fn new(pid: i32) -> StoppedMemory {
+    pub(crate) fn new(tid: i32) -> StoppedMemory {
         StoppedMemory {
-            pid: Pid::from_raw(pid),
+            tid: Pid::from_raw(tid),
             tags: [0; LINES],
             lines: Box::new([[0; LINE]; LINES]),
         }
     }
 
-    /// Forgets what an earlier stop saw.
-    pub(crate) fn begin_stop(&mut self) {
+    /// Forgets what an earlier stop saw; memory is now that of `tid`, since a leader that has
+    /// ended has none.
+    pub(crate) fn begin_stop(&mut self, tid: i32) {
+        self.tid = Pid::from_raw(tid);
         // No line starts at zero: that page is never mapped for a program.
         self.tags = [0; LINES];
     }
@@ -41,7 +43,7 @@ impl StoppedMemory {
         let base = usize::try_from(address).map_err(|_| fault)?;
         let len = out.len();
         let remote = [RemoteIoVec { base, len }];
-        match process_vm_readv(self.pid, &mut [IoSliceMut::new(out)], &remote) {
+        match process_vm_readv(self.tid, &mut [IoSliceMut::new(out)], &remote) {
             Ok(count) if count == len => Ok(()),
             Ok(count) => Err(MemoryFault {
                 address: address.wrapping_add(count as u64),

@@ -1,7 +1,8 @@
 //! Births, signals and job control are what they would have been.
 
 use lr_fixtures::{Fixture, Target, wait_until};
-use lr_tracer::{ResumeKind, Slot};
+use lr_probe::{Op, Program, Register, Width};
+use lr_tracer::{Record, ResumeKind, SiteProgram, Slot};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -113,6 +114,50 @@ pub(crate) fn a_sent_sigtrap_reaches_its_handler() {
     .unwrap();
     assert_eq!(target.line(), "trapped 1");
     assert_eq!(target.ended().code(), Some(9));
+}
+
+pub(crate) fn a_process_outlives_its_main_thread() {
+    let program = Fixture::c("leaderless.c").opt('2').build();
+    let mut target = Target::spawn(&program, [""; 0]);
+    target.send("go");
+    assert_eq!(target.line(), "worked 100");
+    wait_until("the main thread's end", || {
+        (state(target.pid()) == 'Z').then_some(())
+    });
+    let worker = target
+        .threads()
+        .into_iter()
+        .find(|&thread| thread != target.pid())
+        .unwrap();
+    let image = Image::of(&program, worker);
+    let (address, _) = image.function("pass");
+    let ops = vec![
+        Op::Field { end: 4 },
+        Op::Reg(Register::RDI),
+        Op::Load {
+            width: Width::B8,
+            signed: true,
+        },
+        Op::KeepWord,
+    ];
+    let program = Program::new(ops, Vec::new()).unwrap();
+    let site = SiteProgram {
+        site: image.plan(address, &[]).unwrap(),
+        program,
+    };
+    let mut tracer = tracer(&target);
+    tracer.arm(&action(0, vec![site])).unwrap();
+    target.send("go");
+    assert_eq!(target.line(), "worked 200");
+    assert_eq!(tracer.counters(Slot(0)).kept, 100);
+    let one = read_until(&mut tracer, "a hit", |record| match record {
+        Record::Hit { payload, .. } => Some(payload[1..9].to_vec()),
+        _ => None,
+    });
+    assert_eq!(one, 1u64.to_le_bytes());
+    assert_eq!(tracer.release().unwrap().restored, 1);
+    target.send("go");
+    assert_eq!(target.line(), "worked 300");
 }
 
 fn state(pid: u32) -> char {

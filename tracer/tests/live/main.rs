@@ -44,6 +44,7 @@ fn main() {
         lives::a_blocked_sigtrap_stays_blocked,
         lives::a_stopped_process_stays_stopped_and_goes_on,
         lives::a_sent_sigtrap_reaches_its_handler,
+        lives::a_process_outlives_its_main_thread,
         refusals::shared_text_is_refused,
         refusals::patched_text_is_refused,
         refusals::a_traced_process_is_refused_by_name,
