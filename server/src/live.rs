@@ -60,6 +60,10 @@ impl Hub {
         Listener { queue }
     }
 
+    pub(crate) fn has_listeners(&self) -> bool {
+        self.queues().iter().any(|queue| queue.strong_count() > 0)
+    }
+
     /// Tells committed events, in order.
     pub(crate) fn tell(&self, events: &[Told]) {
         if events.is_empty() {

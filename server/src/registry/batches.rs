@@ -19,6 +19,9 @@ pub(crate) struct BatchContext {
     pub(crate) pid: u32,
 }
 
+/// Whom logs concern, by the action's id.
+pub(crate) type LogScopes = HashMap<String, Arc<Scope>>;
+
 impl Registry {
     /// Whether the batch is of a session that is known; a sign of life.
     pub(crate) fn accept_batch(
@@ -59,7 +62,20 @@ impl Registry {
         names
     }
 
-    /// Takes in what a batch says of actions and of the agent's end, and tells all of it.
+    /// Whom the logs of a batch concern, by action.
+    pub(crate) fn log_scopes(&self, context: &BatchContext, batch: &Batch) -> LogScopes {
+        let mut scopes = LogScopes::new();
+        for log in &batch.logs {
+            if !scopes.contains_key(&log.action_id) {
+                let scope = self.scope(&context.agent_id, Some(&log.action_id));
+                scopes.insert(log.action_id.clone(), scope);
+            }
+        }
+        scopes
+    }
+
+    /// Takes in what a batch says of actions and of the agent's end, and tells it; for the logs,
+    /// see [`log_events`].
     pub(crate) fn apply_batch(
         &mut self,
         context: &BatchContext,
@@ -68,7 +84,6 @@ impl Registry {
     ) -> Effects {
         let agent_id: &str = &context.agent_id;
         let mut effects = Effects::default();
-        self.tell_logs(context, batch, &mut effects);
         for loss in &batch.losses {
             effects.events.push(Told {
                 event: LiveEvent::Loss(LiveLoss {
@@ -93,37 +108,6 @@ impl Registry {
             effects.append(self.settle_agents(Instant::now(), now_us));
         }
         effects
-    }
-
-    fn tell_logs(&self, context: &BatchContext, batch: &Batch, effects: &mut Effects) {
-        let mut scopes: HashMap<&str, Arc<Scope>> = HashMap::new();
-        for log in &batch.logs {
-            let scope = scopes
-                .entry(&log.action_id)
-                .or_insert_with(|| self.scope(&context.agent_id, Some(&log.action_id)));
-            let fields = log.fields.iter();
-            effects.events.push(Told {
-                event: LiveEvent::Log(LiveLog {
-                    ts: rfc3339(log.ts),
-                    agent: context.agent_id.to_string(),
-                    process: context.process_id.clone(),
-                    action: log.action_id.clone(),
-                    pid: context.pid,
-                    tid: log.tid,
-                    thread: log.thread.clone(),
-                    file: log.file.clone(),
-                    line: log.line,
-                    function: log.function.clone(),
-                    level: log.level.word().to_owned(),
-                    message: log.message.clone(),
-                    fields: fields
-                        .map(|field| (field.name.clone(), field.value.to_plain_json()))
-                        .collect(),
-                }),
-                scope: scope.clone(),
-                number: Some((context.session.clone(), log.seq)),
-            });
-        }
     }
 
     fn apply_status(&mut self, agent_id: &str, new: &ActionStatus, effects: &mut Effects) {
@@ -161,4 +145,37 @@ impl Registry {
                 .extend(self.state_event(&action_id, agent_id));
         }
     }
+}
+
+/// The logs of a batch as events. Apart from the registry, whose lock this would hold too long.
+pub(crate) fn log_events(context: &BatchContext, batch: &Batch, scopes: &LogScopes) -> Vec<Told> {
+    let mut events = Vec::with_capacity(batch.logs.len());
+    for log in &batch.logs {
+        let Some(scope) = scopes.get(&log.action_id) else {
+            continue;
+        };
+        let fields = log.fields.iter();
+        events.push(Told {
+            event: LiveEvent::Log(LiveLog {
+                ts: rfc3339(log.ts),
+                agent: context.agent_id.to_string(),
+                process: context.process_id.clone(),
+                action: log.action_id.clone(),
+                pid: context.pid,
+                tid: log.tid,
+                thread: log.thread.clone(),
+                file: log.file.clone(),
+                line: log.line,
+                function: log.function.clone(),
+                level: log.level.word().to_owned(),
+                message: log.message.clone(),
+                fields: fields
+                    .map(|field| (field.name.clone(), field.value.to_plain_json()))
+                    .collect(),
+            }),
+            scope: scope.clone(),
+            number: Some((context.session.clone(), log.seq)),
+        });
+    }
+    events
 }

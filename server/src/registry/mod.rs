@@ -19,7 +19,7 @@ mod wanted;
 
 pub(crate) use action::ActionRecord;
 pub(crate) use agent::AgentRecord;
-pub(crate) use batches::BatchContext;
+pub(crate) use batches::{BatchContext, log_events};
 pub(crate) use effects::{Effects, Record, Scope, Told};
 pub(crate) use lease::LeaseHold;
 

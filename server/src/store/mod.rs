@@ -16,6 +16,7 @@ mod query;
 mod render;
 mod replay;
 mod rows;
+mod seen;
 mod statement;
 mod writer;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use duckdb::{Connection, InterruptHandle};
 use lr_protocol::QueryResult;
 use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::database::Database;
 use super::parquet::{self, Exported};
@@ -46,7 +47,7 @@ pub(crate) struct Queries(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     database: Mutex<Database>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     running: Mutex<HashMap<u64, Arc<Running>>>,
     next: AtomicU64,
 }
@@ -79,7 +80,7 @@ impl Queries {
     pub(crate) fn new(database: Database) -> Queries {
         Queries(Arc::new(Shared {
             database: Mutex::new(database),
-            turns: Semaphore::new(CONCURRENT),
+            turns: Arc::new(Semaphore::new(CONCURRENT)),
             running: Mutex::default(),
             next: AtomicU64::new(0),
         }))
@@ -136,8 +137,8 @@ impl Queries {
         T: Send + 'static,
         F: FnOnce(&Connection, &dyn Fn() -> bool) -> Answer<T> + Send + 'static,
     {
-        let turn = tokio::time::timeout(TURN, self.0.turns.acquire());
-        let Ok(Ok(_turn)) = turn.await else {
+        let turn = tokio::time::timeout(TURN, self.0.turns.clone().acquire_owned());
+        let Ok(Ok(turn)) = turn.await else {
             return Err(Refusal::new("server_busy", "too many queries run already"));
         };
         let connection = self.database().connect().map_err(|error| {
@@ -147,20 +148,16 @@ impl Queries {
             interrupt: connection.interrupt_handle(),
             cut: AtomicBool::new(false),
         });
-        let _registered = Registered::new(self.clone(), running.clone());
+        let _awaited = CutOnDrop(running.clone());
+        let registered = Registered::new(self.clone(), running.clone());
         let seen = running.clone();
-        let mut work = tokio::task::spawn_blocking(move || work(&connection, &|| seen.is_cut()));
-        let done = tokio::time::timeout(timeout, &mut work).await;
-        let done = match done {
-            Ok(done) => done,
-            Err(_) => loop {
-                running.cut();
-                if let Ok(done) = tokio::time::timeout(CUT_INTERVAL, &mut work).await {
-                    break done;
-                }
-            },
-        };
-        match done {
+        let work = tokio::task::spawn_blocking(move || work(&connection, &|| seen.is_cut()));
+        // On a task of its own, which outlives this future until the work has really ended.
+        let supervised = tokio::spawn(async move {
+            let _turn = turn;
+            supervise(work, &registered.running, timeout).await
+        });
+        match supervised.await.and_then(|done| done) {
             Ok(Err(_)) if running.is_cut() => {
                 Err(Refusal::new("query_cut", "the query was cut off")
                     .detail(format!("it may run for {} s", timeout.as_secs()))
@@ -188,26 +185,54 @@ impl Queries {
     }
 }
 
-/// A query in the list of those that run; leaving it cuts what still runs.
+/// Waits for the work, and cuts it as long as it has to end and has not: an interrupt that falls
+/// between two statements is not heard.
+async fn supervise<T>(
+    mut work: JoinHandle<T>,
+    running: &Running,
+    timeout: Duration,
+) -> Result<T, JoinError> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        match tokio::time::timeout(CUT_INTERVAL, &mut work).await {
+            Ok(done) => return done,
+            Err(_) if running.is_cut() || Instant::now() >= deadline => running.cut(),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Whoever waits for a query; going away cuts it.
+struct CutOnDrop(Arc<Running>);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        self.0.cut();
+    }
+}
+
+/// A query in the list of those that run.
 struct Registered {
     queries: Queries,
     number: u64,
+    running: Arc<Running>,
 }
 
 impl Registered {
     fn new(queries: Queries, running: Arc<Running>) -> Registered {
         let number = queries.0.next.fetch_add(1, Ordering::Relaxed);
-        queries.running().insert(number, running);
-        Registered { queries, number }
+        queries.running().insert(number, running.clone());
+        Registered {
+            queries,
+            number,
+            running,
+        }
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let running = self.queries.running().remove(&self.number);
-        if let Some(running) = running {
-            running.cut();
-        }
+        self.queries.running().remove(&self.number);
     }
 }
 
@@ -487,6 +512,13 @@ mod tests {
             world.run(endless, QueryLimits::default()),
         );
         assert!(gone.await.is_err());
-        assert!(world.queries.running().is_empty());
+        let ended = async {
+            while !world.queries.running().is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), ended)
+            .await
+            .expect("the query ends");
     }
 }

@@ -26,9 +26,10 @@ CREATE TABLE IF NOT EXISTS store.losses (
     reason VARCHAR, count UBIGINT
 );
 
--- One row a batch, written in the batch's transaction: what makes a retry harmless.
-CREATE TABLE IF NOT EXISTS store.batches_seen (
-    agent_id VARCHAR, session VARCHAR, sequence UBIGINT, recv_ts TIMESTAMPTZ
+-- Which batches are stored, by number, written in the batch's transaction: what makes a retry
+-- harmless.
+CREATE TABLE IF NOT EXISTS store.batches_stored (
+    agent_id VARCHAR, session VARCHAR, first UBIGINT, last UBIGINT, recv_ts TIMESTAMPTZ
 );
 
 -- What the server knows of agents and actions, whole, as it holds it in memory.

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -11,10 +11,11 @@ use tokio::sync::oneshot;
 
 use super::query::Queries;
 use super::rows;
+use super::seen::Seen;
 use crate::live::Hub;
 use crate::log::log;
 use crate::problem::{Answer, Refusal};
-use crate::registry::{BatchContext, Effects, Record, SharedRegistry};
+use crate::registry::{BatchContext, Effects, Record, SharedRegistry, log_events};
 
 /// Jobs that wait for the writer; more are refused, and the agent comes again.
 const QUEUE_JOBS: usize = 256;
@@ -130,7 +131,7 @@ impl Writer {
         hub: Hub,
         queries: Queries,
     ) -> anyhow::Result<Writer> {
-        let seen = load_seen(&connection)?;
+        let seen = Seen::load(&connection)?;
         let (jobs, receiver) = sync_channel(QUEUE_JOBS);
         let handle = WriterHandle {
             jobs,
@@ -169,7 +170,7 @@ struct State {
     registry: SharedRegistry,
     hub: Hub,
     queries: Queries,
-    seen: HashSet<(String, u64)>,
+    seen: Seen,
 }
 
 impl State {
@@ -199,8 +200,7 @@ impl State {
     fn prepare(&mut self, job: Job) -> Option<Prepared> {
         match job {
             Job::Batch(job, reply) => {
-                let key = (job.context.session.to_string(), job.batch.sequence);
-                let duplicate = !self.seen.insert(key);
+                let duplicate = !self.seen.insert(&job.context.session, job.batch.sequence);
                 let effects = if duplicate {
                     Effects::default()
                 } else {
@@ -228,7 +228,7 @@ impl State {
         match self.commit(&group) {
             Ok(()) => {
                 for prepared in &group {
-                    self.hub.tell(&prepared.effects.events);
+                    self.tell(prepared);
                 }
                 group.into_iter().for_each(Prepared::accept);
             }
@@ -242,13 +242,27 @@ impl State {
                 log(&format!("cannot store: {error}"));
                 let refusal = Refusal::internal("cannot store").detail(error.to_string());
                 for prepared in group {
-                    if let Some(key) = prepared.batch_key() {
-                        self.seen.remove(&key);
+                    if let Some(job) = prepared.new_batch() {
+                        self.seen.remove(&job.context.session, job.batch.sequence);
                     }
                     prepared.refuse(&refusal);
                 }
             }
         }
+    }
+
+    /// Tells what is committed. Logs become events only where somebody listens; who begins to
+    /// listen later finds them in the store.
+    fn tell(&self, prepared: &Prepared) {
+        if let Some(job) = prepared.new_batch()
+            && !job.batch.logs.is_empty()
+            && self.hub.has_listeners()
+        {
+            let scopes = self.registry.lock().log_scopes(&job.context, &job.batch);
+            self.hub
+                .tell(&log_events(&job.context, &job.batch, &scopes));
+        }
+        self.hub.tell(&prepared.effects.events);
     }
 
     fn commit(&self, group: &[Prepared]) -> duckdb::Result<()> {
@@ -282,12 +296,13 @@ impl State {
         let mut logs = self.connection.appender_to_db("logs", "store")?;
         let mut coverage = self.connection.appender_to_db("coverage", "store")?;
         let mut losses = self.connection.appender_to_db("losses", "store")?;
-        let mut seen = self.connection.appender_to_db("batches_seen", "store")?;
+        let mut seen = self.connection.appender_to_db("batches_stored", "store")?;
         for job in batches {
             rows::append(job, &mut logs, &mut coverage, &mut losses)?;
             seen.append_row(params![
                 &*job.context.agent_id,
                 &*job.context.session,
+                job.batch.sequence,
                 job.batch.sequence,
                 rows::time(job.received_at),
             ])?;
@@ -351,11 +366,6 @@ impl Prepared {
         }
     }
 
-    fn batch_key(&self) -> Option<(String, u64)> {
-        let job = self.new_batch()?;
-        Some((job.context.session.to_string(), job.batch.sequence))
-    }
-
     // Whoever asked may have gone; what it sent is stored all the same.
 
     fn accept(self) {
@@ -406,20 +416,6 @@ fn collect(first: Job, jobs: &Receiver<Job>) -> (Vec<Job>, bool) {
             .flatten();
     }
     (group, false)
-}
-
-/// The batches of sessions that may still be repeated; those of agents that ended are dropped.
-fn load_seen(connection: &Connection) -> anyhow::Result<HashSet<(String, u64)>> {
-    connection.execute_batch(
-        "DELETE FROM store.batches_seen WHERE recv_ts < now() - INTERVAL 1 HOUR AND session NOT IN
-            (SELECT record ->> 'session' FROM store.agents WHERE record ->> 'state' <> 'ended')",
-    )?;
-    let mut statement = connection.prepare("SELECT session, sequence FROM store.batches_seen")?;
-    let seen = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<duckdb::Result<_>>()
-        .context("cannot read the batches that were stored")?;
-    Ok(seen)
 }
 
 #[cfg(test)]
