@@ -5,6 +5,9 @@ use crate::info::{Die, DieRef, Info, Result};
 
 /// How deep bases and anonymous members nest.
 const MAX_NESTING: usize = 16;
+/// The most structures that one lookup goes through: where each holds several others, a depth
+/// alone is no bound.
+const MAX_STRUCTURES: usize = 1024;
 /// The most members of one structure that are looked at.
 const MAX_MEMBERS: usize = 16_384;
 
@@ -39,10 +42,17 @@ impl<'a> Info<'a> {
         let tuple_field = format!("__{name}");
         let digits = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
         let name = if digits { &tuple_field } else { name };
-        self.member_within(structure, name, 0)
+        let mut left = MAX_STRUCTURES;
+        self.member_within(structure, name, 0, &mut left)
     }
 
-    fn member_within(&self, structure: DieRef, name: &str, depth: usize) -> Result<MemberLookup> {
+    fn member_within(
+        &self,
+        structure: DieRef,
+        name: &str,
+        depth: usize,
+        left: &mut usize,
+    ) -> Result<MemberLookup> {
         let members = self.children(structure)?;
         for die in members.iter().take(MAX_MEMBERS) {
             if die.tag() == gimli::DW_TAG_member && self.own_name(die).as_deref() == Some(name) {
@@ -58,13 +68,14 @@ impl<'a> Info<'a> {
                 }
                 _ => None,
             };
-            let Some(inner) = inner.filter(|_| depth < MAX_NESTING) else {
+            let Some(inner) = inner.filter(|_| depth < MAX_NESTING && *left > 0) else {
                 continue;
             };
+            *left -= 1;
             let super::Shape::Struct { die: inner, .. } = self.type_at(inner)?.shape else {
                 continue;
             };
-            match self.member_within(inner, name, depth + 1)? {
+            match self.member_within(inner, name, depth + 1, left)? {
                 MemberLookup::Missing => {}
                 MemberLookup::Unsupported(why) => return Ok(MemberLookup::Unsupported(why)),
                 MemberLookup::Found(_) if die.attr(gimli::DW_AT_virtuality).is_some() => {
@@ -89,11 +100,18 @@ impl<'a> Info<'a> {
     /// The names of a structure's members, those of anonymous members and bases included.
     pub(crate) fn member_names(&self, structure: DieRef) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        self.collect_names(structure, &mut names, 0)?;
+        let mut left = MAX_STRUCTURES;
+        self.collect_names(structure, &mut names, 0, &mut left)?;
         Ok(names)
     }
 
-    fn collect_names(&self, at: DieRef, names: &mut Vec<String>, depth: usize) -> Result<()> {
+    fn collect_names(
+        &self,
+        at: DieRef,
+        names: &mut Vec<String>,
+        depth: usize,
+        left: &mut usize,
+    ) -> Result<()> {
         for die in self.children(at)?.iter().take(MAX_MEMBERS) {
             let named = self.own_name(die);
             match (die.tag(), named) {
@@ -103,11 +121,14 @@ impl<'a> Info<'a> {
                     }
                     _ => name,
                 }),
-                (gimli::DW_TAG_member | gimli::DW_TAG_inheritance, _) if depth < MAX_NESTING => {
+                (gimli::DW_TAG_member | gimli::DW_TAG_inheritance, _)
+                    if depth < MAX_NESTING && *left > 0 =>
+                {
                     if let Some(inner) = self.follow(die, gimli::DW_AT_type)
                         && let super::Shape::Struct { die, .. } = self.type_at(inner)?.shape
                     {
-                        self.collect_names(die, names, depth + 1)?;
+                        *left -= 1;
+                        self.collect_names(die, names, depth + 1, left)?;
                     }
                 }
                 _ => {}

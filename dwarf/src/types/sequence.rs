@@ -3,6 +3,8 @@ use crate::info::{Die, DieRef, Info, Result};
 
 /// How deep a container hides its pointer.
 const MAX_NESTING: usize = 8;
+/// The most structures that the search for it goes through.
+const MAX_STRUCTURES: usize = 256;
 
 /// A structure that is a pointer and a length: a string, a slice, a vector.
 #[derive(Clone, PartialEq, Debug)]
@@ -43,7 +45,7 @@ impl<'a> Info<'a> {
                 && let Some(length) = self.plain(structure, "_M_string_length")?
             {
                 return Ok(sequence(
-                    &(holder.0 + data.0, data.1),
+                    &(holder.0.wrapping_add(data.0), data.1),
                     &length,
                     None,
                     of_char,
@@ -68,8 +70,8 @@ impl<'a> Info<'a> {
         {
             let inner = self.vector(die)?;
             return Ok(inner.map(|inner| Sequence {
-                pointer: inner.pointer + offset,
-                length: inner.length + offset,
+                pointer: inner.pointer.wrapping_add(offset),
+                length: inner.length.wrapping_add(offset),
                 element: inner.element,
                 text: true,
             }));
@@ -88,7 +90,8 @@ impl<'a> Info<'a> {
         let Some(length) = self.plain(structure, "len")? else {
             return Ok(None);
         };
-        let Some(data) = self.only_pointer(&buffer, 0)? else {
+        let mut left = MAX_STRUCTURES;
+        let Some(data) = self.only_pointer(&buffer, 0, &mut left)? else {
             return Ok(None);
         };
         let children = self.children(structure)?;
@@ -105,10 +108,16 @@ impl<'a> Info<'a> {
     }
 
     /// The first pointer inside a structure, members in order.
-    fn only_pointer(&self, of: &(u64, Type), depth: usize) -> Result<Option<(u64, Type)>> {
+    fn only_pointer(
+        &self,
+        of: &(u64, Type),
+        depth: usize,
+        left: &mut usize,
+    ) -> Result<Option<(u64, Type)>> {
         match &of.1.shape {
             Shape::Pointer { .. } => Ok(Some(of.clone())),
-            Shape::Struct { die, .. } if depth < MAX_NESTING => {
+            Shape::Struct { die, .. } if depth < MAX_NESTING && *left > 0 => {
+                *left -= 1;
                 for child in self.children(*die)? {
                     if child.tag() != gimli::DW_TAG_member {
                         continue;
@@ -117,9 +126,11 @@ impl<'a> Info<'a> {
                         continue;
                     };
                     if let Some((offset, inner)) = self.plain(*die, &name)?
-                        && let Some((further, found)) = self.only_pointer(&(0, inner), depth + 1)?
+                        && let Some((further, found)) =
+                            self.only_pointer(&(0, inner), depth + 1, left)?
                     {
-                        return Ok(Some((of.0 + offset + further, found)));
+                        let offset = of.0.wrapping_add(offset).wrapping_add(further);
+                        return Ok(Some((offset, found)));
                     }
                 }
                 Ok(None)

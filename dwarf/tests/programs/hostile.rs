@@ -111,7 +111,7 @@ fn broken_debug_info_of_c() {
         "values.c:1",
         "0x1200",
     ];
-    mutate(&exe, &spots, 2500, 1);
+    mutate(&exe, &spots, 2000, 1);
 }
 
 #[test]
