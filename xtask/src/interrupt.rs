@@ -14,8 +14,14 @@ pub(crate) fn become_errors() -> Result<()> {
     ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("signal handlers")
 }
 
+/// Whether we were interrupted.
+pub(crate) fn is_pending() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// An error if we were interrupted.
 pub(crate) fn check() -> Result<()> {
-    if INTERRUPTED.load(Ordering::Relaxed) {
+    if is_pending() {
         bail!("interrupted");
     }
     Ok(())

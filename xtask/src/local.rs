@@ -1,12 +1,14 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::build::Programs;
-use crate::command;
+use crate::{command, interrupt};
 
 /// An `lr` with a state directory, and so a local server, of its own; both go away with it.
 #[derive(Debug)]
@@ -63,17 +65,55 @@ impl Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
-        let socket = self.state_dir().join("server.sock");
-        if !socket.exists() {
-            return;
-        }
-        if let Err(error) = command::output(self.lr().args(["server", "stop"])) {
-            eprintln!("xtask: {error:#}");
-        }
-        // The folder may go only when nobody writes into it.
+        // What an interrupted `lr` was about to start may appear a moment later.
+        let late = Instant::now() + Duration::from_millis(300);
         let deadline = Instant::now() + Duration::from_secs(20);
-        while socket.exists() && Instant::now() < deadline {
+        loop {
+            // The server last, which the agents' last words are for. Both end well on SIGTERM, and
+            // there is no other way to tell one that does not listen yet.
+            let mut left = processes_of(b"agent-process", &self.state_dir());
+            if left.is_empty() {
+                left = processes_of(b"serve", &self.state_dir());
+            }
+            for process in &left {
+                let _ = kill(*process, Signal::SIGTERM);
+            }
+            let now = Instant::now();
+            if left.is_empty() && (now > late || !interrupt::is_pending()) {
+                return;
+            }
+            if now > deadline {
+                eprintln!("xtask: {left:?} do not end");
+                return;
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// Processes with this verb of which an argument has the state directory, which nobody else uses.
+fn processes_of(verb: &[u8], state_dir: &Path) -> Vec<Pid> {
+    let state_dir = state_dir.as_os_str().as_encoded_bytes();
+    let names_it = |argument: &[u8]| {
+        let mut windows = argument.windows(state_dir.len());
+        windows.any(|window| window == state_dir)
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let Ok(line) = std::fs::read(entry.path().join("cmdline")) else {
+            continue;
+        };
+        let mut arguments = line.split(|&byte| byte == 0);
+        if arguments.nth(1) == Some(verb) && arguments.any(names_it) {
+            found.push(Pid::from_raw(pid));
+        }
+    }
+    found
 }
