@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         ignored,
     } = total;
     // Last, for whoever reads only the end.
-    println!("{passed} passed, {failed} failed, {ignored} ignored");
+    println!("{passed} passed, {failed} failed, {ignored} skipped");
     if !status.success() || failed > 0 {
         bail!("cargo test ended with {status}");
     }
