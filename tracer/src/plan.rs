@@ -183,27 +183,39 @@ fn decode_code(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
         .map(<[u8]>::to_vec)
 }
 
-fn encode_loan(loan: LoanPlan) -> [u8; 3] {
+fn encode_loan(loan: LoanPlan) -> [u8; 4] {
     match loan {
-        LoanPlan::Nothing => [0, 0, 0],
-        LoanPlan::Return(register) => [1, register.number(), 0],
-        LoanPlan::Base { base, displacement } => [2, base.number(), displacement.cast_unsigned()],
-        LoanPlan::Store { data, base } => [3, data.number(), base.number()],
+        LoanPlan::Nothing => [0, 0, 0, 0],
+        LoanPlan::Return(register) => [1, register.number(), 0, 0],
+        LoanPlan::Base { base, displacement } => {
+            [2, base.number(), 0, displacement.cast_unsigned()]
+        }
+        LoanPlan::Store {
+            data,
+            base,
+            displacement,
+        } => [
+            3,
+            base.number(),
+            data.number(),
+            displacement.cast_unsigned(),
+        ],
     }
 }
 
 fn decode_loan(reader: &mut Reader<'_>) -> Option<LoanPlan> {
     let register = |number: u8| Register::from_dwarf(u16::from(number));
-    Some(match *reader.take(3)? {
-        [0, 0, 0] => LoanPlan::Nothing,
-        [1, number, 0] => LoanPlan::Return(register(number)?),
-        [2, base, displacement] => LoanPlan::Base {
+    Some(match *reader.take(4)? {
+        [0, 0, 0, 0] => LoanPlan::Nothing,
+        [1, number, 0, 0] => LoanPlan::Return(register(number)?),
+        [2, base, 0, displacement] => LoanPlan::Base {
             base: register(base)?,
             displacement: displacement.cast_signed(),
         },
-        [3, data, base] => LoanPlan::Store {
+        [3, base, data, displacement] => LoanPlan::Store {
             data: register(data)?,
             base: register(base)?,
+            displacement: displacement.cast_signed(),
         },
         _ => return None,
     })

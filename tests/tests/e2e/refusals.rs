@@ -103,9 +103,10 @@ fn text_that_another_tool_patched() {
 
 #[test]
 fn an_instruction_that_cannot_be_resumed() {
-    // `lock add`: neither emulated nor found a second time.
-    let line = location("orders.c", "atomic");
-    check(&orders(), &line, "{o.id}", 1, "cannot_resume");
+    // `rep stosb` would take a step for every byte.
+    let target = Target::spawn(&Fixture::c("repeats.c").opt('2').build(), [""; 0]);
+    let line = location("repeats.c", "repeats");
+    check(&target, &line, "{$tid}", 1, "cannot_resume");
 }
 
 #[test]

@@ -35,8 +35,12 @@ pub(crate) enum LoanPlan {
     Return(Register),
     /// The address of the memory operand, less a displacement.
     Base { base: Register, displacement: i8 },
-    /// The address of the memory operand, and what is to be stored or combined there.
-    Store { data: Register, base: Register },
+    /// The same, and what is to be stored or combined there.
+    Store {
+        data: Register,
+        base: Register,
+        displacement: i8,
+    },
 }
 
 /// The registers for one step, computed at a hit.
@@ -65,13 +69,13 @@ impl Pattern {
         if !code.starts_with(&self.head) || !code.ends_with(&self.tail) {
             return None;
         }
-        let loan = match self.loan {
-            LoanPlan::Base { base, .. } if self.any_displacement => LoanPlan::Base {
-                base,
-                displacement: code[self.head.len()].cast_signed(),
-            },
-            loan => loan,
-        };
+        let mut loan = self.loan;
+        if let LoanPlan::Base { displacement, .. } | LoanPlan::Store { displacement, .. } =
+            &mut loan
+            && self.any_displacement
+        {
+            *displacement = code[self.head.len()].cast_signed();
+        }
         Some((code, loan))
     }
 }
@@ -126,17 +130,20 @@ impl Loan {
                 // A segment prefix is part of the twin and adds its base itself.
                 let mut place = operand();
                 place.segment = Segment::Flat;
-                let address = cpu.address(place);
-                let value = address.wrapping_sub(i64::from(displacement).cast_unsigned());
+                let value = less(cpu.address(place), displacement);
                 Loan {
                     lent: [Some((base, value)), None],
                     next,
                 }
             }
-            LoanPlan::Store { data, base } => {
+            LoanPlan::Store {
+                data,
+                base,
+                displacement,
+            } => {
                 let stored = instruction.stored().expect("planned from a store");
                 let value = cpu.stored_value(stored);
-                let address = cpu.address(operand());
+                let address = less(cpu.address(operand()), displacement);
                 Loan {
                     lent: [Some((base, address)), Some((data, value))],
                     next,
@@ -159,6 +166,10 @@ impl Loan {
         }
         after.set(Register::RIP, self.next);
     }
+}
+
+fn less(address: u64, displacement: i8) -> u64 {
+    address.wrapping_sub(i64::from(displacement).cast_unsigned())
 }
 
 /// `push` of a register that is not the stack pointer.
@@ -235,28 +246,52 @@ pub(super) fn based_patterns(code: &[u8], encoding: Encoding, used: &[Register])
     plain.chain(free().map(|base| pattern(1, base))).collect()
 }
 
-/// `op data, (base)` for the store or read-modify-write operation with this 8-bit opcode (`88` for
-/// `mov`, `00` for `add` and so on; one more is the wider form).
-pub(super) fn store_patterns(opcode: u8, bits: u32) -> Vec<Pattern> {
-    let mut prefix = match bits {
-        16 => vec![0x66],
-        64 => vec![0x48],
-        _ => Vec::new(),
-    };
+/// A store or a read-modify-write operation with a register operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct StoreForm {
+    /// For 8 bits: `88` is `mov`, `00` is `add` and so on; one more is the wider form.
+    pub(super) opcode: u8,
+    pub(super) bits: u32,
+    /// Atomic; what stands for it has to be, too.
+    pub(super) locked: bool,
+}
+
+/// `op data, (base)` and `op data, displacement(base)` for all pairs of registers.
+pub(super) fn store_patterns(form: StoreForm) -> Vec<Pattern> {
+    let StoreForm {
+        opcode,
+        bits,
+        locked,
+    } = form;
+    let mut prefix = if locked { vec![0xf0] } else { Vec::new() };
+    match bits {
+        16 => prefix.push(0x66),
+        64 => prefix.push(0x48),
+        _ => {}
+    }
     prefix.push(if bits == 8 { opcode } else { opcode + 1 });
     let mut patterns = Vec::new();
-    for (data_encoding, data) in BASES {
-        // Without REX, 8-bit encodings above 3 are ah to bh.
-        if bits == 8 && data_encoding > 3 {
-            continue;
-        }
-        for (base_encoding, base) in BASES {
-            if base_encoding != data_encoding {
+    for mode in [0, 1] {
+        for (data_encoding, data) in BASES {
+            // Without REX, 8-bit encodings above 3 are ah to bh.
+            if bits == 8 && data_encoding > 3 {
+                continue;
+            }
+            for (base_encoding, base) in BASES {
+                if base_encoding == data_encoding {
+                    continue;
+                }
                 let mut head = prefix.clone();
-                head.push(data_encoding << 3 | base_encoding);
-                let loan = LoanPlan::Store { data, base };
+                head.push(mode << 6 | data_encoding << 3 | base_encoding);
+                let loan = LoanPlan::Store {
+                    data,
+                    base,
+                    displacement: 0,
+                };
+                let any_displacement = mode == 1;
                 patterns.push(Pattern {
                     loan,
+                    any_displacement,
                     ..Pattern::exact(head)
                 });
             }

@@ -6,7 +6,7 @@ use capstone::arch::{self, BuildsCapstone, DetailsArchInsn};
 use capstone::{Capstone, Insn, RegId};
 use lr_probe::Register;
 
-use super::borrow::{self, Encoding, LoanPlan, Pattern};
+use super::borrow::{self, Encoding, LoanPlan, Pattern, StoreForm};
 use super::emulated::{Alu, Emulated, Gpr, Operand, Place, Segment, Unary};
 use super::flags::Condition;
 
@@ -66,7 +66,7 @@ impl Instruction {
             step: view.step(),
             call: view.call(),
             memory_operand: view.memory_operand(),
-            stored: view.store().map(|(_, _, stored)| stored),
+            stored: view.store().map(|store| store.stored),
         })
     }
 
@@ -117,6 +117,15 @@ impl Instruction {
         self.stored
     }
 }
+
+/// A store, or an operation on memory with a register or an immediate.
+struct Store {
+    form: StoreForm,
+    stored: Operand,
+}
+
+/// The `lock` prefix.
+const LOCK: u8 = 0xf0;
 
 /// What the decoding functions look at.
 struct View<'a> {
@@ -345,8 +354,8 @@ impl View<'_> {
         if !self.is_rip_relative() {
             patterns.push(Pattern::exact(code.to_vec()));
         }
-        if let Some((opcode, bits, _)) = self.store() {
-            patterns.extend(borrow::store_patterns(opcode, bits));
+        if let Some(store) = self.store() {
+            patterns.extend(borrow::store_patterns(store.form));
         }
         // `pop` computes its address after it has moved the stack pointer.
         if self.memory_operand().is_some() && self.mnemonic != "pop" {
@@ -366,10 +375,14 @@ impl View<'_> {
         Step::Patterns(patterns)
     }
 
-    /// The 8-bit opcode, the width and the source of `mov` and the two-operand arithmetic on
-    /// memory (SDM volume 2, appendix A, table A-2).
-    fn store(&self) -> Option<(u8, u32, Operand)> {
-        let opcode = match self.mnemonic {
+    /// `mov` and the two-operand arithmetic on memory by 8-bit opcode (SDM volume 2, appendix A,
+    /// table A-2).
+    fn store(&self) -> Option<Store> {
+        let (locked, mnemonic) = match self.mnemonic.strip_prefix("lock ") {
+            Some(mnemonic) => (true, mnemonic),
+            None => (false, self.mnemonic),
+        };
+        let opcode = match mnemonic {
             "add" => 0x00,
             "or" => 0x08,
             "adc" => 0x10,
@@ -380,15 +393,21 @@ impl View<'_> {
             "mov" => 0x88,
             _ => return None,
         };
-        if self.x86.prefix()[0] != 0 || self.has_address_override() {
+        let prefix = if locked { LOCK } else { 0 };
+        if self.x86.prefix()[0] != prefix || self.has_address_override() {
             return None;
         }
-        let place = self.place(0)?;
+        let bits = self.place(0)?.bits;
         let stored = match self.operand(1)? {
             Operand::Mem(_) => return None,
             stored => stored,
         };
-        Some((opcode, place.bits, stored))
+        let form = StoreForm {
+            opcode,
+            bits,
+            locked,
+        };
+        Some(Store { form, stored })
     }
 
     fn memory_operand(&self) -> Option<Place> {

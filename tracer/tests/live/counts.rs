@@ -77,6 +77,25 @@ fn check_every_instruction(level: char) {
     assert_eq!(round(&mut target), undisturbed);
 }
 
+pub(crate) fn atomic_updates_stay_atomic() {
+    let program = Fixture::c("atomics.c").opt('2').build();
+    let mut target = Target::spawn(&program, [THREADS.to_string(), HITS.to_string()]);
+    let image = Image::of(&program, target.pid());
+    let undisturbed = round(&mut target);
+    let addresses = image.instructions("step");
+    let sites: Vec<_> = addresses
+        .iter()
+        .map(|&address| site(image.plan(address, &addresses).unwrap()))
+        .collect();
+    let mut tracer = tracer(&target);
+    tracer.arm(&action(0, sites)).unwrap();
+    assert_eq!(round(&mut target), undisturbed);
+    let expected = THREADS * HITS * addresses.len() as u64;
+    assert_eq!(tracer.counters(Slot(0)).hits, expected);
+    tracer.release().unwrap();
+    target.assert_clean();
+}
+
 pub(crate) fn a_limit_is_exact_across_threads() {
     let (mut target, image) = counted('2');
     let mut tracer = tracer(&target);
