@@ -77,6 +77,13 @@ pub enum LocateError {
     },
     #[error("{address:#x} is not in executable code of {name}")]
     NoSuchAddress { name: String, address: u64 },
+    #[error("no instruction of {name} is known to begin at {address:#x}")]
+    NotAnInstruction {
+        name: String,
+        address: u64,
+        /// Where the instruction begins that the address is in.
+        begins: Option<u64>,
+    },
     #[error("the debug info of {name} cannot be read: {why}")]
     BadDebugInfo { name: String, why: String },
 }
@@ -90,9 +97,9 @@ impl LocateError {
             LocateError::NoSuchLine { .. } | LocateError::NoSuchColumn { .. } => "no_such_line",
             LocateError::NoSuchFunction { .. } => "no_such_function",
             LocateError::FunctionOptimizedOut { .. } => "function_optimized_out",
-            LocateError::OffsetOutside { .. } | LocateError::NoSuchAddress { .. } => {
-                "no_such_address"
-            }
+            LocateError::OffsetOutside { .. }
+            | LocateError::NoSuchAddress { .. }
+            | LocateError::NotAnInstruction { .. } => "no_such_address",
             LocateError::BadDebugInfo { .. } => "bad_debug_info",
         }
     }
@@ -131,6 +138,10 @@ impl LocateError {
             LocateError::FunctionOptimizedOut { function } => vec![format!(
                 "place it where `{function}` is called, or build with less optimisation"
             )],
+            LocateError::NotAnInstruction { begins, .. } => begins
+                .iter()
+                .map(|begins| format!("one begins at {begins:#x}"))
+                .collect(),
             LocateError::OffsetOutside { .. }
             | LocateError::NoSuchAddress { .. }
             | LocateError::BadDebugInfo { .. } => Vec::new(),

@@ -16,21 +16,49 @@ pub(crate) enum Cfa<'a> {
 impl<'a> Info<'a> {
     /// The rule for the CFA from `.eh_frame`, else from `.debug_frame`.
     pub(crate) fn cfa(&self, addr: u64) -> Option<Cfa<'a>> {
-        let image = &self.binary.image;
-        let bases = BaseAddresses::default()
-            .set_eh_frame(image.frames.eh_frame_addr)
-            .set_text(image.frames.text_addr)
-            .set_got(image.frames.got_addr);
-        let mut eh_frame = EhFrame::from(EndianSlice::new(image.eh_frame(), LittleEndian));
-        eh_frame.set_address_size(8);
-        if let Some(cfa) = rule(&eh_frame, &bases, addr) {
-            return Some(cfa);
-        }
-        let bytes = EndianSlice::new(self.binary.debug_image().debug_frame(), LittleEndian);
-        let mut debug_frame = DebugFrame::from(bytes);
-        debug_frame.set_address_size(8);
-        rule(&debug_frame, &bases, addr)
+        let bases = self.bases();
+        rule(&self.eh_frame(), &bases, addr).or_else(|| rule(&self.debug_frame(), &bases, addr))
     }
+
+    /// Where the piece of code around an address begins, by the same tables. The psABI asks for
+    /// them, so that nearly all code has them, with debug info or without.
+    pub(crate) fn code_begins(&self, addr: u64) -> Option<u64> {
+        let bases = self.bases();
+        begin(&self.eh_frame(), &bases, addr).or_else(|| begin(&self.debug_frame(), &bases, addr))
+    }
+
+    fn bases(&self) -> BaseAddresses {
+        let frames = &self.binary.image.frames;
+        BaseAddresses::default()
+            .set_eh_frame(frames.eh_frame_addr)
+            .set_text(frames.text_addr)
+            .set_got(frames.got_addr)
+    }
+
+    fn eh_frame(&self) -> EhFrame<Bytes<'a>> {
+        let bytes = EndianSlice::new(self.binary.image.eh_frame(), LittleEndian);
+        let mut section = EhFrame::from(bytes);
+        section.set_address_size(8);
+        section
+    }
+
+    fn debug_frame(&self) -> DebugFrame<Bytes<'a>> {
+        let bytes = EndianSlice::new(self.binary.debug_image().debug_frame(), LittleEndian);
+        let mut section = DebugFrame::from(bytes);
+        section.set_address_size(8);
+        section
+    }
+}
+
+fn begin<'a, S: UnwindSection<Bytes<'a>>>(
+    section: &S,
+    bases: &BaseAddresses,
+    addr: u64,
+) -> Option<u64> {
+    let fde = section
+        .fde_for_address(bases, addr, S::cie_from_offset)
+        .ok()?;
+    Some(fde.initial_address())
 }
 
 fn rule<'a, S: UnwindSection<Bytes<'a>>>(

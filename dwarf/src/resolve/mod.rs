@@ -1,6 +1,7 @@
 //! From a location to the addresses that it stands for.
 
 mod address;
+mod boundary;
 mod function;
 mod line;
 mod owner;
@@ -23,12 +24,22 @@ pub(crate) fn resolve(binary: &Binary, location: &Location) -> Result<Vec<Place>
     let info = Info::new(binary).map_err(bad)?;
     let mut places = match &location.spot {
         Spot::Address(address) => {
-            return address::resolve(&info, *address).map(|place| vec![place]);
+            let place = address::resolve(&info, *address)?;
+            boundary::check(&info, *address)?;
+            return Ok(vec![place]);
         }
         _ if !binary.has_debug_info() => return Err(no_debug_info(binary)),
         Spot::Line { file, line, column } => line::resolve(&info, file, *line, *column)?,
         Spot::Function { name, offset } => function::resolve(&info, name, *offset)?,
     };
+    if let Spot::Function {
+        offset: Some(_), ..
+    } = &location.spot
+    {
+        for place in &places {
+            boundary::check(&info, place.addr.0)?;
+        }
+    }
     // An inlined function may begin where the one around it does; one trap serves one place.
     places.sort_by_key(|place| place.addr);
     places.dedup_by_key(|place| place.addr);

@@ -110,6 +110,50 @@ fn an_address_is_what_is_there() {
     assert_eq!(error(&binary, "0x10").code(), "no_such_address");
 }
 
+/// An int3 inside of an instruction would make another one of it, and the program would run that.
+#[test]
+fn the_inside_of_an_instruction_is_refused() {
+    for fixture in [
+        Fixture::c("values.c"),
+        Fixture::c("values.c").opt('2'),
+        Fixture::c("values.c").no_debug_info(),
+    ] {
+        let binary = open(&fixture.build());
+        let whole = open(&Fixture::c("values.c").build());
+        let entry = one_place(
+            if binary.has_debug_info() {
+                &binary
+            } else {
+                &whole
+            },
+            "inlines+0",
+        );
+        // Every byte of the function's first instructions: some begin one, some do not.
+        let begins: Vec<bool> = (0..24)
+            .map(|offset| {
+                let text = format!("{:#x}", entry.addr.0 + offset);
+                match binary.resolve(&Location::parse(&text).unwrap()) {
+                    Ok(_) => true,
+                    Err(error) => {
+                        assert_eq!(error.code(), "no_such_address", "{text}");
+                        assert!(
+                            error.suggestions()[0].starts_with("one begins at 0x"),
+                            "{error}"
+                        );
+                        false
+                    }
+                }
+            })
+            .collect();
+        assert!(begins[0] && begins.contains(&false), "{begins:?}");
+    }
+    // `push %rbp` is one byte, `mov %rsp,%rbp` three.
+    let binary = open(&Fixture::c("values.c").build());
+    assert_eq!(error(&binary, "inlines+2").code(), "no_such_address");
+    assert_eq!(error(&binary, "inlines+3").code(), "no_such_address");
+    one_place(&binary, "inlines+4");
+}
+
 #[test]
 fn files_by_any_suffix() {
     let binary = open(&Fixture::c("values.c").build());
