@@ -338,6 +338,9 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>) {
         Err(error) => return answer(link, Reply::Failed(error)),
     };
     engine.forget_the_dead();
+    if let Err(error) = engine.outwait_forks() {
+        return answer(link, Reply::Failed(error));
+    }
     loop {
         // Taken apart from the match, so that the lock is not held while it is obeyed.
         let request = link.mail().request.take();

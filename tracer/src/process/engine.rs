@@ -103,28 +103,29 @@ impl Engine {
         }
     }
 
-    /// Deals with everything that has already happened; false if nothing had.
-    pub(crate) fn drain(&mut self) -> bool {
-        let mut any = false;
-        while let Ok(event) = sys::wait_stop(WaitTarget::Any, false) {
-            match event {
-                WaitEvent::Nothing | WaitEvent::NoTracees => break,
-                WaitEvent::Interrupted => {}
-                event => {
-                    any = true;
-                    self.on_event(event);
-                }
+    /// Deals with what has already happened. Not with all of it where it comes as fast as it is
+    /// dealt with.
+    pub(crate) fn drain(&mut self) {
+        for _ in 0..STOPS_PER_ROUND {
+            match sys::wait_stop(WaitTarget::Any, false) {
+                Ok(WaitEvent::Nothing | WaitEvent::NoTracees) | Err(_) => return,
+                Ok(event) => self.on_event(event),
             }
         }
-        any
+        self.serve_all();
     }
 
     fn serve_all(&mut self) {
         let tids: Vec<i32> = self.threads.keys().copied().collect();
         for tid in tids {
-            if let Ok(event) = sys::wait_stop(WaitTarget::Thread(tid), false) {
-                self.on_event(event);
-            }
+            self.serve(tid);
+        }
+    }
+
+    /// Deals with what one tracee does at the moment.
+    pub(crate) fn serve(&mut self, tid: i32) {
+        if let Ok(event) = sys::wait_stop(WaitTarget::Thread(tid), false) {
+            self.on_event(event);
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::process::attach::a_thread;
 use crate::process::engine::{Engine, Thread, go_on};
 use crate::process::proc::{self, TRAP_BIT};
-use crate::process::text::Text;
+use crate::process::text::{INT3, Text};
 use crate::record::Ended;
 use crate::sys::{self, StopSignal};
 
@@ -18,9 +18,9 @@ impl Engine {
             self.threads.insert(tid, Thread::new(blocked));
             return true;
         }
-        // A fork has copied our bytes with the text.
+        // A fork has copied our bytes with the text, also those that we have taken away since.
         if let Ok(text) = Text::open(tid) {
-            for (address, original) in self.sites.planted() {
+            for (address, original) in self.sites.originals() {
                 text.restore(address, original);
             }
         }
@@ -37,10 +37,10 @@ impl Engine {
         let Ok(text) = Text::open(tid) else {
             return true;
         };
-        self.sites.planted().any(|(address, original)| {
+        self.sites.originals().any(|(address, _)| {
             let mut byte = [0];
             // Unmapped in the child: nothing to execute there.
-            text.read(address, &mut byte).is_ok() && byte[0] != original
+            text.read(address, &mut byte).is_ok() && byte[0] == INT3
         })
     }
 

@@ -88,6 +88,38 @@ pub(crate) fn cpu_time_ns(pid: i32, tid: i32) -> Option<u64> {
     text.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// The system call that a thread is asleep in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SystemCall {
+    /// -1 in none, as during a page fault.
+    pub(crate) number: i64,
+    /// Its first argument; 0 in none.
+    pub(crate) first: u64,
+}
+
+/// `None` if the thread runs. One that is gone is in no call.
+pub(crate) fn system_call(tid: i32) -> Option<SystemCall> {
+    const NONE: SystemCall = SystemCall {
+        number: -1,
+        first: 0,
+    };
+    match fs::read_to_string(format!("/proc/{tid}/syscall")) {
+        Ok(text) => parse_syscall(&text),
+        Err(_) => Some(NONE),
+    }
+}
+
+fn parse_syscall(text: &str) -> Option<SystemCall> {
+    let mut fields = text.split_ascii_whitespace();
+    let number = fields.next()?.parse().ok()?;
+    let first = fields.next()?.strip_prefix("0x")?;
+    let first = u64::from_str_radix(first, 16).ok()?;
+    Some(SystemCall {
+        number,
+        first: if number < 0 { 0 } else { first },
+    })
+}
+
 /// One line of `/proc/PID/maps`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Mapping {
@@ -159,6 +191,15 @@ mod tests {
                 cpu: 3
             })
         );
+    }
+
+    #[test]
+    fn a_system_call_is_read() {
+        let call = |number, first| Some(SystemCall { number, first });
+        let clone = "56 0x1200011 0x0 0x0 0x7f10 0x0 0x7f10 0x7ffd 0x7f11\n";
+        assert_eq!(parse_syscall(clone), call(56, 0x120_0011));
+        assert_eq!(parse_syscall("-1 0x7ffd 0x7f11\n"), call(-1, 0));
+        assert_eq!(parse_syscall("running\n"), None);
     }
 
     #[test]

@@ -86,6 +86,13 @@ impl Sites {
             .map(|(&address, site)| (address, site.original))
     }
 
+    /// Every address that our byte is or was at, with the original.
+    pub(crate) fn originals(&self) -> impl Iterator<Item = (u64, u8)> {
+        self.by_address
+            .iter()
+            .map(|(&address, site)| (address, site.original))
+    }
+
     /// Addresses that a slot uses.
     pub(crate) fn of_slot(&self, slot: Slot) -> Vec<u64> {
         self.by_address

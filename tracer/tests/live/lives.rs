@@ -1,5 +1,8 @@
 //! Births, signals and job control are what they would have been.
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use lr_fixtures::{Fixture, Target, wait_until};
 use lr_probe::{Op, Program, Register, Width};
 use lr_tracer::{Record, ResumeKind, SiteProgram, Slot};
@@ -158,6 +161,34 @@ pub(crate) fn a_process_outlives_its_main_thread() {
     assert_eq!(tracer.release().unwrap().restored, 1);
     target.send("go");
     assert_eq!(target.line(), "worked 300");
+}
+
+pub(crate) fn births_without_end_do_not_keep_the_tracer() {
+    let program = Fixture::c("churn.c").opt('2').build();
+    let mut target = Target::spawn(&program, ["threads"]);
+    leave_repeatedly(&program, &mut target, 5);
+}
+
+pub(crate) fn children_born_while_leaving_live_on() {
+    let program = Fixture::c("churn.c").opt('2').build();
+    let mut target = Target::spawn(&program, ["forks"]);
+    leave_repeatedly(&program, &mut target, 30);
+}
+
+fn leave_repeatedly(program: &Path, target: &mut Target, times: u32) {
+    let image = Image::of(program, target.pid());
+    for _ in 0..times {
+        let mut tracer = tracer(target);
+        tracer.arm(&at_function(&image, "pass")).unwrap();
+        read_until(&mut tracer, "a hit", |_| Some(()));
+        let began = Instant::now();
+        tracer.release().unwrap();
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(2), "letting go took {took:?}");
+        target.assert_clean();
+        target.send("go");
+        assert_eq!(target.line(), "harmed 0");
+    }
 }
 
 fn state(pid: u32) -> char {

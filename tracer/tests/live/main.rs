@@ -27,6 +27,7 @@ fn main() {
     let trials = trials![
         counts::every_instruction_of_a_function_at_once,
         counts::every_instruction_of_an_optimised_function,
+        counts::atomic_updates_stay_atomic,
         counts::a_limit_is_exact_across_threads,
         counts::conditions_and_fields,
         counts::two_actions_share_a_site,
@@ -45,6 +46,8 @@ fn main() {
         lives::a_stopped_process_stays_stopped_and_goes_on,
         lives::a_sent_sigtrap_reaches_its_handler,
         lives::a_process_outlives_its_main_thread,
+        lives::births_without_end_do_not_keep_the_tracer,
+        lives::children_born_while_leaving_live_on,
         refusals::shared_text_is_refused,
         refusals::patched_text_is_refused,
         refusals::a_traced_process_is_refused_by_name,
