@@ -1,4 +1,5 @@
-use lr_protocol::{ActionTarget, Agent};
+use lr_agent::client::{Client, ClientError, Listing};
+use lr_protocol::{Action, ActionTarget, Agent};
 
 use crate::connect::no_agent;
 use crate::escape::escaped;
@@ -54,6 +55,39 @@ pub(crate) fn choose<'a>(
         }
     }
     Err(not_found(selector, agents))
+}
+
+/// The action of an id, else the one of that name. Those that are still there come first, because
+/// a name may be used again.
+pub(crate) async fn action(client: &Client, selector: &str) -> Result<Action, Failure> {
+    let unknown = match client.action(selector).await {
+        Ok(action) => return Ok(action),
+        Err(error @ ClientError::Problem(_)) if error.code() == "not_found" => error,
+        Err(error) => return Err(error.into()),
+    };
+    for listing in [Listing::Current, Listing::All] {
+        let Ok(actions) = client.actions(listing).await else {
+            break;
+        };
+        let named: Vec<_> = actions
+            .into_iter()
+            .filter(|action| action.spec.name.as_deref() == Some(selector))
+            .collect();
+        match <[Action; 1]>::try_from(named) {
+            Ok([one]) => return Ok(one),
+            Err(none) if none.is_empty() => {}
+            Err(many) => return Err(several_named(selector, &many)),
+        }
+    }
+    Err(unknown.into())
+}
+
+fn several_named(name: &str, actions: &[Action]) -> Failure {
+    let title = format!("`{name}` is the name of {} actions", actions.len());
+    let failure = Failure::new("ambiguous_action", title).tried("one is named by its id");
+    actions
+        .iter()
+        .fold(failure, |failure, action| failure.hint(&*action.id))
 }
 
 /// The same as a target for an action: a tag also means those that come later.

@@ -122,6 +122,47 @@ fn a_problem_becomes_lines_and_its_exit_status() {
 }
 
 #[test]
+fn an_action_is_found_by_its_name() {
+    let action = |id: &str, name: &str| {
+        serde_json::json!({
+            "id": id, "version": 1, "kind": "log", "location": "a.c:9", "template": "x",
+            "level": "info", "name": name, "ignore_quota": false, "output": "server",
+            "target": {"agent": "aaaaaaaa"}, "enabled": true, "created_at": 0,
+            "expires_at": 0, "created_by": "somebody", "statuses": [],
+        })
+    };
+    let unknown = serde_json::json!({
+        "code": "not_found", "title": "no action sold", "status": 404, "detail": "",
+        "suggestions": [],
+    });
+    let unknown = answer("404 Not Found", &unknown.to_string());
+    let listed = |actions: &[serde_json::Value]| {
+        answer("200 OK", &serde_json::Value::from(actions).to_string())
+    };
+    let (one, other) = (action("bbbbbbbb", "bought"), action("cccccccc", "sold"));
+    let server = Scripted::start(vec![
+        unknown.clone(),
+        listed(&[one.clone(), other.clone()]),
+        answer("204 No Content", ""),
+        answer("200 OK", &other.to_string()),
+    ]);
+    let (output, requests) = server.lr(&["rm", "sold"]);
+    assert_eq!(text(&output.stderr), "removed sold\n");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(requests[2].starts_with("DELETE ") && requests[2].contains("/actions/cccccccc "));
+
+    let both = listed(&[action("bbbbbbbb", "sold"), other]);
+    let server = Scripted::start(vec![unknown, both]);
+    let (output, _) = server.lr(&["rm", "sold"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("error[ambiguous_action]") && said.contains("hint: cccccccc"),
+        "{said}"
+    );
+}
+
+#[test]
 fn something_else_that_listens_there_is_said_to_be_that() {
     let server = Scripted::start(vec!["SSH-2.0-OpenSSH_9.2\r\n".into()]);
     let (output, _) = server.lr(&["agents"]);

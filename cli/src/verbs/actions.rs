@@ -7,6 +7,7 @@ use crate::connect::ServerArgs;
 use crate::escape::escaped;
 use crate::failure::{Failure, of_action, rendered};
 use crate::output::print;
+use crate::selector;
 use crate::style::Style;
 use crate::table;
 use crate::tell::tell;
@@ -16,7 +17,7 @@ use crate::verbs::attach::tracked::{address_line, label};
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Actions {
-    /// One, with everything about it
+    /// One, by its id or name, with everything about it
     #[arg(value_name = "ID")]
     id: Option<String>,
     /// Also those that are done, expired or removed
@@ -34,7 +35,7 @@ impl Actions {
         let client = self.server.connect_or_start().await?.client;
         let (style, zone) = (Style::of_stdout(), TimeZone::system());
         if let Some(id) = &self.id {
-            let action = client.action(id).await?;
+            let action = selector::action(&client, id).await?;
             return match self.json {
                 true => print(&json_lines(&[action])),
                 false => print(&details(&action, style, &zone)),

@@ -7,11 +7,12 @@ use tokio::time::{Instant, sleep};
 use crate::connect::ServerArgs;
 use crate::escape::escaped;
 use crate::failure::Failure;
+use crate::selector;
 use crate::tell::tell;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Rm {
-    /// Their ids, as `lr actions` lists them
+    /// Their ids or names, as `lr actions` lists them
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
     #[command(flatten)]
@@ -27,11 +28,7 @@ impl Rm {
         let client = self.server.connect_or_start().await?.client;
         let mut first = Ok(());
         for id in &self.ids {
-            let removed = match client.remove_action(id).await {
-                Ok(()) => until_confirmed(&client, id).await,
-                Err(error) => Err(error),
-            };
-            match removed {
+            match remove(&client, id).await {
                 Ok(Confirmed::Yes) => tell!("removed {}", escaped(id)),
                 Ok(Confirmed::NotYet) => {
                     tell!(
@@ -39,8 +36,7 @@ impl Rm {
                         escaped(id)
                     );
                 }
-                Err(error) => {
-                    let failure = Failure::from(error);
+                Err(failure) => {
                     failure.tell();
                     first = first.and(Err(Failure::Told(failure.exit_status())));
                 }
@@ -54,6 +50,12 @@ impl Rm {
 enum Confirmed {
     Yes,
     NotYet,
+}
+
+async fn remove(client: &Client, selector: &str) -> Result<Confirmed, Failure> {
+    let id = selector::action(client, selector).await?.id;
+    client.remove_action(&id).await?;
+    Ok(until_confirmed(client, &id).await?)
 }
 
 /// Until every agent has said that nothing of it is planted any more.
