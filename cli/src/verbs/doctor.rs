@@ -10,7 +10,7 @@ use crate::style::Style;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Doctor {
     /// A process that one would like to attach to
-    #[arg(value_name = "PID")]
+    #[arg(value_name = "PID", value_parser = crate::verbs::attach::pid)]
     pid: Option<u32>,
 }
 

@@ -25,6 +25,8 @@ use agent::{Attached, Wish};
 use place::Placed;
 use process::ProcessArgs;
 
+pub(crate) use process::pid;
+
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Attach {
     #[command(flatten)]

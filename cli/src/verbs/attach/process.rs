@@ -11,7 +11,7 @@ use crate::failure::Failure;
 #[group(required = true, multiple = false)]
 pub(crate) struct ProcessArgs {
     /// The process
-    #[arg(value_name = "PID")]
+    #[arg(value_name = "PID", value_parser = pid)]
     pid: Option<u32>,
     /// The one process whose command has this name
     #[arg(long, value_name = "NAME")]
@@ -19,6 +19,15 @@ pub(crate) struct ProcessArgs {
     /// The one process that runs this executable
     #[arg(long, value_name = "PATH")]
     exe: Option<PathBuf>,
+}
+
+/// A pid; who gives a name meant `--comm`.
+pub(crate) fn pid(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| {
+        "expected the number of a process; `lr ps` lists them, and `lr attach --comm NAME` \
+         finds one by its name"
+            .to_owned()
+    })
 }
 
 /// The kernel keeps so many bytes of a command's name (`TASK_COMM_LEN` less its closing zero).
@@ -137,6 +146,14 @@ mod tests {
             code(args(Some(4_194_305), None, None).find()),
             "no_such_process"
         );
+    }
+
+    #[test]
+    fn a_name_in_place_of_a_pid_is_told_what_to_do() {
+        assert_eq!(pid("4711"), Ok(4711));
+        for text in ["shop", "-1", "99999999999"] {
+            assert!(pid(text).unwrap_err().contains("--comm"), "{text}");
+        }
     }
 
     #[test]

@@ -193,7 +193,12 @@ impl Session {
 
     fn tell_end(&self, end: &LiveEnd) {
         let name = escaped(&self.watch.attached.name);
-        tell!("{name} (pid {}): {}", end.pid, escaped(&end.message));
+        let what = match end.reason {
+            // That the server told the agent to is how it works, not why: the command is done.
+            EndReason::Detached => "detached".into(),
+            _ => escaped(&end.message),
+        };
+        tell!("{name} (pid {}): {what}", end.pid);
     }
 
     /// An agent that was killed cannot say that it ends. Its tracer lets go without it.
