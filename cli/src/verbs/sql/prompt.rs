@@ -6,7 +6,7 @@ use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, Editor};
 
 use super::Sql;
-use super::words::Words;
+use super::words::{Words, gives_up};
 use crate::connect::Connected;
 use crate::failure::Failure;
 use crate::signals::Signals;
@@ -79,9 +79,10 @@ enum Command {
 fn command(text: &str) -> Command {
     let bare = text.trim_end_matches(';').trim_end();
     match bare {
+        _ if gives_up(text) => return Command::Quit,
         "\\q" | "exit" | "quit" => return Command::Quit,
         "\\?" | "\\h" | "help" => return Command::Help,
-        "\\d" => return Command::Statement("SHOW TABLES".into()),
+        "\\d" | "\\dt" => return Command::Statement("SHOW TABLES".into()),
         _ => {}
     }
     if let Some(table) = bare.strip_prefix("\\d ") {
@@ -159,8 +160,10 @@ mod tests {
     fn commands_of_the_prompt() {
         assert_eq!(command("\\q"), Command::Quit);
         assert_eq!(command("exit;"), Command::Quit);
+        assert_eq!(command("select a\n\\q"), Command::Quit);
         assert_eq!(command("\\?"), Command::Help);
         assert_eq!(command("\\d"), statement("SHOW TABLES"));
+        assert_eq!(command("\\dt"), statement("SHOW TABLES"));
         assert_eq!(command("\\d logs;"), statement("DESCRIBE logs"));
         assert_eq!(command("\\x"), Command::Unknown);
         assert_eq!(command("select 1;"), statement("select 1;"));

@@ -110,6 +110,11 @@ impl Completer for Words {
     }
 }
 
+/// Whether the last line says that its writer has enough, as in psql also amid a statement.
+pub(super) fn gives_up(text: &str) -> bool {
+    text.lines().last().is_some_and(|line| line.trim() == "\\q")
+}
+
 impl Validator for Words {
     /// A command of the prompt is one line; a statement goes on until it is whole.
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
@@ -117,6 +122,7 @@ impl Validator for Words {
         let whole = text.is_empty()
             || text.starts_with('\\')
             || matches!(text, "exit" | "quit" | "help")
+            || gives_up(text)
             || is_complete(text);
         Ok(match whole {
             true => ValidationResult::Valid(None),
@@ -142,6 +148,12 @@ mod tests {
         let (start, found) = Words::new(names.to_vec()).candidates(line, line.len());
         assert_eq!(found, expected, "{line}");
         assert!(line.is_char_boundary(start));
+    }
+
+    #[test]
+    fn a_statement_is_given_up_on_a_line_of_its_own() {
+        assert!(gives_up("select a\n \\q "));
+        assert!(!gives_up("select '\\q'") && !gives_up("select a") && !gives_up(""));
     }
 
     #[test]
