@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use lr_agent::client::{Client, ClientError, Endpoint, LiveQuery, LiveStream};
 use lr_agent::host;
-use lr_protocol::{AgentState, EndReason, LiveEnd, LiveEvent, LiveState, State};
+use lr_protocol::{AgentState, Counts, EndReason, LiveEnd, LiveEvent, LiveState, State};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::agent::{Attached, agent_of};
@@ -114,7 +114,7 @@ impl Session {
             return watched;
         }
         let released = self.let_go().await;
-        self.summarise();
+        self.summarise().await;
         watched.and(released)?;
         self.verdict()
     }
@@ -341,9 +341,12 @@ impl Session {
         .hint("`lr agents` says when it is gone")
     }
 
-    fn summarise(&self) {
-        if self.lines.form == Form::Json || self.printed == 0 {
+    async fn summarise(&self) {
+        if self.lines.form == Form::Json {
             return;
+        }
+        if self.printed == 0 {
+            return self.tell_why_none().await;
         }
         let ids: Vec<_> = self.actions.iter().map(|a| format!("'{}'", a.id)).collect();
         let events = if self.printed == 1 { "event" } else { "events" };
@@ -352,6 +355,27 @@ impl Session {
             self.printed,
             ids.join(", ")
         );
+    }
+
+    /// A terminal that stayed empty looks the same whether the line is never passed or the
+    /// condition never holds.
+    async fn tell_why_none(&self) {
+        let mut counts = Counts::default();
+        for action in self.actions.iter().filter(|action| action.error.is_none()) {
+            let Ok(action) = self.watch.client.action(&action.id).await else {
+                return;
+            };
+            for status in action.statuses {
+                counts.hits += status.counts.hits;
+                counts.kept += status.counts.kept;
+                counts.condition_false += status.counts.condition_false;
+            }
+        }
+        if self.actions.iter().any(|action| action.error.is_none())
+            && let Some(why) = why_none(&counts)
+        {
+            tell!("{why}");
+        }
     }
 
     fn verdict(&self) -> Result<(), Failure> {
@@ -374,5 +398,45 @@ impl Session {
             EndReason::Failed => Err(Failure::Told(exit::COULD_NOT)),
             _ => Ok(()),
         }
+    }
+}
+
+/// Why nothing was printed; `None` where what was kept went elsewhere.
+fn why_none(counts: &Counts) -> Option<String> {
+    if counts.kept > 0 {
+        return None;
+    }
+    let times = if counts.hits == 1 { "time" } else { "times" };
+    Some(match (counts.hits, counts.condition_false) {
+        (0, _) => "no events: it was never reached".into(),
+        (hits, unmet) if hits == unmet => {
+            format!("no events: reached {hits} {times}, and the condition never held")
+        }
+        (hits, unmet) => format!(
+            "no events: reached {hits} {times}, and the condition did not hold at {unmet} of them"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_there_was_nothing() {
+        let counts = |hits, condition_false, kept| Counts {
+            hits,
+            condition_false,
+            kept,
+            ..Counts::default()
+        };
+        let said = |hits, condition_false| why_none(&counts(hits, condition_false, 0)).unwrap();
+        assert_eq!(said(0, 0), "no events: it was never reached");
+        assert_eq!(
+            said(1, 1),
+            "no events: reached 1 time, and the condition never held"
+        );
+        assert!(said(9, 4).ends_with("did not hold at 4 of them"));
+        assert_eq!(why_none(&counts(9, 4, 5)), None, "it went to a file");
     }
 }
