@@ -75,12 +75,22 @@ fn machine() -> (Finding, String) {
 
 fn rights(asker: &Asker) -> (Finding, String) {
     let uid = asker.status.uids.effective;
-    match asker.status.cap_eff.has(Capability::SysPtrace) {
-        true => (
+    let has = |capability| asker.status.cap_eff.has(capability);
+    match (
+        has(Capability::SysPtrace),
+        uid == 0 || has(Capability::DacOverride),
+    ) {
+        (true, true) => (
             Finding::Fine,
             format!("user {uid} has CAP_SYS_PTRACE: every process can be attached to"),
         ),
-        false => (
+        (true, false) => (
+            Finding::Note,
+            format!(
+                "user {uid} has CAP_SYS_PTRACE, but not CAP_DAC_OVERRIDE: processes of that user only; sudo reaches the others"
+            ),
+        ),
+        (false, _) => (
             Finding::Note,
             format!(
                 "user {uid} has no CAP_SYS_PTRACE: processes of that user only; sudo reaches the others"
