@@ -132,8 +132,13 @@ impl LocateError {
                 .iter()
                 .map(|column| format!("try {file}:{line}:{column}"))
                 .collect(),
-            LocateError::NoSuchFunction { similar, .. } => {
-                similar.iter().map(|name| format!("there is {name}")).collect()
+            LocateError::NoSuchFunction {
+                function, similar, ..
+            } => {
+                let mut all: Vec<String> =
+                    similar.iter().map(|name| format!("there is {name}")).collect();
+                all.extend(meant_line(function));
+                all
             }
             LocateError::FunctionOptimizedOut { function } => vec![format!(
                 "place it where `{function}` is called, or build with less optimisation"
@@ -201,6 +206,18 @@ pub enum CompileErrorKind {
     TooLarge { why: String },
     #[error("the debug info cannot be read: {why}")]
     BadDebugInfo { why: String },
+}
+
+/// What to write where only one half of `file:line` was.
+fn meant_line(function: &str) -> Option<String> {
+    const ENDINGS: &[&str] = &["c", "cc", "cpp", "cxx", "h", "hh", "hpp", "rs"];
+    if function.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(format!("a line is named with its file: FILE:{function}"));
+    }
+    let (_, ending) = function.rsplit_once('.')?;
+    ENDINGS
+        .contains(&ending)
+        .then(|| format!("a line of a file is {function}:LINE"))
 }
 
 impl CompileError {

@@ -200,6 +200,13 @@ fn what_is_not_there_is_said() {
     let unknown = error(&binary, "shadowin");
     assert_eq!(unknown.code(), "no_such_function");
     assert_eq!(unknown.suggestions(), ["there is shadowing"]);
+    let file = error(&binary, "values.c");
+    assert_eq!(file.suggestions(), ["a line of a file is values.c:LINE"]);
+    let line = error(&binary, "37");
+    assert_eq!(
+        line.suggestions(),
+        ["a line is named with its file: FILE:37"]
+    );
     let nothing = open(&Fixture::c("values.c").no_debug_info().build());
     assert!(!nothing.has_debug_info());
     for text in ["values.c:3", "main"] {
