@@ -120,6 +120,11 @@ impl SitePlan {
         Err(refused("nothing like it occurs elsewhere in the text"))
     }
 
+    /// Whether the instruction has a byte at `address`.
+    pub fn covers(&self, address: u64) -> bool {
+        (self.address..self.address + self.code.len() as u64).contains(&address)
+    }
+
     /// Address in the target.
     pub fn address(&self) -> u64 {
         self.address

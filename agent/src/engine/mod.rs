@@ -280,14 +280,19 @@ impl Engine {
                 Ok(()) => return Ok((Planted { slot, sites }, warnings)),
                 Err(error) => error,
             };
-            let refused = errors::address_of(&error);
-            let others = sites.iter().filter(|site| Some(site.address()) != refused);
-            if refused.is_none() || others.count() == 0 {
-                self.slots.free(slot);
-                return Err(errors::of_tracer(&error, pid));
+            // The address may be that of a byte inside of the instruction.
+            let refused = errors::address_of(&error)
+                .and_then(|address| sites.iter().position(|site| site.covers(address)));
+            match refused {
+                Some(refused) if sites.len() > 1 => {
+                    warnings.push(format!("left out: {error}"));
+                    sites.remove(refused);
+                }
+                _ => {
+                    self.slots.free(slot);
+                    return Err(errors::of_tracer(&error, pid));
+                }
             }
-            warnings.push(format!("left out: {error}"));
-            sites.retain(|site| Some(site.address()) != refused);
         }
     }
 

@@ -189,6 +189,16 @@ fn one_bad_place_does_not_keep_the_others_from_being_planted() {
     let status = bench.statuses().remove(0);
     assert_eq!(status.state, State::Error);
     assert_eq!(status.error.unwrap().code, "text_patched");
+
+    // Neither does a refusal end in asking for the same again: this one is about no place of it.
+    bench.binder.know("c", &[0x3000, 0x3100]);
+    bench.tracer.refuse(TracerError::TextPatched {
+        address: 0x9000,
+        expected: 0x90,
+        found: 0xcc,
+    });
+    bench.want(vec![wanted("a"), wanted("b"), wanted("c")]);
+    assert_eq!(bench.statuses().remove(0).state, State::Error);
 }
 
 #[test]

@@ -80,6 +80,10 @@ impl BoundSite {
         self.program.site.address()
     }
 
+    pub(crate) fn covers(&self, address: u64) -> bool {
+        self.program.site.covers(address)
+    }
+
     pub(crate) fn resume(&self) -> ResumeKind {
         self.program.site.resume()
     }

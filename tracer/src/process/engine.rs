@@ -35,6 +35,8 @@ pub(crate) struct Thread {
     pub(crate) retry: Option<u64>,
     /// Left in a group-stop.
     pub(crate) listening: bool,
+    /// It has made a step of ours, whose SIGTRAP is still to come.
+    pub(crate) owes_step_trap: bool,
 }
 
 impl Thread {
@@ -44,6 +46,7 @@ impl Thread {
             hits: 0,
             retry: None,
             listening: false,
+            owes_step_trap: false,
         }
     }
 }
@@ -310,7 +313,7 @@ impl Engine {
                     .sites
                     .get(at)
                     .is_some_and(|site| site.presence == Presence::Planted);
-            if found != expected && !ours || expected == INT3 {
+            if found != expected && !ours || offset == 0 && expected == INT3 {
                 return Err(TracerError::TextPatched {
                     address: at,
                     expected,

@@ -96,6 +96,19 @@ pub(crate) fn atomic_updates_stay_atomic() {
     target.assert_clean();
 }
 
+pub(crate) fn an_int3_inside_an_instruction_is_no_breakpoint() {
+    let program = Fixture::c("int3_inside.c").build();
+    let mut target = Target::spawn(&program, [""; 0]);
+    let image = Image::of(&program, target.pid());
+    let mut tracer = tracer(&target);
+    tracer.arm(&at_function(&image, "inside")).unwrap();
+    target.send("go");
+    assert_eq!(target.line(), "204");
+    assert_eq!(tracer.counters(Slot(0)).hits, 1);
+    tracer.release().unwrap();
+    target.assert_clean();
+}
+
 pub(crate) fn a_limit_is_exact_across_threads() {
     let (mut target, image) = counted('2');
     let mut tracer = tracer(&target);

@@ -28,6 +28,7 @@ fn main() {
         counts::every_instruction_of_a_function_at_once,
         counts::every_instruction_of_an_optimised_function,
         counts::atomic_updates_stay_atomic,
+        counts::an_int3_inside_an_instruction_is_no_breakpoint,
         counts::a_limit_is_exact_across_threads,
         counts::conditions_and_fields,
         counts::two_actions_share_a_site,
