@@ -10,7 +10,7 @@ use crate::process::site::Presence;
 use crate::process::slot::SlotState;
 use crate::process::{monotonic_ns, realtime_ns};
 use crate::shared::Counter;
-use crate::sys::{self, StopSignal, UserRegisters};
+use crate::sys::{self, StopSignal, TrapOrigin, UserRegisters};
 
 /// Hits of a thread between two looks at its signal mask.
 const MASK_PERIOD: u32 = 64;
@@ -19,6 +19,9 @@ impl Engine {
     /// A thread stopped with SIGTRAP: at one of our sites, or for reasons of its own.
     pub(crate) fn on_trap(&mut self, tid: i32) {
         let began = monotonic_ns();
+        if self.is_trap_of_our_step(tid) {
+            return go_on(tid, StopSignal::None);
+        }
         let Ok(mut user) = sys::get_registers(tid) else {
             return;
         };
@@ -29,7 +32,7 @@ impl Engine {
         // Behind a longer instruction's first byte nothing but our int3 can have led. Behind a
         // one-byte instruction a thread may stand by itself when it is sent a SIGTRAP.
         let one_byte = site.instruction.length() == 1;
-        if one_byte && !sys::is_kernel_trap(tid).unwrap_or(false) {
+        if one_byte && sys::trap_origin(tid).ok() != Some(TrapOrigin::Breakpoint) {
             return go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
         }
         self.desk.memory.begin_stop(tid);
@@ -53,6 +56,15 @@ impl Engine {
         if first_time {
             self.account(tid, address, began);
         }
+    }
+
+    /// The trap of a step whose end we learned of in another way.
+    fn is_trap_of_our_step(&mut self, tid: i32) -> bool {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return false;
+        };
+        std::mem::take(&mut thread.owes_step_trap)
+            && sys::trap_origin(tid).ok() == Some(TrapOrigin::Step)
     }
 
     fn run_programs(&mut self, tid: i32, address: u64, user: &UserRegisters) {

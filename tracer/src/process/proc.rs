@@ -34,6 +34,8 @@ pub(crate) struct Status {
     pub(crate) state: u8,
     /// Blocked signals.
     pub(crate) blocked: u64,
+    /// Signals that wait for this thread.
+    pub(crate) pending: u64,
 }
 
 pub(crate) fn status(tid: i32) -> Option<Status> {
@@ -50,6 +52,7 @@ fn parse_status(text: &str) -> Option<Status> {
         tracer: field("TracerPid:")?.parse().ok()?,
         state: *field("State:")?.as_bytes().first()?,
         blocked: u64::from_str_radix(field("SigBlk:")?, 16).ok()?,
+        pending: u64::from_str_radix(field("SigPnd:")?, 16).ok()?,
     })
 }
 
@@ -205,7 +208,7 @@ mod tests {
     #[test]
     fn status_is_read() {
         let text = "Name:\tx\nState:\tS (sleeping)\nTgid:\t7\nPid:\t8\nTracerPid:\t9\n\
-                    SigBlk:\t0000000000000010\n";
+                    SigPnd:\t0000000000000000\nSigBlk:\t0000000000000010\n";
         let status = parse_status(text).unwrap();
         assert_eq!((status.tgid, status.tracer, status.state), (7, 9, b'S'));
         assert_eq!(status.blocked & TRAP_BIT, TRAP_BIT);

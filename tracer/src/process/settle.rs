@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::error::TracerError;
-use crate::process::engine::Engine;
-use crate::process::proc::{self, SystemCall};
+use crate::process::engine::{Engine, go_on};
+use crate::process::proc::{self, SystemCall, TRAP_BIT};
+use crate::sys::StopSignal;
 
 /// CPU time after which a thread must have taken any trap that it was in
 /// (`limits/facts/detrace2.c`; elapsed time proves nothing).
@@ -84,6 +85,7 @@ impl Engine {
         let mut unsettled = self.cpu_times();
         loop {
             self.drain();
+            self.take_pending_traps();
             unsettled.retain(|&tid, &mut base| !self.is_settled(tid, base));
             if unsettled.is_empty() {
                 break;
@@ -114,6 +116,22 @@ impl Engine {
             }
             self.drain();
             std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// A thread in a group-stop may still have the SIGTRAP of an int3 or a step before it. It has to
+    /// take it while we are there; when we leave, the kernel stops it again.
+    fn take_pending_traps(&mut self) {
+        let stopped = self.threads.iter().filter(|(_, thread)| thread.listening);
+        let waiting: Vec<i32> = stopped
+            .map(|(&tid, _)| tid)
+            .filter(|&tid| proc::status(tid).is_some_and(|status| status.pending & TRAP_BIT != 0))
+            .collect();
+        for tid in waiting {
+            if let Some(thread) = self.threads.get_mut(&tid) {
+                thread.listening = false;
+            }
+            go_on(tid, StopSignal::None);
         }
     }
 

@@ -37,13 +37,21 @@ impl Memory for NowMemory<'_> {
 )]
 enum Stepped {
     /// The instruction was executed.
-    Done(UserRegisters),
+    Done(UserRegisters, Then),
     /// It raised a signal, which is about to be delivered.
     Faulted(i32),
     /// Job control came before it.
     GroupStop,
     /// The thread is gone.
     Gone,
+}
+
+/// What follows an executed instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Then {
+    GoOn,
+    /// Job control stopped the process meanwhile.
+    StayInGroupStop,
 }
 
 impl Engine {
@@ -100,7 +108,7 @@ impl Engine {
         let mut stepping = *user;
         stepping.set_general(&lent);
         match self.step_at(tid, twin, &stepping) {
-            Stepped::Done(mut after) => {
+            Stepped::Done(mut after, then) => {
                 let mut registers = Registers {
                     general: after.general(),
                     ..before
@@ -108,7 +116,7 @@ impl Engine {
                 loan.give_back(&before, &mut registers);
                 after.set_general(&registers);
                 if sys::set_registers(tid, &after).is_ok() {
-                    go_on(tid, StopSignal::None);
+                    self.after_step(tid, then);
                 }
             }
             other => self.not_stepped(tid, address, user, &other),
@@ -121,15 +129,17 @@ impl Engine {
             return;
         }
         match how {
-            Stepped::Faulted(signal) => go_on(tid, StopSignal::Deliver(*signal)),
-            Stepped::GroupStop => {
-                // It will come to the int3 again; its programs have run.
-                if let Some(thread) = self.threads.get_mut(&tid) {
-                    thread.retry = Some(address);
+            Stepped::Faulted(signal) => {
+                if !SYNCHRONOUS.contains(signal) {
+                    self.retry_later(tid, address);
                 }
+                go_on(tid, StopSignal::Deliver(*signal));
+            }
+            Stepped::GroupStop => {
+                self.retry_later(tid, address);
                 self.leave_in_group_stop(tid);
             }
-            Stepped::Done(_) | Stepped::Gone => {}
+            Stepped::Done(..) | Stepped::Gone => {}
         }
     }
 
@@ -152,26 +162,59 @@ impl Engine {
     }
 
     fn await_step(&mut self, tid: i32, at: u64, flags: u64) -> Stepped {
-        let status = loop {
-            match sys::wait_stop(WaitTarget::Thread(tid), true) {
-                Ok(WaitEvent::Interrupted) => {}
-                Ok(WaitEvent::Stopped { status, .. }) => break status,
+        loop {
+            let status = match sys::wait_stop(WaitTarget::Thread(tid), true) {
+                Ok(WaitEvent::Interrupted) => continue,
+                Ok(WaitEvent::Stopped { status, .. }) => status,
                 // The death is still there for the main loop to see.
                 _ => return Stepped::Gone,
+            };
+            let Ok(mut after) = sys::get_registers(tid) else {
+                return Stepped::Gone;
+            };
+            // The flag that stepping sets is not the target's, unless it had set it itself.
+            after.set_flags(after.flags() & !FLAG_TRAP | flags & FLAG_TRAP);
+            let executed = after.pc() != at;
+            match Stop::decode(status) {
+                Stop::Trap if executed => return Stepped::Done(after, Then::GoOn),
+                // One that somebody sent came before the step.
+                Stop::Trap => return Stepped::Faulted(libc::SIGTRAP),
+                Stop::Signal(signal) => return Stepped::Faulted(signal),
+                Stop::Group(_) if !executed => return Stepped::GroupStop,
+                // Job control is looked at before signals are: the step's own SIGTRAP comes when
+                // the thread goes on.
+                Stop::Group(_) => {
+                    self.expect_step_trap(tid);
+                    return Stepped::Done(after, Then::StayInGroupStop);
+                }
+                _ if executed => {
+                    self.expect_step_trap(tid);
+                    return Stepped::Done(after, Then::GoOn);
+                }
+                // A SIGCONT was announced before the step was made.
+                _ if sys::single_step(tid).is_err() => return Stepped::Gone,
+                _ => {}
             }
-        };
-        let Ok(mut after) = sys::get_registers(tid) else {
-            return Stepped::Gone;
-        };
-        match Stop::decode(status) {
-            Stop::Trap => {
-                // The flag that stepping sets is not the target's, unless it had set it itself.
-                after.set_flags(after.flags() & !FLAG_TRAP | flags & FLAG_TRAP);
-                Stepped::Done(after)
-            }
-            Stop::Signal(signal) => Stepped::Faulted(signal),
-            _ if after.pc() != at => Stepped::Done(after),
-            _ => Stepped::GroupStop,
+        }
+    }
+
+    fn after_step(&mut self, tid: i32, then: Then) {
+        match then {
+            Then::GoOn => go_on(tid, StopSignal::None),
+            Then::StayInGroupStop => self.leave_in_group_stop(tid),
+        }
+    }
+
+    fn expect_step_trap(&mut self, tid: i32) {
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.owes_step_trap = true;
+        }
+    }
+
+    /// The thread will come to the int3 again; its programs have run.
+    fn retry_later(&mut self, tid: i32, address: u64) {
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.retry = Some(address);
         }
     }
 
@@ -185,9 +228,9 @@ impl Engine {
         site.presence = Presence::Ghost;
         self.text.restore(address, original);
         match self.step_at(tid, address, user) {
-            Stepped::Done(after) => {
+            Stepped::Done(after, then) => {
                 if sys::set_registers(tid, &after).is_ok() {
-                    go_on(tid, StopSignal::None);
+                    self.after_step(tid, then);
                 }
             }
             other => self.not_stepped(tid, address, user, &other),

@@ -140,10 +140,21 @@ pub(crate) fn get_vectors(tid: i32) -> io::Result<[[u64; 2]; 16]> {
     Ok(vectors)
 }
 
-/// Whether the SIGTRAP of this stop was raised by the kernel, as an int3 does, and not sent.
-pub(crate) fn is_kernel_trap(tid: i32) -> io::Result<bool> {
+/// Where the SIGTRAP of a stop comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TrapOrigin {
+    /// An int3 was executed.
+    Breakpoint,
+    /// A single step has ended.
+    Step,
+    /// Somebody sent it, or the processor has other reasons.
+    Other,
+}
+
+/// Where the SIGTRAP that a thread is stopped with comes from.
+pub(crate) fn trap_origin(tid: i32) -> io::Result<TrapOrigin> {
     // SAFETY: the kernel fills a siginfo; all-zero is valid for it.
-    unsafe {
+    let code = unsafe {
         let mut info: libc::siginfo_t = std::mem::zeroed();
         check(libc::ptrace(
             libc::PTRACE_GETSIGINFO,
@@ -151,8 +162,13 @@ pub(crate) fn is_kernel_trap(tid: i32) -> io::Result<bool> {
             0usize,
             &raw mut info,
         ))?;
-        Ok(info.si_code == libc::SI_KERNEL)
-    }
+        info.si_code
+    };
+    Ok(match code {
+        libc::SI_KERNEL => TrapOrigin::Breakpoint,
+        libc::TRAP_TRACE => TrapOrigin::Step,
+        _ => TrapOrigin::Other,
+    })
 }
 
 pub(crate) fn get_signal_mask(tid: i32) -> io::Result<u64> {
