@@ -1,6 +1,7 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -68,15 +69,23 @@ fn stopping_stores_what_was_received_and_removes_the_socket() {
         let agent = server.register(&until_done());
         let action = agent.act(&json!({}));
         let mut live = server.api.live("");
+        agent.send(1, &json!({"logs": logs(&action, 1, 10)})).ok();
+        let revision = agent.wanted(0)["revision"].as_u64().unwrap();
+        let last_seen = || server.api.get("/api/v1/agents").json()[0]["last_seen"].as_i64();
+        let before = last_seen();
         let waiting = {
             let agent = agent.clone();
-            let revision = agent.wanted(0)["revision"].as_u64().unwrap();
             std::thread::spawn(move || {
                 let path = format!("/api/v1/agents/{}/wanted?revision={revision}", agent.id);
                 agent.api.get(&path)
             })
         };
-        agent.send(1, &json!({"logs": logs(&action, 1, 10)})).ok();
+        // The server has heard of the request, which now waits.
+        let patience = Instant::now() + Duration::from_secs(30);
+        while last_seen() == before {
+            assert!(Instant::now() < patience, "the request never arrives");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         match how {
             "request" => assert_eq!(
                 server.api.post("/api/v1/server/stop", &json!({})).status,
