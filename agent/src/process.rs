@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use lr_protocol::{
     End, EndReason, PROTOCOL_VERSION, Problem, ProcessInfo, RegisterAgent, Registered,
@@ -188,8 +189,7 @@ fn run_engine(facts: &ProcessFacts, writer: Writer, orders: Arc<Orders>, outbox:
     let modules = match Modules::open(pid) {
         Ok(modules) => modules,
         Err(error) => {
-            // It may have ended since it was looked at.
-            let end = target.end().unwrap_or_else(|| failed(&error.to_string()));
+            let end = end_soon(&target).unwrap_or_else(|| failed(&error.to_string()));
             return outbox.put_end(end);
         }
     };
@@ -208,6 +208,19 @@ fn run_engine(facts: &ProcessFacts, writer: Writer, orders: Arc<Orders>, outbox:
         Arc::clone(outbox),
     )
     .run();
+}
+
+/// The end of a target that cannot be read any more. One that is ending has lost its memory a little
+/// before it is seen to be gone.
+fn end_soon(target: &Target) -> Option<End> {
+    const LOOKS: u32 = 20;
+    (0..LOOKS).find_map(|_| {
+        let end = target.end();
+        if end.is_none() {
+            thread::sleep(Duration::from_millis(50));
+        }
+        end
+    })
 }
 
 fn failed(message: &str) -> End {
