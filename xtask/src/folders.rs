@@ -1,12 +1,18 @@
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
 
-/// The root of the clone.
+/// The root of the clone that cargo runs us for. Asked of cargo now, since clones that build into
+/// one folder share this program.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask is a folder of the workspace")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let xtask = std::env::var_os("CARGO_MANIFEST_DIR");
+        let mut root = PathBuf::from(xtask.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()));
+        root.pop();
+        root
+    });
+    &ROOT
 }
 
 /// Where what was fetched is kept between clones: `$XDG_CACHE_HOME/lr`, else `~/.cache/lr`.
