@@ -103,7 +103,7 @@ fn text_that_another_tool_patched() {
 
 #[test]
 fn an_instruction_that_cannot_be_resumed() {
-    // `rep stosb` would take a step for every byte.
+    // `rep movsb` would take a step for every byte.
     let target = Target::spawn(&Fixture::c("repeats.c").opt('2').build(), [""; 0]);
     let line = location("repeats.c", "repeats");
     check(&target, &line, "{$tid}", 1, "cannot_resume");
