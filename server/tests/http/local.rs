@@ -123,7 +123,12 @@ fn another_user_is_refused_even_with_the_socket_open() {
     open(&dir, 0o755);
     open(&dir.join("server.sock"), 0o666);
     let copy = folder.path().join("client");
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    // By a process of its own: a file that was written here may still be open in a child that
+    // another test is just forking, and cannot be started then (ETXTBSY).
+    let copied = Command::new("cp")
+        .args([&std::env::current_exe().unwrap(), &copy])
+        .status();
+    assert!(copied.unwrap().success());
     open(&copy, 0o755);
     let run = |uid| {
         let output = Command::new(&copy)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lr_fixtures::{Fixture, Target, location, text_differences, wait_until};
+use lr_fixtures::{Fixture, Target, copy_program, location, text_differences, wait_until};
 use serde_json::Value;
 
 use crate::world::World;
@@ -240,7 +240,7 @@ fn background_ends_by_itself_after_its_hits() {
 fn by_name_where_one_process_has_it() {
     let world = World::new();
     let copy = world.folder().join("uniquely-named");
-    std::fs::copy(Fixture::c("orders.c").build(), &copy).unwrap();
+    copy_program(&Fixture::c("orders.c").build(), &copy);
     let target = Target::spawn(&copy, [""; 0]);
     let line = location("orders.c", "process");
     let log = ["--json", "--hits", "1", "--log", &line, "{o.id}"];

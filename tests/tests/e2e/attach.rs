@@ -1,6 +1,6 @@
 //! `lr attach … --log …` on each language, optimised and not, position-independent and not.
 
-use lr_fixtures::{Fixture, Target, location};
+use lr_fixtures::{Fixture, Target, copy_program, location};
 use serde_json::Value;
 
 use crate::world::World;
@@ -164,7 +164,7 @@ fn a_function_by_its_name() {
 fn a_program_whose_file_was_replaced() {
     let world = World::new();
     let copy = world.folder().join("orders");
-    std::fs::copy(Fixture::c("orders.c").build(), &copy).unwrap();
+    copy_program(&Fixture::c("orders.c").build(), &copy);
     let target = Target::spawn(&copy, [""; 0]);
     std::fs::remove_file(&copy).unwrap();
     std::fs::write(&copy, "something else").unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lr_fixtures::{Fixture, Target, location};
+use lr_fixtures::{Fixture, Target, copy_program, location};
 
 use crate::binaries;
 use crate::running::Running;
@@ -39,7 +39,7 @@ impl Installed {
             open(folder);
         }
         for name in ["lr", "lr-server"] {
-            std::fs::copy(binaries::folder().join(name), bin.join(name)).unwrap();
+            copy_program(&binaries::folder().join(name), &bin.join(name));
         }
         let library = "libduckdb.so";
         let fetched = binaries::root().join(".duckdb").join(library);
@@ -70,7 +70,7 @@ impl Installed {
 
     fn orders_as(&self, user: u32) -> Target {
         let copy = self.world.folder().join("orders");
-        std::fs::copy(Fixture::c("orders.c").build(), &copy).unwrap();
+        copy_program(&Fixture::c("orders.c").build(), &copy);
         std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
         let mut command = Command::new(copy);
         command.uid(user).gid(user).current_dir("/");
