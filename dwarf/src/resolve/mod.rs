@@ -2,6 +2,7 @@
 
 mod address;
 mod boundary;
+mod file;
 mod function;
 mod line;
 mod owner;

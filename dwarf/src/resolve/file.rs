@@ -1,0 +1,100 @@
+//! Which source file a user means, and which units have code of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::LocateError;
+use crate::info::{Info, normal_path, same_file};
+use crate::resolve::suggest::similar;
+
+/// Unit to the indices that a file has in its table.
+pub(crate) type Sources = BTreeMap<usize, Vec<u64>>;
+
+/// The one source file whose path ends in `wanted`, and where its rows are.
+pub(crate) fn find_file(
+    info: &Info<'_>,
+    wanted: &str,
+) -> std::result::Result<(String, Sources), LocateError> {
+    let wanted = normal_path(wanted);
+    let last = wanted.rsplit('/').next().unwrap_or(&wanted);
+    let mut found: BTreeMap<String, Sources> = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    for unit in info.own_units() {
+        let Ok(data) = info.unit(unit) else { continue };
+        let Some(program) = &data.line_program else {
+            continue;
+        };
+        let header = program.header();
+        for (position, entry) in header.file_names().iter().enumerate() {
+            // DWARF 5 counts files from 0, earlier versions from 1.
+            let first = u64::from(header.version() < 5);
+            let index = position as u64 + first;
+            let Ok(name) = info.dwarf.attr_string(&data, entry.path_name()) else {
+                continue;
+            };
+            let name = String::from_utf8_lossy(name.slice());
+            let name = name.rsplit('/').next().unwrap_or(&name);
+            if name != last {
+                if !names.contains(name) {
+                    names.insert(name.to_owned());
+                }
+                continue;
+            }
+            let Some(path) = info.path_of(unit, &data, header, index) else {
+                continue;
+            };
+            if ends_in(&path, &wanted) {
+                let sources = found.entry(path).or_default();
+                sources.entry(unit).or_default().push(index);
+            }
+        }
+    }
+    merge_relative(&mut found);
+    // Files that only declare things are in the tables, too.
+    let has_code = |sources: &Sources| {
+        sources.iter().any(|(&unit, files)| {
+            let table = info.lines(unit);
+            table.is_ok_and(|table| table.rows().any(|row| files.contains(&row.file)))
+        })
+    };
+    if found.len() > 1 {
+        if let Some(sources) = found.remove(&wanted) {
+            return Ok((wanted, sources));
+        }
+        if found.values().any(has_code) {
+            found.retain(|_, sources| has_code(sources));
+        }
+    }
+    match found.len() {
+        0 => Err(LocateError::NoSuchFile {
+            name: info.binary.name().display().to_string(),
+            similar: similar(last, names.iter().map(String::as_str)),
+            file: wanted,
+        }),
+        1 => Ok(found.pop_first().expect("there is one")),
+        _ => Err(LocateError::AmbiguousFile {
+            file: wanted,
+            candidates: found.into_keys().collect(),
+        }),
+    }
+}
+
+/// A path that lacks its directory joins the one that has it.
+fn merge_relative(found: &mut BTreeMap<String, Sources>) {
+    let relative = found.keys().filter(|path| !path.starts_with('/')).cloned();
+    for path in relative.collect::<Vec<String>>() {
+        let is_full = |full: &&String| full.starts_with('/') && same_file(full, &path);
+        let Some(full) = found.keys().find(is_full).cloned() else {
+            continue;
+        };
+        let sources = found.remove(&path).unwrap_or_default();
+        let known = found.entry(full).or_default();
+        for (unit, files) in sources {
+            known.entry(unit).or_default().extend(files);
+        }
+    }
+}
+
+fn ends_in(path: &str, wanted: &str) -> bool {
+    path.strip_suffix(wanted)
+        .is_some_and(|before| before.is_empty() || before.ends_with('/'))
+}
