@@ -9,7 +9,7 @@ use crate::image::{Image, Segment};
 use crate::info::{Index, Info, ScopeCache};
 use crate::loader::{self, Mapped};
 use crate::location::Location;
-use crate::place::Place;
+use crate::place::{Place, Resolved};
 
 /// An executable or shared object and its debug info.
 ///
@@ -89,6 +89,11 @@ impl Binary {
 
     /// The addresses that a location stands for, at least one, in ascending order.
     pub fn resolve(&self, location: &Location) -> Result<Vec<Place>, LocateError> {
+        Ok(self.resolve_all(location)?.places)
+    }
+
+    /// The same, with the rows that are not bound and why.
+    pub fn resolve_all(&self, location: &Location) -> Result<Resolved, LocateError> {
         crate::resolve::resolve(self, location)
     }
 

@@ -31,4 +31,4 @@ pub use error::{CompileError, CompileErrorKind, LoadError, LocateError, Part};
 pub use image::Segment;
 pub use layout::{Absence, HitContext, Layout, Rendered, RenderedField, Scalar};
 pub use location::{Location, LocationSyntax, Spot};
-pub use place::{InlinedFrame, Place};
+pub use place::{DropReason, Dropped, InlinedFrame, Place, Resolved};

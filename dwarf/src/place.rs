@@ -19,6 +19,37 @@ pub struct Place {
     pub(crate) view: Option<u32>,
 }
 
+/// What a location stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resolved {
+    /// At least one, in ascending order of their addresses, each address once.
+    pub places: Vec<Place>,
+    /// Rows of the same line that are not bound, in ascending order.
+    pub dropped: Vec<Dropped>,
+}
+
+/// An address of a location at which nothing is planted, so that one pass fires once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dropped {
+    pub addr: FileAddr,
+    /// The qualified name of the function whose source this is; empty where none is known.
+    pub function: String,
+    pub line: u32,
+    pub column: u32,
+    pub why: DropReason,
+}
+
+/// Why a row of a line is not bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DropReason {
+    /// A pass that comes here has come, or will come, through `bound`.
+    SamePass { bound: FileAddr },
+    /// Reached only while an exception or a panic passes through.
+    CleanUp,
+    /// The compiler says that no statement begins here (`is_stmt`, DWARF 5 section 6.2.2).
+    NotStatement,
+}
+
 /// A call that the compiler replaced by the callee's code.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InlinedFrame {

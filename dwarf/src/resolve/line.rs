@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 
+use crate::address::FileAddr;
 use crate::error::LocateError;
 use crate::info::{DieRef, Info, NodeKind, Result, Row, UnitScopes};
-use crate::place::Place;
+use crate::place::{DropReason, Dropped, Resolved};
 use crate::resolve::file::find_file;
 use crate::resolve::owner::owner;
 use crate::resolve::prologue::{after_prologue, is_optimised};
@@ -13,9 +14,10 @@ pub(crate) fn resolve(
     file: &str,
     line: u32,
     column: Option<u32>,
-) -> std::result::Result<Vec<Place>, LocateError> {
+) -> std::result::Result<Resolved, LocateError> {
     let (path, sources) = find_file(info, file)?;
     let mut units = Vec::new();
+    let mut dropped = Vec::new();
     let mut lines = BTreeSet::new();
     let mut columns = BTreeSet::new();
     for (&unit, files) in &sources {
@@ -41,7 +43,11 @@ pub(crate) fn resolve(
         .iter()
         .any(|(_, rows)| rows.iter().any(|row| row.is_stmt))
     {
-        for (_, rows) in &mut units {
+        for (unit, rows) in &mut units {
+            let others = rows.iter().filter(|row| !row.is_stmt);
+            for row in others {
+                dropped.push(dropped_row(info, *unit, row, DropReason::NotStatement));
+            }
             rows.retain(|row| row.is_stmt);
         }
     }
@@ -57,10 +63,12 @@ pub(crate) fn resolve(
             Some(_) => Ok(Vec::new()),
         };
         let found = calls.and_then(|calls| unit_places(info, unit, &rows, calls));
-        places.extend(found.map_err(|error| bad(info, error))?);
+        let found = found.map_err(|error| bad(info, error))?;
+        places.extend(found.places);
+        dropped.extend(found.dropped);
     }
     match column {
-        _ if !places.is_empty() => Ok(places),
+        _ if !places.is_empty() => Ok(Resolved { places, dropped }),
         Some(column) if !columns.is_empty() => Err(LocateError::NoSuchColumn {
             file: path,
             line,
@@ -150,7 +158,7 @@ fn unit_places(
     unit: usize,
     rows: &[Row],
     calls: Vec<Candidate>,
-) -> Result<Vec<Place>> {
+) -> Result<Resolved> {
     let scopes = info.scopes(unit)?;
     let mut candidates = calls;
     for row in rows {
@@ -167,12 +175,16 @@ fn unit_places(
     // Code that is rarely reached lies apart, and often before the rest.
     candidates.sort_by_key(|candidate| (candidate.weak, candidate.cold, candidate.row.addr));
     let mut kept: Vec<Candidate> = Vec::new();
+    let mut dropped = Vec::new();
     for candidate in candidates {
-        if !kept
-            .iter()
-            .any(|earlier| same_pass(&scopes, earlier, &candidate))
-        {
-            kept.push(candidate);
+        let same = |earlier: &&Candidate| same_pass(&scopes, earlier, &candidate);
+        match kept.iter().find(same) {
+            Some(earlier) => {
+                let bound = FileAddr(earlier.row.addr);
+                let why = DropReason::SamePass { bound };
+                dropped.push(dropped_row(info, unit, &candidate.row, why));
+            }
+            None => kept.push(candidate),
         }
     }
     let mut places = Vec::new();
@@ -191,7 +203,22 @@ fn unit_places(
         }
         places.push(place);
     }
-    Ok(places)
+    Ok(Resolved { places, dropped })
+}
+
+fn dropped_row(info: &Info<'_>, unit: usize, row: &Row, why: DropReason) -> Dropped {
+    let function = info.scopes(unit).ok().and_then(|scopes| {
+        let owner = owner(info, unit, &scopes, row, row.addr).ok()??;
+        let offset = scopes.node(owner).die;
+        info.qualified_name(DieRef { unit, offset }).ok()
+    });
+    Dropped {
+        addr: FileAddr(row.addr),
+        function: function.unwrap_or_default(),
+        line: row.line,
+        column: row.column,
+        why,
+    }
 }
 
 fn is_cold(scopes: &UnitScopes, owner: usize, addr: u64) -> bool {

@@ -13,38 +13,54 @@ use crate::binary::Binary;
 use crate::error::LocateError;
 use crate::info::Info;
 use crate::location::{Location, Spot};
-use crate::place::Place;
+use crate::place::{Place, Resolved};
 
 pub(crate) use suggest::similar;
 
-pub(crate) fn resolve(binary: &Binary, location: &Location) -> Result<Vec<Place>, LocateError> {
+pub(crate) fn resolve(binary: &Binary, location: &Location) -> Result<Resolved, LocateError> {
     let bad = |error: gimli::Error| LocateError::BadDebugInfo {
         name: binary.name().display().to_string(),
         why: error.to_string(),
     };
     let info = Info::new(binary).map_err(bad)?;
-    let mut places = match &location.spot {
+    let mut resolved = match &location.spot {
         Spot::Address(address) => {
             let place = address::resolve(&info, *address)?;
             boundary::check(&info, *address)?;
-            return Ok(vec![place]);
+            return Ok(bound(vec![place]));
         }
         _ if !binary.has_debug_info() => return Err(no_debug_info(binary)),
         Spot::Line { file, line, column } => line::resolve(&info, file, *line, *column)?,
-        Spot::Function { name, offset } => function::resolve(&info, name, *offset)?,
+        Spot::Function { name, offset } => bound(function::resolve(&info, name, *offset)?),
     };
     if let Spot::Function {
         offset: Some(_), ..
     } = &location.spot
     {
-        for place in &places {
+        for place in &resolved.places {
             boundary::check(&info, place.addr.0)?;
         }
     }
     // An inlined function may begin where the one around it does; one trap serves one place.
-    places.sort_by_key(|place| place.addr);
-    places.dedup_by_key(|place| place.addr);
-    Ok(places)
+    resolved.places.sort_by_key(|place| place.addr);
+    resolved.places.dedup_by_key(|place| place.addr);
+    let is_bound = |addr| {
+        let places = &resolved.places;
+        places
+            .binary_search_by_key(&addr, |place| place.addr)
+            .is_ok()
+    };
+    resolved.dropped.retain(|dropped| !is_bound(dropped.addr));
+    resolved.dropped.sort_by_key(|dropped| dropped.addr);
+    resolved.dropped.dedup_by_key(|dropped| dropped.addr);
+    Ok(resolved)
+}
+
+fn bound(places: Vec<Place>) -> Resolved {
+    Resolved {
+        places,
+        dropped: Vec::new(),
+    }
 }
 
 fn no_debug_info(binary: &Binary) -> LocateError {
