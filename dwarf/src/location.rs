@@ -63,9 +63,11 @@ impl Location {
     /// Reads `file:line[:column]`, `function`, `function+offset`, `0xaddress`, or one of them
     /// behind `module!`.
     pub fn parse(text: &str) -> Result<Location, LocationSyntax> {
-        let (module, rest) = split_module(text);
+        let (module, rest) = split_module(text.trim_start());
+        let rest = rest.trim_start();
         let start = text.len() - rest.len();
-        if rest.trim().is_empty() {
+        let rest = rest.trim_end();
+        if rest.is_empty() {
             return Err(syntax(start, "a file and line, or a function", "nothing"));
         }
         if let Some(digits) = rest.strip_prefix("0x").or(rest.strip_prefix("0X")) {
@@ -171,7 +173,7 @@ fn line_spot(text: &str, colon: usize, start: usize) -> Result<Spot, LocationSyn
 
 fn function_spot(text: &str) -> Spot {
     let plain = Spot::Function {
-        name: text.trim().to_owned(),
+        name: text.to_owned(),
         offset: None,
     };
     let Some((name, digits)) = text.rsplit_once('+') else {
@@ -236,6 +238,7 @@ mod tests {
         check("max<a::b>", function("max<a::b>", None));
         check("parse+16", function("parse", Some(16)));
         check("parse+0x10", function("parse", Some(16)));
+        check(" parse+16 ", function("parse", Some(16)));
         check("Money::operator+", function("Money::operator+", None));
         check("Money::operator++", function("Money::operator++", None));
         check("Set::operator!", function("Set::operator!", None));
@@ -245,6 +248,7 @@ mod tests {
     #[test]
     fn addresses_and_modules() {
         check("0x401000", Spot::Address(0x40_1000));
+        check(" 0x401000\n", Spot::Address(0x40_1000));
         let location = Location::parse("libc.so.6!malloc").unwrap();
         assert_eq!(location.module.as_deref(), Some("libc.so.6"));
         assert_eq!(location.spot, function("malloc", None));
@@ -260,6 +264,7 @@ mod tests {
         check_error("a.c:0", 4);
         check_error(":3", 0);
         check_error("0xzz", 0);
+        check_error("  lib.so! 0xzz", 10);
         check_error("a.c:99999999999", 4);
     }
 }
