@@ -16,6 +16,7 @@ mod convert;
 mod engine;
 pub mod host;
 mod launch;
+mod locate;
 mod maps;
 mod modules;
 mod note;

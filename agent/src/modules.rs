@@ -9,6 +9,7 @@ use std::rc::Rc;
 use lr_dwarf::{Binary, FileAddr, LoadBias, LoadError, Segment};
 use lr_tracer::TextRange;
 
+use crate::locate::file_name;
 use crate::maps::{self, Mapping};
 
 /// What a process has loaded. Files are opened when they are first asked for and kept.
@@ -115,12 +116,17 @@ impl Modules {
         Ok(())
     }
 
-    pub(crate) fn executable(&mut self) -> Result<Loaded, ModuleError> {
+    pub(crate) fn executable_index(&self) -> Result<usize, ModuleError> {
         let not_mapped = || ModuleError::NotMapped {
             path: format!("/proc/{}/exe", self.pid),
         };
         let index = self.modules.iter().position(|module| module.is_executable);
-        let copies = self.load(index.ok_or_else(not_mapped)?)?;
+        index.ok_or_else(not_mapped)
+    }
+
+    pub(crate) fn executable(&mut self) -> Result<Loaded, ModuleError> {
+        let index = self.executable_index()?;
+        let copies = self.load(index)?;
         Ok(copies
             .into_iter()
             .next()
@@ -188,6 +194,35 @@ impl Modules {
         }
     }
 
+    /// Modules that are never unloaded, in whose code a twin of any instruction may lie: the
+    /// executable and the C library.
+    pub(crate) fn twin_sources(&mut self) -> Result<Vec<Loaded>, ModuleError> {
+        let mut sources = vec![self.executable()?];
+        if let Some(index) = self.c_library() {
+            // `dlmopen` loads another copy, which may be unloaded: which is the first is not known.
+            if let [only] = self.load(index).unwrap_or_default().as_slice() {
+                sources.push(only.clone());
+            }
+        }
+        Ok(sources)
+    }
+
+    /// Where twins of a module's instructions may lie: in this copy of it, which is there as long
+    /// as a thread can be in it, and in what is never unloaded.
+    pub(crate) fn twin_texts<'a>(
+        &self,
+        loaded: &'a Loaded,
+        sources: &'a [Loaded],
+    ) -> Vec<TextRange<'a>> {
+        let mut texts = self.text_of(loaded);
+        for source in sources {
+            if source.path != loaded.path {
+                texts.extend(self.text_of(source));
+            }
+        }
+        texts
+    }
+
     /// Where the code of an opened module is: the file's bytes under the target's addresses.
     pub(crate) fn text_of<'a>(&self, loaded: &'a Loaded) -> Vec<TextRange<'a>> {
         let mut text = Vec::new();
@@ -207,7 +242,7 @@ impl Modules {
     pub(crate) fn c_library(&self) -> Option<usize> {
         self.modules.iter().position(|module| {
             let file = module.path.rsplit('/').next().unwrap_or_default();
-            file.starts_with("libc.so") || file.starts_with("libc-") || file.starts_with("ld-musl")
+            is_c_library(file)
         })
     }
 }
@@ -290,6 +325,23 @@ impl Module {
             source,
         }
     }
+}
+
+impl Loaded {
+    /// The last component of its path.
+    pub(crate) fn name(&self) -> &str {
+        file_name(&self.path)
+    }
+}
+
+/// glibc's `libc.so.6`, `libc-2.31.so` of earlier ones, and musl's. Not `libc-client.so`, which a
+/// program may load and unload.
+fn is_c_library(file: &str) -> bool {
+    let is_version = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
+    file == "libc.so"
+        || file.strip_prefix("libc.so.").is_some_and(is_version)
+        || file.strip_prefix("libc-").is_some_and(is_version)
+        || file.starts_with("ld-musl-")
 }
 
 const DELETED: &str = " (deleted)";
@@ -460,6 +512,21 @@ mod tests {
         assert!(called("/srv/orders (deleted)", "orders"));
         assert!(!called("/usr/lib/libpq.so.5.15", "pq.so"));
         assert!(!called("/usr/lib/libpq.so.5.15", "libp"));
+    }
+
+    #[test]
+    fn only_the_c_library_itself_is_taken_for_it() {
+        for file in [
+            "libc.so.6",
+            "libc-2.31.so",
+            "ld-musl-x86_64.so.1",
+            "libc.so",
+        ] {
+            assert!(is_c_library(file), "{file}");
+        }
+        for file in ["libc-client.so.2007e", "libc.so.conf", "libcap.so.2", ""] {
+            assert!(!is_c_library(file), "{file}");
+        }
     }
 
     #[test]

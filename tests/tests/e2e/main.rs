@@ -12,6 +12,7 @@ mod attach;
 mod binaries;
 mod counts;
 mod ends;
+mod libraries;
 mod refusals;
 mod running;
 mod servers;
