@@ -1,12 +1,14 @@
 //! The executable and the shared objects of a process, as they are loaded.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use lr_dwarf::{Binary, FileAddr, LoadBias, LoadError, Segment};
+use lr_dwarf::{
+    Binary, DebugFiles, FileAddr, LoadBias, LoadError, OpenError, Root, Segment, open_regular,
+};
 use lr_tracer::TextRange;
 
 use crate::locate::file_name;
@@ -52,8 +54,8 @@ pub(crate) enum ModuleError {
     },
     #[error("{path} was replaced since process {pid} loaded it")]
     Replaced { pid: u32, path: String },
-    #[error("{path} is not a regular file")]
-    NotRegular { path: String },
+    #[error("{path} is not read: {why}")]
+    NotRead { path: String, why: OpenError },
     #[error("none of the code of {path} is mapped")]
     NotMapped { path: String },
     #[error(transparent)]
@@ -70,7 +72,7 @@ impl ModuleError {
                     _ => "unreadable_file",
                 }
             }
-            ModuleError::Replaced { .. } | ModuleError::NotRegular { .. } => "unreadable_file",
+            ModuleError::Replaced { .. } | ModuleError::NotRead { .. } => "unreadable_file",
             ModuleError::NotMapped { .. } => "bad_elf",
             ModuleError::Load(error) => error.code(),
         }
@@ -171,7 +173,8 @@ impl Modules {
             Some(binary) => Rc::clone(binary),
             None => {
                 let file = module.open(pid)?;
-                let binary = Binary::open(file, Path::new(&module.path))?;
+                let files = DebugFiles::in_target(pid);
+                let binary = Binary::open_with(file, Path::new(&module.path), &files)?;
                 Rc::clone(module.binary.insert(Rc::new(binary)))
             }
         };
@@ -268,11 +271,8 @@ impl Module {
     fn open(&self, pid: u32) -> Result<File, ModuleError> {
         if self.is_executable {
             // The kernel's own link to the file that runs: right for deleted and replaced ones.
-            return self.open_at(
-                pid,
-                PathBuf::from(format!("/proc/{pid}/exe")),
-                libc::O_NONBLOCK,
-            );
+            let name = format!("/proc/{pid}/exe");
+            return open_regular(Path::new(&name)).map_err(|error| self.cannot_open(pid, error));
         }
         if let Some(mapping) = self.mappings.first() {
             let name = format!(
@@ -280,16 +280,18 @@ impl Module {
                 mapping.start, mapping.end
             );
             // Following these links needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN (proc(5)).
-            if let Ok(file) = self.open_at(pid, PathBuf::from(name), libc::O_NONBLOCK) {
+            if let Ok(file) = open_regular(Path::new(&name)) {
                 return Ok(file);
             }
         }
         // The path as the target's mount namespace has it.
-        let name = PathBuf::from(format!("/proc/{pid}/root{}", self.path));
-        let file = self.open_at(pid, name, libc::O_NONBLOCK | libc::O_NOFOLLOW)?;
+        let file = Root::of_process(pid)
+            .map_err(OpenError::Io)
+            .and_then(|root| root.open(Path::new(&self.path)))
+            .map_err(|error| self.cannot_open(pid, error))?;
         let metadata = file
             .metadata()
-            .map_err(|error| self.cannot_open(pid, error))?;
+            .map_err(|error| self.cannot_open(pid, error.into()))?;
         // Overlay file systems give another device number there than in maps, but this inode.
         if metadata.ino() != self.inode {
             return Err(ModuleError::Replaced {
@@ -300,29 +302,11 @@ impl Module {
         Ok(file)
     }
 
-    /// Never waits: what looks like a library may be a pipe that the target put there.
-    fn open_at(&self, pid: u32, name: PathBuf, flags: i32) -> Result<File, ModuleError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(name)
-            .map_err(|error| self.cannot_open(pid, error))?;
-        let metadata = file
-            .metadata()
-            .map_err(|error| self.cannot_open(pid, error))?;
-        if !metadata.is_file() {
-            return Err(ModuleError::NotRegular {
-                path: self.path.clone(),
-            });
-        }
-        Ok(file)
-    }
-
-    fn cannot_open(&self, pid: u32, source: io::Error) -> ModuleError {
-        ModuleError::Open {
-            pid,
-            path: self.path.clone(),
-            source,
+    fn cannot_open(&self, pid: u32, error: OpenError) -> ModuleError {
+        let path = self.path.clone();
+        match error {
+            OpenError::Io(source) => ModuleError::Open { pid, path, source },
+            why => ModuleError::NotRead { path, why },
         }
     }
 }

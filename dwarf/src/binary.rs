@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 use crate::address::{FileAddr, LoadBias};
 use crate::compile::{Compiled, Source};
 use crate::error::{CompileError, LoadError, LocateError};
+use crate::find::{self, DebugFiles, DebugInfo};
 use crate::image::{Image, Segment};
 use crate::info::{Index, Info, ScopeCache};
-use crate::loader::{self, Mapped};
+use crate::loader::Mapped;
 use crate::location::Location;
 use crate::place::{Place, Resolved};
 
@@ -21,6 +22,7 @@ pub struct Binary {
     pub(crate) image: Image,
     /// A separate debug file whose build-id is the same.
     debug: Option<Image>,
+    debug_info: DebugInfo,
     /// What debug files made by dwz share.
     shared: Option<Image>,
     index: OnceLock<Index>,
@@ -28,40 +30,42 @@ pub struct Binary {
 }
 
 impl Binary {
-    /// Reads an ELF file that the caller has opened; `name` is for messages. Separate debug info
-    /// is taken from `/usr/lib/debug`.
+    /// Reads an ELF file that the caller has opened; `name` is for messages and for what lies
+    /// beside it. Separate debug info is looked for as this process sees it.
     pub fn open(file: File, name: &Path) -> Result<Binary, LoadError> {
-        Binary::open_with(file, name, &loader::DEBUG_ROOTS.map(Path::new))
+        Binary::open_with(file, name, &DebugFiles::host())
     }
 
-    /// The same with other directories, each with a `.build-id` folder, for separate debug info.
-    pub fn open_with(file: File, name: &Path, debug_roots: &[&Path]) -> Result<Binary, LoadError> {
+    /// The same with other places for separate debug info.
+    pub fn open_with(
+        file: File,
+        name: &Path,
+        debug_files: &DebugFiles,
+    ) -> Result<Binary, LoadError> {
         let image = read(&file, name)?;
-        let mut binary = Binary {
+        let (mut debug, mut at) = (None, None);
+        let debug_info = match image.has_debug_info() {
+            true => DebugInfo::Own,
+            false => match find::separate(&image, name, debug_files) {
+                Ok(found) => {
+                    debug = Some(found.image);
+                    at = found.at;
+                    DebugInfo::Separate { path: found.path }
+                }
+                Err(tried) => DebugInfo::Missing { tried },
+            },
+        };
+        let with_info = debug.as_ref().unwrap_or(&image);
+        let shared = find::shared(with_info, at.as_ref(), name, debug_files).unwrap_or_default();
+        Ok(Binary {
             name: name.to_owned(),
             image,
-            debug: None,
-            shared: None,
+            debug,
+            debug_info,
+            shared,
             index: OnceLock::new(),
             scopes: ScopeCache::default(),
-        };
-        let mut debug_file = name.to_owned();
-        if !binary.image.has_debug_info()
-            && let Some(build_id) = &binary.image.build_id
-            && let Some((path, file)) = loader::open_debug_file(build_id, debug_roots)
-        {
-            // A debug file that is broken or another build's is as good as none.
-            let same = |image: &Image| image.build_id == binary.image.build_id;
-            binary.debug = read(&file, &path).ok().filter(same);
-            debug_file = path;
-        }
-        if let Some((link, build_id)) = &binary.debug_image().shared {
-            let link = PathBuf::from(String::from_utf8_lossy(link).into_owned());
-            binary.shared = loader::open_shared_debug_file(&link, &debug_file)
-                .and_then(|file| read(&file, &link).ok())
-                .filter(|image| image.build_id.as_ref() == Some(build_id));
-        }
-        Ok(binary)
+        })
     }
 
     pub fn name(&self) -> &Path {
@@ -77,6 +81,11 @@ impl Binary {
         self.debug_image().has_debug_info()
     }
 
+    /// Where debug info was found, or where it was looked for.
+    pub fn debug_info(&self) -> &DebugInfo {
+        &self.debug_info
+    }
+
     /// What the file's executable `PT_LOAD` headers map.
     pub fn segments(&self) -> &[Segment] {
         &self.image.segments
@@ -85,6 +94,11 @@ impl Binary {
     /// Bytes of an executable segment; `None` where the file has none.
     pub fn bytes_at(&self, addr: FileAddr, len: usize) -> Option<&[u8]> {
         self.image.code(addr, len)
+    }
+
+    /// Bytes of any segment as the file has them: read-only data too.
+    pub fn data_at(&self, addr: FileAddr, len: usize) -> Option<&[u8]> {
+        self.image.data(addr, len)
     }
 
     /// The addresses that a location stands for, at least one, in ascending order.

@@ -1,3 +1,4 @@
+use crate::find::Tried;
 use crate::place::Place;
 
 /// Why a file cannot be used at all.
@@ -33,8 +34,13 @@ impl LoadError {
 /// Why a location stands for no address.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LocateError {
-    #[error("{name} has no debug info{}", build_id_text(build_id))]
-    NoDebugInfo { name: String, build_id: String },
+    #[error("{name} has no debug info{}", missing_text(build_id, tried))]
+    NoDebugInfo {
+        name: String,
+        build_id: String,
+        /// Where it was looked for.
+        tried: Vec<Tried>,
+    },
     #[error("no source file of {name} is called `{file}`")]
     NoSuchFile {
         name: String,
@@ -112,31 +118,37 @@ impl LocateError {
     /// What to try instead, one sentence each.
     pub fn suggestions(&self) -> Vec<String> {
         match self {
-            LocateError::NoDebugInfo { .. } => vec![
-                "compile it with -g (cargo: `debug = true` in the profile); optimisation may stay on"
-                    .to_owned(),
-                "for a distribution's package install its debug symbols, e.g. `apt install <package>-dbgsym`"
-                    .to_owned(),
-            ],
-            LocateError::NoSuchFile { similar, .. } => {
-                similar.iter().map(|file| format!("there is {file}")).collect()
-            }
+            LocateError::NoDebugInfo {
+                build_id, tried, ..
+            } => get_debug_info(build_id, tried),
+            LocateError::NoSuchFile { similar, .. } => similar
+                .iter()
+                .map(|file| format!("there is {file}"))
+                .collect(),
             LocateError::AmbiguousFile { candidates, .. } => candidates
                 .iter()
                 .map(|file| format!("write more of its path: {file}"))
                 .collect(),
-            LocateError::NoSuchLine { file, nearest, .. } => {
-                nearest.iter().map(|line| format!("try {file}:{line}")).collect()
-            }
-            LocateError::NoSuchColumn { file, line, columns, .. } => columns
+            LocateError::NoSuchLine { file, nearest, .. } => nearest
+                .iter()
+                .map(|line| format!("try {file}:{line}"))
+                .collect(),
+            LocateError::NoSuchColumn {
+                file,
+                line,
+                columns,
+                ..
+            } => columns
                 .iter()
                 .map(|column| format!("try {file}:{line}:{column}"))
                 .collect(),
             LocateError::NoSuchFunction {
                 function, similar, ..
             } => {
-                let mut all: Vec<String> =
-                    similar.iter().map(|name| format!("there is {name}")).collect();
+                let mut all: Vec<String> = similar
+                    .iter()
+                    .map(|name| format!("there is {name}"))
+                    .collect();
                 all.extend(meant_line(function));
                 all
             }
@@ -268,11 +280,41 @@ impl std::fmt::Display for CompileError {
 
 impl std::error::Error for CompileError {}
 
-fn build_id_text(build_id: &str) -> String {
-    match build_id {
+/// What is missing, and what is wrong with what was there instead.
+fn missing_text(build_id: &str, tried: &[Tried]) -> String {
+    let mut text = match build_id {
         "" => String::new(),
-        id => format!(" (build-id {id})"),
+        id => format!(", and none was found for its build-id {id}"),
+    };
+    for tried in tried.iter().filter(|tried| !tried.is_absent).take(4) {
+        text.push_str(&format!("; {tried}"));
     }
+    text
+}
+
+/// How to get debug info, for each way that there is.
+fn get_debug_info(build_id: &str, tried: &[Tried]) -> Vec<String> {
+    let mut ways = vec![
+        "compile it with -g (cargo: `debug = true` in the profile); optimisation may stay on"
+            .to_owned(),
+        "for a distribution's package install its debug symbols, e.g. `apt install <package>-dbgsym`"
+            .to_owned(),
+    ];
+    if !build_id.is_empty() {
+        ways.push(
+            "or set DEBUGINFOD_URLS to a server that has them, e.g. https://debuginfod.debian.net"
+                .to_owned(),
+        );
+    }
+    let absent: Vec<&str> = tried
+        .iter()
+        .filter(|tried| tried.is_absent)
+        .map(|tried| tried.place.as_str())
+        .collect();
+    if !absent.is_empty() {
+        ways.push(format!("it was looked for at {}", absent.join(", ")));
+    }
+    ways
 }
 
 fn nearest_text(nearest: &[u32]) -> String {

@@ -1,5 +1,7 @@
+use std::ffi::OsStr;
 use std::ops::Range;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gimli::{DwarfSections, EndianSlice, LittleEndian, SectionId};
@@ -18,7 +20,7 @@ const MAX_UNFOLDED: u64 = 4 << 30;
 /// Deflate cannot do better than 1032 to 1; what claims more is not honest.
 const MAX_RATIO: u64 = 2048;
 
-/// An executable piece of a file: what a `PT_LOAD` maps.
+/// A piece of a file that a `PT_LOAD` maps.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Segment {
     pub addr: FileAddr,
@@ -41,10 +43,14 @@ pub(crate) struct Image {
     map: Mapped,
     pub(crate) build_id: Option<Vec<u8>>,
     pub(crate) segments: Vec<Segment>,
+    /// Every `PT_LOAD`, those with code included.
+    loaded: Vec<Segment>,
     sections: DwarfSections<Section>,
     /// `.debug_loc` and `.debug_loclists`, which gimli does not give back.
     location_lists: [Section; 2],
     pub(crate) frames: Frames,
+    /// What `.gnu_debuglink` names: a file name, and the CRC of the file.
+    pub(crate) debug_link: Option<(PathBuf, u32)>,
     /// What `.gnu_debugaltlink` names: a path, and the build-id of the file there.
     pub(crate) shared: Option<(Vec<u8>, Vec<u8>)>,
 }
@@ -68,7 +74,7 @@ impl Image {
         check_machine(&map, name)?;
         let elf = ElfFile64::<Endianness>::parse(&*map).map_err(|error| bad(error.to_string()))?;
         let build_id = elf.build_id().ok().flatten().map(<[u8]>::to_vec);
-        let segments = segments(&elf, map.len());
+        let (segments, loaded) = segments(&elf, map.len());
         let section = |name: &str| section(&elf, name, map.len());
         let mut location_lists = [Section::File(0..0), Section::File(0..0)];
         let sections = DwarfSections::load(|id: SectionId| {
@@ -96,12 +102,19 @@ impl Image {
         Ok(Image {
             build_id,
             segments,
+            loaded,
             sections,
             location_lists,
             frames,
+            debug_link: debug_link(&elf),
             shared,
             map,
         })
+    }
+
+    /// The CRC that `.gnu_debuglink` means (gdb manual, "Separate Debug Files").
+    pub(crate) fn checksum(&self) -> u32 {
+        crc32fast::hash(&self.map)
     }
 
     pub(crate) fn has_debug_info(&self) -> bool {
@@ -110,7 +123,18 @@ impl Image {
 
     /// The bytes of an executable segment; `None` where the file has none.
     pub(crate) fn code(&self, addr: FileAddr, len: usize) -> Option<&[u8]> {
-        let segment = self.segment(addr)?;
+        self.bytes_in(self.segment(addr)?, addr, len)
+    }
+
+    /// Bytes of any segment as the file has them, read-only data too: what is written to at run
+    /// time, relocations included, is not in them.
+    pub(crate) fn data(&self, addr: FileAddr, len: usize) -> Option<&[u8]> {
+        let holds =
+            |segment: &&Segment| addr.0 >= segment.addr.0 && addr.0 - segment.addr.0 < segment.len;
+        self.bytes_in(self.loaded.iter().find(holds)?, addr, len)
+    }
+
+    fn bytes_in(&self, segment: &Segment, addr: FileAddr, len: usize) -> Option<&[u8]> {
         let skip = addr.0 - segment.addr.0;
         if skip.checked_add(len as u64)? > segment.len {
             return None;
@@ -152,6 +176,14 @@ impl Image {
     }
 }
 
+fn debug_link(elf: &ElfFile64<'_, Endianness>) -> Option<(PathBuf, u32)> {
+    let (name, crc) = elf.gnu_debuglink().ok().flatten()?;
+    let name = Path::new(OsStr::from_bytes(name));
+    // The name of a file and not of a way to one.
+    let is_bare = name.file_name() == Some(name.as_os_str());
+    is_bare.then(|| (name.to_owned(), crc))
+}
+
 fn check_machine(bytes: &[u8], name: &Path) -> Result<(), LoadError> {
     let name = || name.display().to_string();
     // e_ident, then e_type and e_machine: the same place in 32-bit and 64-bit files.
@@ -177,8 +209,9 @@ fn check_machine(bytes: &[u8], name: &Path) -> Result<(), LoadError> {
     })
 }
 
-fn segments(elf: &ElfFile64<'_, Endianness>, file_len: usize) -> Vec<Segment> {
-    let mut segments = Vec::new();
+/// The segments with code, and all that are loaded.
+fn segments(elf: &ElfFile64<'_, Endianness>, file_len: usize) -> (Vec<Segment>, Vec<Segment>) {
+    let (mut code, mut all) = (Vec::new(), Vec::new());
     for segment in elf.segments() {
         let SegmentFlags::Elf { p_flags, .. } = segment.flags() else {
             continue;
@@ -188,15 +221,20 @@ fn segments(elf: &ElfFile64<'_, Endianness>, file_len: usize) -> Vec<Segment> {
             .checked_add(len)
             .is_some_and(|end| end <= file_len as u64);
         let no_wrap = segment.address().checked_add(len).is_some();
-        if p_flags.contains(elf::PF_X) && in_file && no_wrap {
-            segments.push(Segment {
-                addr: FileAddr(segment.address()),
-                offset,
-                len,
-            });
+        if !in_file || !no_wrap {
+            continue;
         }
+        let segment = Segment {
+            addr: FileAddr(segment.address()),
+            offset,
+            len,
+        };
+        if p_flags.contains(elf::PF_X) {
+            code.push(segment.clone());
+        }
+        all.push(segment);
     }
-    segments
+    (code, all)
 }
 
 fn section(

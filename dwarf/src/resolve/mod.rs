@@ -11,6 +11,7 @@ mod suggest;
 
 use crate::binary::Binary;
 use crate::error::LocateError;
+use crate::find::{DebugInfo, hexadecimal};
 use crate::info::Info;
 use crate::location::{Location, Spot};
 use crate::place::{Place, Resolved};
@@ -64,9 +65,12 @@ fn bound(places: Vec<Place>) -> Resolved {
 }
 
 fn no_debug_info(binary: &Binary) -> LocateError {
-    let build_id = binary.build_id().unwrap_or_default();
     LocateError::NoDebugInfo {
         name: binary.name().display().to_string(),
-        build_id: build_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+        build_id: hexadecimal(binary.build_id().unwrap_or_default()),
+        tried: match binary.debug_info() {
+            DebugInfo::Missing { tried } => tried.clone(),
+            DebugInfo::Own | DebugInfo::Separate { .. } => Vec::new(),
+        },
     }
 }

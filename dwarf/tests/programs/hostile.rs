@@ -3,14 +3,18 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lr_dwarf::{Binary, FileAddr, LoadBias, Location, Source};
+use lr_dwarf::{Binary, DebugFiles, FileAddr, LoadBias, Location, Source};
 use lr_fixtures::{Fixture, location};
 use object::{Object, ObjectSection};
 
 /// Everything that can be asked of a file, with whatever it answers.
 fn exercise(bytes: &[u8], spots: &[&str], file: &Path) {
     std::fs::write(file, bytes).unwrap();
-    let opened = Binary::open_with(std::fs::File::open(file).unwrap(), file, &[]);
+    let opened = Binary::open_with(
+        std::fs::File::open(file).unwrap(),
+        file,
+        &DebugFiles::none(),
+    );
     let Ok(binary) = opened else { return };
     for spot in spots {
         let Ok(places) = binary.resolve(&Location::parse(spot).unwrap()) else {

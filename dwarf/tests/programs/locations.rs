@@ -1,6 +1,6 @@
 //! Which places locations stand for, and what is said where there are none.
 
-use lr_dwarf::{Binary, CompileErrorKind, LoadBias, LocateError, Location, Source};
+use lr_dwarf::{Binary, CompileErrorKind, DebugFiles, LoadBias, LocateError, Location, Source};
 use lr_fixtures::{Fixture, line_of, location};
 
 use crate::gdb::{Stopped, one_place, open, places};
@@ -276,11 +276,12 @@ fn separate_debug_info_is_found_by_build_id() {
         stripped.as_os_str(),
     ]);
     let text = location("values.c", "after");
-    let open_with = |roots: &[&std::path::Path]| {
-        Binary::open_with(std::fs::File::open(&stripped).unwrap(), &stripped, roots).unwrap()
+    let open_with = |files: &DebugFiles| {
+        Binary::open_with(std::fs::File::open(&stripped).unwrap(), &stripped, files).unwrap()
     };
-    assert_eq!(error(&open_with(&[]), &text).code(), "no_debug_info");
-    let binary = open_with(&[&folder]);
+    let missing = open_with(&DebugFiles::none());
+    assert_eq!(error(&missing, &text).code(), "no_debug_info");
+    let binary = open_with(&DebugFiles::host().folder(&folder));
     let place = one_place(&binary, &text);
     assert_eq!(place.addr, one_place(&open(&exe), &text).addr);
     // The unwind table, which locals need, is in the stripped file.
