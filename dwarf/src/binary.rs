@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 use crate::address::{FileAddr, LoadBias};
 use crate::compile::{Compiled, Source};
-use crate::error::{CompileError, LoadError, LocateError};
+use crate::error::{CompileError, CompileErrorKind, LoadError, LocateError, Part};
 use crate::find::{self, DebugFiles, DebugInfo};
-use crate::image::{Image, Segment};
+use crate::image::{Flaw, Image, Segment};
 use crate::info::{Index, Info, ScopeCache};
 use crate::loader::Mapped;
 use crate::location::Location;
@@ -42,7 +42,24 @@ impl Binary {
         name: &Path,
         debug_files: &DebugFiles,
     ) -> Result<Binary, LoadError> {
-        let image = read(&file, name)?;
+        Binary::with_image(read(&file, name)?, name, debug_files)
+    }
+
+    /// The same of a file that is in memory: the vDSO.
+    pub fn from_bytes(
+        bytes: Vec<u8>,
+        name: &Path,
+        debug_files: &DebugFiles,
+    ) -> Result<Binary, LoadError> {
+        let image = Image::read(Mapped::of_bytes(bytes), name)?;
+        Binary::with_image(image, name, debug_files)
+    }
+
+    fn with_image(
+        image: Image,
+        name: &Path,
+        debug_files: &DebugFiles,
+    ) -> Result<Binary, LoadError> {
         let (mut debug, mut at) = (None, None);
         let debug_info = match image.has_debug_info() {
             true => DebugInfo::Own,
@@ -91,6 +108,17 @@ impl Binary {
         &self.image.segments
     }
 
+    /// Whether everything that was read of its files so far was there. Whoever keeps or uses what
+    /// was made of their bytes asks afterwards.
+    pub fn is_whole(&self) -> bool {
+        self.flaw().is_none()
+    }
+
+    fn flaw(&self) -> Option<Flaw> {
+        let images = [Some(&self.image), self.debug.as_ref(), self.shared.as_ref()];
+        images.into_iter().flatten().find_map(Image::flaw)
+    }
+
     /// Bytes of an executable segment; `None` where the file has none.
     pub fn bytes_at(&self, addr: FileAddr, len: usize) -> Option<&[u8]> {
         self.image.code(addr, len)
@@ -108,7 +136,15 @@ impl Binary {
 
     /// The same, with the rows that are not bound and why.
     pub fn resolve_all(&self, location: &Location) -> Result<Resolved, LocateError> {
-        crate::resolve::resolve(self, location)
+        let resolved = crate::resolve::resolve(self, location);
+        match self.flaw() {
+            None => resolved,
+            Some(Flaw::Changed { name }) => Err(LocateError::FileChanged { name }),
+            Some(Flaw::Section { why }) => Err(LocateError::BadDebugInfo {
+                name: self.name.display().to_string(),
+                why,
+            }),
+        }
     }
 
     /// Compiles a condition and a template for one place. A variable that has no value there is a
@@ -119,7 +155,17 @@ impl Binary {
         bias: LoadBias,
         source: &Source<'_>,
     ) -> Result<Compiled, CompileError> {
-        crate::compile::compile(self, place, bias, source)
+        let compiled = crate::compile::compile(self, place, bias, source);
+        let kind = match self.flaw() {
+            None => return compiled,
+            Some(Flaw::Changed { name }) => CompileErrorKind::FileChanged { name },
+            Some(Flaw::Section { why }) => CompileErrorKind::BadDebugInfo { why },
+        };
+        Err(CompileError {
+            part: Part::Template,
+            column: 0,
+            kind,
+        })
     }
 
     /// Functions and globals by name; the first call reads all debug info.

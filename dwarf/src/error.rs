@@ -10,6 +10,8 @@ pub enum LoadError {
     BadElf { name: String, why: String },
     #[error("{name} is not for x86-64, found {found}")]
     NotX86_64 { name: String, found: String },
+    #[error("{name} was cut short while it was read")]
+    Changed { name: String },
 }
 
 impl LoadError {
@@ -18,6 +20,7 @@ impl LoadError {
             LoadError::Unreadable { .. } => "unreadable_file",
             LoadError::BadElf { .. } => "bad_elf",
             LoadError::NotX86_64 { .. } => "not_x86_64",
+            LoadError::Changed { .. } => "file_changed",
         }
     }
 
@@ -27,8 +30,15 @@ impl LoadError {
     }
 
     pub fn suggestions(&self) -> Vec<String> {
-        Vec::new()
+        match self {
+            LoadError::Changed { .. } => vec![restart()],
+            _ => Vec::new(),
+        }
     }
+}
+
+fn restart() -> String {
+    "put a new file in its place by renaming, and restart what runs it".to_owned()
 }
 
 /// Why a location stands for no address.
@@ -92,6 +102,8 @@ pub enum LocateError {
     },
     #[error("the debug info of {name} cannot be read: {why}")]
     BadDebugInfo { name: String, why: String },
+    #[error("{name} was cut short while it was read")]
+    FileChanged { name: String },
 }
 
 impl LocateError {
@@ -107,6 +119,7 @@ impl LocateError {
             | LocateError::NoSuchAddress { .. }
             | LocateError::NotAnInstruction { .. } => "no_such_address",
             LocateError::BadDebugInfo { .. } => "bad_debug_info",
+            LocateError::FileChanged { .. } => "file_changed",
         }
     }
 
@@ -162,6 +175,7 @@ impl LocateError {
             LocateError::OffsetOutside { .. }
             | LocateError::NoSuchAddress { .. }
             | LocateError::BadDebugInfo { .. } => Vec::new(),
+            LocateError::FileChanged { .. } => vec![restart()],
         }
     }
 }
@@ -218,6 +232,8 @@ pub enum CompileErrorKind {
     TooLarge { why: String },
     #[error("the debug info cannot be read: {why}")]
     BadDebugInfo { why: String },
+    #[error("{name} was cut short while it was read")]
+    FileChanged { name: String },
 }
 
 /// What to write where only one half of `file:line` was.
@@ -239,6 +255,7 @@ impl CompileError {
             (CompileErrorKind::Syntax { .. }, Part::Condition) => "bad_condition",
             (CompileErrorKind::UnknownVariable { .. }, _) => "unknown_variable",
             (CompileErrorKind::BadDebugInfo { .. }, _) => "bad_debug_info",
+            (CompileErrorKind::FileChanged { .. }, _) => "file_changed",
             _ => "bad_expression",
         }
     }
@@ -266,6 +283,7 @@ impl CompileError {
             CompileErrorKind::UnknownMember { members, .. } if !members.is_empty() => {
                 vec![format!("its members are: {}", members.join(", "))]
             }
+            CompileErrorKind::FileChanged { .. } => vec![restart()],
             _ => Vec::new(),
         }
     }
@@ -274,6 +292,9 @@ impl CompileError {
 impl std::fmt::Display for CompileError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (kind, part) = (&self.kind, self.part.word());
+        if let CompileErrorKind::FileChanged { .. } = kind {
+            return write!(f, "{kind}");
+        }
         write!(f, "{kind}, at column {} of the {part}", self.column + 1)
     }
 }

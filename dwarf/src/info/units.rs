@@ -2,13 +2,16 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use gimli::{AttributeValue, DebugInfoOffset, Dwarf, UnitHeader, UnitOffset, UnitType};
+use gimli::{
+    AttributeValue, DebugInfoOffset, DebugLoc, DebugLocLists, Dwarf, LocationLists, UnitHeader,
+    UnitOffset, UnitType,
+};
 
 use super::Result;
 use super::die::{Die, DieRef};
 use super::lines::LineTable;
 use crate::binary::Binary;
-use crate::image::Bytes;
+use crate::image::{Bytes, Image};
 
 pub(crate) type Unit<'a> = gimli::Unit<Bytes<'a>>;
 
@@ -67,6 +70,27 @@ impl<'a> Info<'a> {
             Some(shared) if unit >= self.own => shared,
             _ => &self.dwarf,
         }
+    }
+
+    /// The file that a unit's sections are in.
+    fn image_of(&self, unit: usize) -> &'a Image {
+        match self.binary.shared_image() {
+            Some(shared) if unit >= self.own => shared,
+            _ => self.binary.debug_image(),
+        }
+    }
+
+    /// The sections with a unit's location lists.
+    pub(crate) fn location_lists(&self, unit: usize) -> LocationLists<Bytes<'a>> {
+        LocationLists::new(
+            DebugLoc::from(self.location_section(unit, 4)),
+            DebugLocLists::from(self.location_section(unit, 5)),
+        )
+    }
+
+    /// The one of them that a version of DWARF has.
+    pub(crate) fn location_section(&self, unit: usize, version: u16) -> Bytes<'a> {
+        self.image_of(unit).location_lists(version)
     }
 
     /// The offset of a unit in `.debug_info`, which is the same in every call.

@@ -4,11 +4,11 @@
 //! between them left no instruction. Where a list says from which view on an entry holds, a
 //! variable that such a statement sets still has its value from before at the row of the statement.
 
-use gimli::{AttributeValue, Expression, RawLocListEntry, Reader};
+use gimli::{AttributeValue, DwarfFileType, Expression, LocListIter, RawLocListEntry, Reader};
 
 use super::Result;
 use super::die::Die;
-use super::units::Info;
+use super::units::{Info, Unit};
 use crate::image::Bytes;
 
 /// The most entries of one list.
@@ -26,7 +26,7 @@ impl<'a> Info<'a> {
     ) -> Result<Option<Expression<Bytes<'a>>>> {
         let unit = self.unit(die.at.unit)?;
         let dwarf = self.dwarf_of(die.at.unit);
-        let Some(mut entries) = dwarf.attr_locations(&unit, list)? else {
+        let Some(mut entries) = self.location_list(die.at.unit, &unit, list)? else {
             return Ok(None);
         };
         let mut views = view.and_then(|_| self.views(die));
@@ -81,13 +81,38 @@ impl<'a> Info<'a> {
         Ok(None)
     }
 
+    /// gimli's `Dwarf::attr_locations`, but for the section: it is unfolded here, and not for
+    /// lookups that read no location list.
+    fn location_list(
+        &self,
+        index: usize,
+        unit: &Unit<'a>,
+        list: AttributeValue<Bytes<'a>>,
+    ) -> Result<Option<LocListIter<Bytes<'a>>>> {
+        let dwarf = self.dwarf_of(index);
+        let lists = self.location_lists(index);
+        let (encoding, low_pc) = (unit.encoding(), unit.low_pc);
+        let offset = match list {
+            AttributeValue::LocationListsRef(offset) => offset,
+            AttributeValue::DebugLocListsIndex(index) => {
+                lists.get_offset(encoding, unit.loclists_base, index)?
+            }
+            _ => return Ok(None),
+        };
+        let (addresses, base) = (&dwarf.debug_addr, unit.addr_base);
+        Ok(Some(match dwarf.file_type {
+            DwarfFileType::Main => lists.locations(offset, encoding, low_pc, addresses, base)?,
+            DwarfFileType::Dwo => lists.locations_dwo(offset, encoding, low_pc, addresses, base)?,
+        }))
+    }
+
     /// The pairs of views that belong to a variable's list, one for each entry.
     fn views(&self, die: &Die<'a>) -> Option<Bytes<'a>> {
         let Some(AttributeValue::SecOffset(offset)) = die.attr(gimli::DW_AT_GNU_locviews) else {
             return None;
         };
         let version = self.unit(die.at.unit).ok()?.encoding().version;
-        let mut bytes = self.binary.debug_image().location_lists(version);
+        let mut bytes = self.location_section(die.at.unit, version);
         bytes.skip(offset).ok()?;
         Some(bytes)
     }

@@ -7,6 +7,7 @@
 mod map;
 mod regular;
 mod root;
+mod sigbus;
 
 pub(crate) use map::Mapped;
 pub use regular::{OpenError, open_regular};

@@ -148,6 +148,51 @@ fn files_that_are_cut_short() {
     std::fs::remove_file(&file).unwrap();
 }
 
+/// A copy of a program that is cut short after something was asked of it.
+fn cut_after(name: &str, ask: impl FnOnce(&Binary)) -> Binary {
+    let exe = Fixture::c("values.c").build();
+    let file = std::env::temp_dir().join(format!("lr-torn-{}-{name}", std::process::id()));
+    lr_fixtures::copy_program(&exe, &file);
+    let binary = Binary::open(std::fs::File::open(&file).unwrap(), &file).unwrap();
+    ask(&binary);
+    let opened = std::fs::File::options().write(true).open(&file).unwrap();
+    opened.set_len(64).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    binary
+}
+
+#[test]
+fn a_file_cut_short_while_it_is_mapped_costs_an_error() {
+    let line = Location::parse(&location("values.c", "show")).unwrap();
+    let binary = cut_after("resolve", |_| {});
+    let error = binary.resolve(&line).unwrap_err();
+    assert_eq!(error.code(), "file_changed", "{error}");
+    assert!(!binary.is_whole());
+    // And from then on whatever is asked.
+    let function = Location::parse("show").unwrap();
+    assert_eq!(
+        binary.resolve(&function).unwrap_err().code(),
+        "file_changed"
+    );
+
+    let mut place = None;
+    let binary = cut_after("compile", |binary| {
+        place = binary.resolve(&line).unwrap().into_iter().next();
+    });
+    let source = Source {
+        condition: None,
+        template: "{e.i8}",
+    };
+    let compiled = binary.compile(&place.unwrap(), LoadBias(0), &source);
+    let error = compiled.unwrap_err();
+    assert_eq!(error.code(), "file_changed", "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("was cut short while it was read")
+    );
+}
+
 #[test]
 fn what_is_no_elf_file_says_so() {
     let code = |path: &Path| {
