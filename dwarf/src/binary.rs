@@ -8,6 +8,7 @@ use crate::error::{CompileError, CompileErrorKind, LoadError, LocateError, Part}
 use crate::find::{self, DebugFiles, DebugInfo};
 use crate::image::{Flaw, Image, Segment};
 use crate::info::{Index, Info, ScopeCache};
+use crate::inspect::Variable;
 use crate::loader::Mapped;
 use crate::location::Location;
 use crate::place::{Place, Resolved};
@@ -166,6 +167,12 @@ impl Binary {
             column: 0,
             kind,
         })
+    }
+
+    /// The variables and parameters in scope at a place and where each lives there: those of the
+    /// innermost scope first, then outward through the calls that were inlined to the function.
+    pub fn variables(&self, place: &Place, bias: LoadBias) -> Result<Vec<Variable>, LocateError> {
+        crate::inspect::variables(self, place, bias)
     }
 
     /// Functions and globals by name; the first call reads all debug info.

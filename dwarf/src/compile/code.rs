@@ -48,6 +48,11 @@ impl Code {
         self.then(Op::IsZero).then(Op::IsZero)
     }
 
+    /// Its operations; jumps say how many they skip.
+    pub(crate) fn ops(&self) -> &[Op] {
+        &self.0
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

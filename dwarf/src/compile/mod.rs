@@ -15,14 +15,16 @@ use lr_probe::{Op, Program, Reason};
 use crate::address::LoadBias;
 use crate::binary::Binary;
 use crate::error::{CompileError, CompileErrorKind, Part};
-use crate::expr::{self, Dialect, Piece, SyntaxError};
-use crate::info::{Info, Language};
+use crate::expr::{self, Dialect, SyntaxError};
+use crate::info::Info;
 use crate::layout::{Absence, Decode, Field, Layout, Segment};
 use crate::place::Place;
-use code::Code;
-use eval::Evaluator;
-use scope::Scope;
-use stop::Stop;
+
+pub(crate) use code::Code;
+pub(crate) use eval::Evaluator;
+pub(crate) use scope::{Declared, Local, Meaning, Scope, nodes_from};
+pub(crate) use stop::Stop;
+pub(crate) use storage::{Piece, PieceAt, Storage};
 
 /// What is asked at a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,10 +51,7 @@ pub(crate) fn compile(
 ) -> Result<Compiled, CompileError> {
     let info = Info::new(binary).map_err(|error| broken(&error))?;
     let scope = Scope::new(info, place, bias).map_err(|stop| refused(Part::Template, stop))?;
-    let dialect = match scope.language {
-        Language::Rust => Dialect::Rust,
-        Language::C | Language::Cpp => Dialect::C,
-    };
+    let dialect = Dialect::of(scope.language);
     let mut ops = Vec::new();
     let mut warnings = Vec::new();
     let mut evaluator = Evaluator {
@@ -86,11 +85,11 @@ pub(crate) fn compile(
     let mut layout = Layout::default();
     for piece in pieces {
         let (expr, format, name) = match piece {
-            Piece::Text(text) => {
+            expr::Piece::Text(text) => {
                 layout.segments.push(Segment::Text(text));
                 continue;
             }
-            Piece::Field { expr, format, name } => (expr, format, name),
+            expr::Piece::Field { expr, format, name } => (expr, format, name),
         };
         let (kept, type_name, decode) = match evaluator.field(&expr, format) {
             Ok(kept) => (kept.code, kept.type_name, kept.decode),

@@ -1,4 +1,6 @@
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::stop::{Result, Stop};
@@ -31,6 +33,29 @@ pub(crate) struct Scope<'a> {
     own: usize,
     /// The function that the code is in, whose frame it uses.
     pub(crate) function: Option<DieRef>,
+    /// The variables of nodes that were looked into.
+    declared: RefCell<HashMap<usize, Rc<Vec<Declared<'a>>>>>,
+}
+
+/// A variable or parameter of one scope.
+#[derive(Clone, Debug)]
+pub(crate) struct Declared<'a> {
+    pub(crate) name: String,
+    pub(crate) die: Die<'a>,
+    /// Whether only the abstract instance still has it.
+    pub(crate) is_trace: bool,
+}
+
+/// What a name means among the variables of the scopes around a place.
+#[derive(Debug)]
+pub(crate) enum Meaning<'a> {
+    /// This variable.
+    Known(Die<'a>),
+    /// This variable, which has no value here.
+    Absent(DieRef, Stop),
+    /// Nothing yet: a variable of that name is declared further down.
+    Later(Stop),
+    Nothing,
 }
 
 impl<'a> Scope<'a> {
@@ -43,6 +68,7 @@ impl<'a> Scope<'a> {
             nodes: Vec::new(),
             own: 0,
             function: None,
+            declared: RefCell::default(),
             info,
             place,
             bias,
@@ -77,34 +103,16 @@ impl<'a> Scope<'a> {
     pub(crate) fn variable(&self, column: usize, path: &[String]) -> Result<Die<'a>> {
         // What says that the name is known although it has no value.
         let mut known = None;
-        let mut doubtful = None;
         if let [name] = path {
-            for (position, &node) in self.nodes.iter().enumerate() {
-                if position == self.own
-                    && let Some(global) = self.unit_global(name)?
-                {
-                    return Ok(global);
-                }
-                match self.in_node(node, name)? {
-                    Some(Local::Live(_) | Local::Not(_)) if doubtful.is_some() => {
-                        let detail = format!("two variables called `{name}` meet at this line");
-                        return Err(Stop::unsupported(detail));
-                    }
-                    Some(Local::Live(die)) => return Ok(die),
-                    Some(Local::Not(stop)) => return Err(stop),
-                    Some(Local::Later(stop)) => known = known.or(Some(stop)),
-                    Some(Local::Doubtful(die)) => doubtful = doubtful.or(Some(*die)),
-                    None => {}
-                }
+            match self.meaning(name)? {
+                Meaning::Known(die) => return Ok(die),
+                Meaning::Absent(_, stop) => return Err(stop),
+                Meaning::Later(stop) => known = Some(stop),
+                Meaning::Nothing => {}
             }
-        }
-        if let Some(die) = doubtful {
-            return Ok(die);
-        }
-        if let [name] = path
-            && let Some(global) = self.unit_global(name)?
-        {
-            return Ok(global);
+            if let Some(global) = self.unit_global(name)? {
+                return Ok(global);
+            }
         }
         if let Some(stop) = known {
             return Err(stop);
@@ -117,9 +125,48 @@ impl<'a> Scope<'a> {
             path => self.is_trace(path)?,
         };
         if is_trace {
-            return Err(Stop::optimized_out("the compiler kept no trace of it"));
+            return Err(no_trace());
         }
         Err(self.unknown(column, path))
+    }
+
+    /// What a name means in the scopes around the place, from the instance outward. A variable at
+    /// the top of the unit is nearer than those of callers.
+    pub(crate) fn meaning(&self, name: &str) -> Result<Meaning<'a>> {
+        let mut later = None;
+        let mut doubtful: Option<Die<'a>> = None;
+        for (position, &node) in self.nodes.iter().enumerate() {
+            if position == self.own
+                && let Some(global) = self.unit_global(name)?
+            {
+                return Ok(Meaning::Known(global));
+            }
+            match (self.in_node(node, name)?, &doubtful) {
+                (Some(Local::Live(_) | Local::Not(..)), Some(first)) => {
+                    let detail = format!("two variables called `{name}` meet at this line");
+                    return Ok(Meaning::Absent(first.at, Stop::unsupported(detail)));
+                }
+                (Some(Local::Live(die)), None) => return Ok(Meaning::Known(die)),
+                (Some(Local::Not(at, stop)), None) => return Ok(Meaning::Absent(at, stop)),
+                (Some(Local::Later(stop)), _) => later = later.or(Some(stop)),
+                (Some(Local::Doubtful(die)), _) => doubtful = doubtful.or(Some(*die)),
+                (None, _) => {}
+            }
+        }
+        Ok(match (doubtful, later) {
+            (Some(die), _) => Meaning::Known(die),
+            (None, Some(stop)) => Meaning::Later(stop),
+            (None, None) => Meaning::Nothing,
+        })
+    }
+
+    /// The scopes around the place, innermost first, and how many of them are the instance's own.
+    pub(crate) fn nodes(&self) -> (&[usize], usize) {
+        (&self.nodes, self.own)
+    }
+
+    pub(crate) fn unit_scopes(&self) -> Option<&UnitScopes> {
+        self.scopes.as_deref()
     }
 
     fn node_die(&self, node: usize) -> Option<DieRef> {
@@ -130,55 +177,97 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// A variable or parameter of one scope.
-    fn in_node(&self, node: usize, name: &str) -> Result<Option<Local<'a>>> {
-        let Some(at) = self.node_die(node) else {
-            return Ok(None);
-        };
-        let mut live = None;
-        let mut other = None;
-        for die in self.info.children(at)? {
-            if !is_variable(&die) || self.name_of(&die)?.as_deref() != Some(name) {
-                continue;
-            }
-            let is_extern = die.flag(gimli::DW_AT_declaration) && die.flag(gimli::DW_AT_external);
-            if is_extern {
-                continue;
-            }
-            match self.not_yet(&die)? {
-                // A name may be declared twice in a block of Rust: the later one counts.
-                None => live = Some(Local::Live(die)),
-                Some(local) => other = Some(local),
-            }
+    /// The variables and parameters of one scope, in the order of the debug info; behind them those
+    /// of which only the abstract instance still knows.
+    pub(crate) fn declared_in(&self, node: usize) -> Result<Rc<Vec<Declared<'a>>>> {
+        if let Some(known) = self.declared.borrow().get(&node) {
+            return Ok(Rc::clone(known));
         }
-        if live.is_some() || other.is_some() {
-            return Ok(live.or(other));
+        let mut all = Vec::new();
+        if let Some(at) = self.node_die(node) {
+            for die in self.info.children(at)? {
+                // What is declared `extern` here is a variable of somewhere else.
+                let is_extern =
+                    die.flag(gimli::DW_AT_declaration) && die.flag(gimli::DW_AT_external);
+                if is_variable(&die)
+                    && !is_extern
+                    && let Some(name) = self.name_of(&die)?
+                {
+                    let is_trace = false;
+                    all.push(Declared {
+                        name,
+                        die,
+                        is_trace,
+                    });
+                }
+            }
+            self.add_traces(at, &mut all)?;
         }
-        // Where no trace of a variable is left, only the abstract instance still has it.
+        let all = Rc::new(all);
+        self.declared.borrow_mut().insert(node, Rc::clone(&all));
+        Ok(all)
+    }
+
+    /// Where no trace of a variable is left, only the abstract instance still has it.
+    fn add_traces(&self, at: DieRef, all: &mut Vec<Declared<'a>>) -> Result<()> {
         let origins = self.info.origins(at)?;
         for origin in origins.iter().skip(1) {
             for die in self.info.children(origin.at)? {
-                if is_variable(&die) && self.info.own_name(&die).as_deref() == Some(name) {
-                    let stop = Stop::optimized_out("the compiler kept no trace of it");
-                    return Ok(Some(Local::Not(stop)));
+                if is_variable(&die)
+                    && let Some(name) = self.info.own_name(&die)
+                    && all.iter().all(|known| known.name != name)
+                {
+                    let is_trace = true;
+                    all.push(Declared {
+                        name,
+                        die,
+                        is_trace,
+                    });
                 }
             }
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// A variable or parameter of one scope.
+    fn in_node(&self, node: usize, name: &str) -> Result<Option<Local<'a>>> {
+        let mut live = None;
+        let mut other = None;
+        for declared in self.declared_in(node)?.iter() {
+            if declared.name != name {
+                continue;
+            }
+            match self.local(node, declared)? {
+                // A name may be declared twice in a block of Rust: the later one counts.
+                local @ Local::Live(_) => live = Some(local),
+                local => other = Some(local),
+            }
+        }
+        Ok(live.or(other))
+    }
+
+    /// What there is of a variable at this line, its storage aside.
+    pub(crate) fn local(&self, node: usize, declared: &Declared<'a>) -> Result<Local<'a>> {
+        if declared.is_trace {
+            return Ok(Local::Not(declared.die.at, no_trace()));
+        }
+        let local = self.not_yet(node, &declared.die)?;
+        Ok(local.unwrap_or_else(|| Local::Live(declared.die.clone())))
     }
 
     /// Says so if a variable is declared only behind this line. Debug info has it in its block
     /// from the beginning, and what optimisers move makes blocks inexact: the place may lie among
     /// the addresses of a block whose lines it comes before.
-    fn not_yet(&self, die: &Die<'a>) -> Result<Option<Local<'a>>> {
+    fn not_yet(&self, node: usize, die: &Die<'a>) -> Result<Option<Local<'a>>> {
         if die.tag() != gimli::DW_TAG_variable {
             return Ok(None);
         }
         let Some((file, line)) = self.info.declared(die.at)? else {
             return Ok(None);
         };
-        let here = u64::from(self.place.line);
-        if !same_file(&file, &self.place.file) || line < here || here == 0 {
+        let (here_file, here) = self.line_in(node);
+        let here = u64::from(here);
+        if !same_file(&file, here_file) || line < here || here == 0 {
             return Ok(None);
         }
         let not_live = |detail: String| Stop::Absent {
@@ -189,14 +278,32 @@ impl<'a> Scope<'a> {
         Ok(match (line > here, self.language) {
             (true, _) => Some(Local::Later(not_live(format!("declared at line {line}")))),
             // A frame slot holds garbage until its declaration is done.
-            (false, Language::C | Language::Cpp) if in_frame => {
-                Some(Local::Not(not_live("declared at this line".to_owned())))
-            }
+            (false, Language::C | Language::Cpp) if in_frame => Some(Local::Not(
+                die.at,
+                not_live("declared at this line".to_owned()),
+            )),
             // rustc's blocks begin behind the declaration; optimised ones are not as exact, and
             // where an outer variable has the same name it is not known which one is meant.
             (false, Language::Rust) if !in_frame => Some(Local::Doubtful(Box::new(die.clone()))),
             _ => None,
         })
+    }
+
+    /// The file and line that a scope's function is at: those of the place, or those of the call
+    /// that was inlined. Zero where none is known.
+    fn line_in(&self, node: usize) -> (&str, u32) {
+        let Some(scopes) = &self.scopes else {
+            return ("", 0);
+        };
+        let inner = self.nodes.iter().take_while(|&&inner| inner != node);
+        let calls = inner.filter(|&&inner| scopes.node(inner).kind != NodeKind::Block);
+        match calls.count().checked_sub(1) {
+            None => (&self.place.file, self.place.line),
+            Some(outward) => match self.place.inlined.get(outward) {
+                Some(call) => (&call.file, call.line),
+                None => ("", 0),
+            },
+        }
     }
 
     fn is_in_frame(&self, die: &Die<'a>) -> Result<bool> {
@@ -219,13 +326,19 @@ impl<'a> Scope<'a> {
 
     /// A variable at the top of this unit.
     fn unit_global(&self, name: &str) -> Result<Option<Die<'a>>> {
-        let Some(unit) = self.unit else {
+        let (Some(unit), Some(scopes)) = (self.unit, &self.scopes) else {
             return Ok(None);
         };
-        let variables = self.info.binary.index(&self.info).variables(name);
-        for &at in variables.iter().filter(|at| at.unit == unit) {
-            if components(&self.info.qualified_name(at)?).len() == 1 {
-                return Ok(Some(self.info.die(at)?));
+        for &offset in scopes.variables() {
+            let die = self.info.die(DieRef { unit, offset })?;
+            let has_place = die.attr(gimli::DW_AT_location).is_some()
+                || die.attr(gimli::DW_AT_const_value).is_some();
+            if has_place
+                && !die.flag(gimli::DW_AT_declaration)
+                && self.name_of(&die)?.as_deref() == Some(name)
+                && components(&self.info.qualified_name(die.at)?).len() == 1
+            {
+                return Ok(Some(die));
             }
         }
         Ok(None)
@@ -350,15 +463,9 @@ impl<'a> Scope<'a> {
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for &node in &self.nodes {
-            let children = self
-                .node_die(node)
-                .and_then(|at| self.info.children(at).ok());
-            for die in children.unwrap_or_default() {
-                if is_variable(&die)
-                    && let Ok(Some(name)) = self.name_of(&die)
-                    && !names.contains(&name)
-                {
-                    names.push(name);
+            for declared in self.declared_in(node).iter().flat_map(|all| all.iter()) {
+                if !declared.is_trace && !names.contains(&declared.name) {
+                    names.push(declared.name.clone());
                 }
             }
         }
@@ -371,17 +478,23 @@ impl<'a> Scope<'a> {
     }
 }
 
-enum Local<'a> {
+/// What there is of a variable at a line.
+#[derive(Debug)]
+pub(crate) enum Local<'a> {
     Live(Die<'a>),
     /// It is what the name means here, but it has no value.
-    Not(Stop),
+    Not(DieRef, Stop),
     /// It begins to mean something further down: another variable may be meant.
     Later(Stop),
     /// Declared at this very line: it is meant unless another one of the name is around it.
     Doubtful(Box<Die<'a>>),
 }
 
-fn nodes_from(scopes: &UnitScopes, instance: usize, addr: u64) -> Vec<usize> {
+fn no_trace() -> Stop {
+    Stop::optimized_out("the compiler kept no trace of it")
+}
+
+pub(crate) fn nodes_from(scopes: &UnitScopes, instance: usize, addr: u64) -> Vec<usize> {
     let all: Vec<usize> = scopes
         .innermost(addr)
         .map(|innermost| scopes.outward(innermost).collect())

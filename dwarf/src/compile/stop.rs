@@ -30,6 +30,14 @@ impl Stop {
         }
     }
 
+    /// What it says, without where it stands.
+    pub(crate) fn detail(self) -> String {
+        match self {
+            Stop::Absent { detail, .. } => detail,
+            Stop::Refused { kind, .. } => kind.to_string(),
+        }
+    }
+
     pub(crate) fn types(
         column: usize,
         expected: impl Into<String>,

@@ -73,6 +73,18 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// Whether a location expression gives all of a value.
+    pub(crate) fn is_whole(&self, unit: usize, expression: Expression<Bytes<'a>>) -> bool {
+        if expression.0.is_empty() {
+            return false;
+        }
+        match self.evaluate(unit, expression, 0) {
+            Ok(Storage::Memory(_)) => true,
+            Ok(Storage::Pieces(pieces)) => pieces.iter().all(|piece| piece.at != PieceAt::Gone),
+            Err(_) => false,
+        }
+    }
+
     fn evaluate(
         &self,
         unit: usize,

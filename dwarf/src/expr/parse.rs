@@ -2,6 +2,7 @@ use super::SyntaxError;
 use super::ast::{Binary, Expr, Kind, Special, TypeName, Unary};
 use super::cursor::Cursor;
 use super::literal;
+use crate::info::Language;
 
 /// How deep expressions may nest.
 const MAX_DEPTH: usize = 64;
@@ -11,6 +12,16 @@ const MAX_DEPTH: usize = 64;
 pub(crate) enum Dialect {
     C,
     Rust,
+}
+
+impl Dialect {
+    /// Of what is written about code of a language.
+    pub(crate) fn of(language: Language) -> Dialect {
+        match language {
+            Language::Rust => Dialect::Rust,
+            Language::C | Language::Cpp => Dialect::C,
+        }
+    }
 }
 
 /// Reads a whole text as one expression.

@@ -16,6 +16,7 @@ pub(crate) use lines::{Row, normal_path, same_file};
 pub(crate) use names::{ScopeCache, bare_name, components, demangled, without_generics};
 pub(crate) use scopes::{NodeKind, UnitScopes};
 pub(crate) use units::{Info, Language};
+pub(crate) use views::Listed;
 
 /// Errors of this level; the callers know what they were trying.
 pub(crate) type Result<T> = std::result::Result<T, gimli::Error>;

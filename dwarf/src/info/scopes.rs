@@ -48,6 +48,8 @@ pub(crate) struct UnitScopes {
     functions: Vec<(u64, u64, usize)>,
     /// `(DIE, DIE of what it is declared in)` of functions, types and namespaces, ascending.
     parents: Vec<(usize, usize)>,
+    /// The DIEs of variables at the top of the unit, ascending.
+    variables: Vec<usize>,
 }
 
 impl UnitScopes {
@@ -66,6 +68,9 @@ impl UnitScopes {
             let has_path = names || tag == gimli::DW_TAG_variable && scopes.is_static(&open);
             if has_path && let Some(parent) = open.iter().rev().find(|scope| scope.2) {
                 scopes.parents.push((offset, parent.1));
+            }
+            if tag == gimli::DW_TAG_variable && depth == 1 {
+                scopes.variables.push(offset);
             }
             let kind = match tag {
                 gimli::DW_TAG_subprogram => Some(NodeKind::Function),
@@ -202,6 +207,11 @@ impl UnitScopes {
         self.outward(node)
             .find(|&node| self.nodes[node].kind != NodeKind::Block)
             .unwrap_or(node)
+    }
+
+    /// The DIEs of variables at the top of the unit, in its order.
+    pub(crate) fn variables(&self) -> &[usize] {
+        &self.variables
     }
 
     /// The namespace, type or function that a DIE is declared in.

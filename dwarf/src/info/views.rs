@@ -14,6 +14,29 @@ use crate::image::Bytes;
 /// The most entries of one list.
 const MAX_ENTRIES: usize = 65_536;
 
+/// An entry of a location list: from where up to where an expression holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed<'a> {
+    begin: u64,
+    end: u64,
+    /// From which view at `begin` up to which at `end`, where the list says so.
+    views: Option<(u64, u64)>,
+    pub(crate) expression: Expression<Bytes<'a>>,
+}
+
+impl Listed<'_> {
+    /// Whether it holds at an address, and at a view of it where that is known.
+    pub(crate) fn holds(&self, addr: u64, view: Option<u32>) -> bool {
+        match (view, self.views) {
+            (Some(view), Some((from, to))) => {
+                let here = (addr, u64::from(view));
+                (self.begin, from) <= here && here < (self.end, to)
+            }
+            _ => self.begin <= addr && addr < self.end,
+        }
+    }
+}
+
 impl<'a> Info<'a> {
     /// The expression of a location list that holds at an address, and at a view of it where that
     /// is known; `None` where none does.
@@ -24,12 +47,42 @@ impl<'a> Info<'a> {
         addr: u64,
         view: Option<u32>,
     ) -> Result<Option<Expression<Bytes<'a>>>> {
+        let mut found = None;
+        self.each_listed(die, list, |listed| {
+            found = listed.holds(addr, view).then_some(listed.expression);
+            found.is_some()
+        })?;
+        // An empty expression says that there is none.
+        Ok(found.filter(|expression| !expression.0.is_empty()))
+    }
+
+    /// All entries of a location list that have an expression.
+    pub(crate) fn listed(
+        &self,
+        die: &Die<'a>,
+        list: AttributeValue<Bytes<'a>>,
+    ) -> Result<Vec<Listed<'a>>> {
+        let mut all = Vec::new();
+        self.each_listed(die, list, |listed| {
+            all.push(listed);
+            false
+        })?;
+        Ok(all)
+    }
+
+    /// Calls with each entry of a list until the callee says that it has what it wants.
+    fn each_listed(
+        &self,
+        die: &Die<'a>,
+        list: AttributeValue<Bytes<'a>>,
+        mut is_wanted: impl FnMut(Listed<'a>) -> bool,
+    ) -> Result<()> {
         let unit = self.unit(die.at.unit)?;
         let dwarf = self.dwarf_of(die.at.unit);
         let Some(mut entries) = self.location_list(die.at.unit, &unit, list)? else {
-            return Ok(None);
+            return Ok(());
         };
-        let mut views = view.and_then(|_| self.views(die));
+        let mut views = self.views(die);
         let mut base = unit.low_pc;
         for _ in 0..MAX_ENTRIES {
             let Some(raw) = entries.next_raw()? else {
@@ -66,19 +119,17 @@ impl<'a> Info<'a> {
                     (begin, begin.wrapping_add(length), data)
                 }
             };
-            let holds = match (view, pair(&mut views)) {
-                (Some(view), Some((from, to))) => {
-                    let here = (addr, u64::from(view));
-                    (begin, from) <= here && here < (end, to)
-                }
-                _ => begin <= addr && addr < end,
+            let listed = Listed {
+                begin,
+                end,
+                views: pair(&mut views),
+                expression: data,
             };
-            if holds {
-                // An empty expression says that there is none.
-                return Ok(Some(data).filter(|data| !data.0.is_empty()));
+            if is_wanted(listed) {
+                break;
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// gimli's `Dwarf::attr_locations`, but for the section: it is unfolded here, and not for

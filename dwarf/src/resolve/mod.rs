@@ -16,6 +16,7 @@ use crate::info::Info;
 use crate::location::{Location, Spot};
 use crate::place::{Place, Resolved};
 
+pub(crate) use owner::owner;
 pub(crate) use suggest::similar;
 
 pub(crate) fn resolve(binary: &Binary, location: &Location) -> Result<Resolved, LocateError> {

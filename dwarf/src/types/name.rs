@@ -72,8 +72,13 @@ impl<'a> Info<'a> {
 
 /// `const char`, but `char *const`: the qualifier of a pointer stands behind it.
 fn qualified(qualifier: &str, inner: &str) -> String {
+    let is_there = inner
+        .strip_prefix(qualifier)
+        .is_some_and(|rest| rest.starts_with(' '));
     match inner.ends_with('*') {
         true => format!("{inner}{qualifier}"),
+        // gcc says of `const char text[4]` that both the array and its elements are const.
+        false if is_there => inner.to_owned(),
         false => format!("{qualifier} {inner}"),
     }
 }
