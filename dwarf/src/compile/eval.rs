@@ -1,7 +1,7 @@
 use lr_probe::{ContextWord, MAX_OPS, Op};
 
 use super::code::Code;
-use super::scope::Scope;
+use super::scope::{Meaning, Scope};
 use super::stop::{Result, Stop};
 use super::storage::Storage;
 use super::value::{At, Value, inner_array};
@@ -80,9 +80,11 @@ impl Evaluator<'_, '_> {
     fn name(&mut self, column: usize, path: &[String]) -> Result<Value> {
         let die = match self.scope.variable(column, path) {
             Ok(die) => die,
-            // In a C++ method a name may be a member of `*this`.
+            // In a C++ method a name may be a member of `*this`, unless a local has that name.
             Err(stop) => match (self.scope.language, path) {
-                (Language::Cpp, [name]) => {
+                (Language::Cpp, [name])
+                    if !matches!(self.scope.meaning(name)?, Meaning::Absent(..)) =>
+                {
                     let Ok(this) = self.scope.variable(column, &["this".to_owned()]) else {
                         return Err(stop);
                     };

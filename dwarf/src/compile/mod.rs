@@ -22,7 +22,7 @@ use crate::place::Place;
 
 pub(crate) use code::Code;
 pub(crate) use eval::Evaluator;
-pub(crate) use scope::{Declared, Local, Meaning, Scope, nodes_from};
+pub(crate) use scope::{Declared, Left, Local, Meaning, Scope, nodes_from};
 pub(crate) use stop::Stop;
 pub(crate) use storage::{Piece, PieceAt, Storage};
 

@@ -15,6 +15,8 @@ use crate::resolve::similar;
 
 /// The most names that an error lists.
 const MAX_LISTED: usize = 40;
+/// How deep blocks that are gone may be nested.
+const MAX_BLOCKS: usize = 32;
 
 /// A place as expressions see it: its address, and the names that mean something there.
 #[derive(Debug)]
@@ -42,8 +44,18 @@ pub(crate) struct Scope<'a> {
 pub(crate) struct Declared<'a> {
     pub(crate) name: String,
     pub(crate) die: Die<'a>,
-    /// Whether only the abstract instance still has it.
-    pub(crate) is_trace: bool,
+    pub(crate) left: Left,
+}
+
+/// What the compiler left of a variable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    /// An entry of its own.
+    Entry,
+    /// Only the abstract instance of its function still has it.
+    Trace,
+    /// The same, in a block of which nothing is left either: where it is in scope is not known.
+    TraceInBlock,
 }
 
 /// What a name means among the variables of the scopes around a place.
@@ -193,12 +205,8 @@ impl<'a> Scope<'a> {
                     && !is_extern
                     && let Some(name) = self.name_of(&die)?
                 {
-                    let is_trace = false;
-                    all.push(Declared {
-                        name,
-                        die,
-                        is_trace,
-                    });
+                    let left = Left::Entry;
+                    all.push(Declared { name, die, left });
                 }
             }
             self.add_traces(at, &mut all)?;
@@ -211,19 +219,41 @@ impl<'a> Scope<'a> {
     /// Where no trace of a variable is left, only the abstract instance still has it.
     fn add_traces(&self, at: DieRef, all: &mut Vec<Declared<'a>>) -> Result<()> {
         let origins = self.info.origins(at)?;
+        if origins.len() == 1 {
+            return Ok(());
+        }
+        let mut blocks = Vec::new();
+        for block in self.info.children(at)? {
+            if block.tag() == gimli::DW_TAG_lexical_block {
+                blocks.extend(self.info.follow(&block, gimli::DW_AT_abstract_origin));
+            }
+        }
         for origin in origins.iter().skip(1) {
-            for die in self.info.children(origin.at)? {
-                if is_variable(&die)
-                    && let Some(name) = self.info.own_name(&die)
-                    && all.iter().all(|known| known.name != name)
-                {
-                    let is_trace = true;
-                    all.push(Declared {
-                        name,
-                        die,
-                        is_trace,
-                    });
-                }
+            self.add_traces_of(origin.at, Left::Trace, &blocks, all, 0)?;
+        }
+        Ok(())
+    }
+
+    /// The same of one abstract scope; `known` are the blocks that have instances.
+    fn add_traces_of(
+        &self,
+        origin: DieRef,
+        left: Left,
+        known: &[DieRef],
+        all: &mut Vec<Declared<'a>>,
+        depth: usize,
+    ) -> Result<()> {
+        for die in self.info.children(origin)? {
+            if is_variable(&die)
+                && let Some(name) = self.info.own_name(&die)
+                && all.iter().all(|known| known.name != name)
+            {
+                all.push(Declared { name, die, left });
+            } else if die.tag() == gimli::DW_TAG_lexical_block
+                && !known.contains(&die.at)
+                && depth < MAX_BLOCKS
+            {
+                self.add_traces_of(die.at, Left::TraceInBlock, known, all, depth + 1)?;
             }
         }
         Ok(())
@@ -234,7 +264,7 @@ impl<'a> Scope<'a> {
         let mut live = None;
         let mut other = None;
         for declared in self.declared_in(node)?.iter() {
-            if declared.name != name {
+            if declared.name != name || declared.left == Left::TraceInBlock {
                 continue;
             }
             match self.local(node, declared)? {
@@ -248,7 +278,7 @@ impl<'a> Scope<'a> {
 
     /// What there is of a variable at this line, its storage aside.
     pub(crate) fn local(&self, node: usize, declared: &Declared<'a>) -> Result<Local<'a>> {
-        if declared.is_trace {
+        if declared.left != Left::Entry {
             return Ok(Local::Not(declared.die.at, no_trace()));
         }
         let local = self.not_yet(node, &declared.die)?;
@@ -464,7 +494,7 @@ impl<'a> Scope<'a> {
         let mut names: Vec<String> = Vec::new();
         for &node in &self.nodes {
             for declared in self.declared_in(node).iter().flat_map(|all| all.iter()) {
-                if !declared.is_trace && !names.contains(&declared.name) {
+                if declared.left == Left::Entry && !names.contains(&declared.name) {
                     names.push(declared.name.clone());
                 }
             }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use crate::address::LoadBias;
 use crate::binary::Binary;
-use crate::compile::{Declared, Evaluator, Local, Meaning, Scope, Stop};
+use crate::compile::{Declared, Evaluator, Left, Local, Meaning, Scope, Stop};
 use crate::error::LocateError;
 use crate::expr::{Dialect, Expr, Kind, Piece, parse_template};
 use crate::info::{DieRef, Info, NodeKind};
@@ -80,7 +80,7 @@ impl<'a> Inspector<'a, '_> {
                     return Ok(all);
                 }
                 // It may have left a trace in a scope further in, where the compiler split one.
-                if declared.is_trace && origins.contains(&declared.die.at) {
+                if declared.left != Left::Entry && origins.contains(&declared.die.at) {
                     continue;
                 }
                 origins.extend(
@@ -132,14 +132,15 @@ impl<'a> Inspector<'a, '_> {
                 Err(stop) => absent(stop),
             },
         };
-        let is_shadowed = !is_meant
-            && !matches!(
-                residence,
-                Residence::Absent {
-                    reason: Absence::NotLive,
-                    ..
-                }
-            );
+        let means_something = matches!(&*meaning, Meaning::Known(_) | Meaning::Absent(..));
+        let is_later = matches!(
+            residence,
+            Residence::Absent {
+                reason: Absence::NotLive,
+                ..
+            }
+        );
+        let is_shadowed = means_something && !is_meant && !is_later;
         let may_be_elsewhere = matches!(
             residence,
             Residence::Absent {
@@ -147,7 +148,7 @@ impl<'a> Inspector<'a, '_> {
                 ..
             }
         );
-        let live_lines = match may_be_elsewhere && !declared.is_trace {
+        let live_lines = match may_be_elsewhere && declared.left == Left::Entry {
             true => self.live_lines(node, frame, declared)?,
             false => Vec::new(),
         };
@@ -253,7 +254,7 @@ impl<'a> Inspector<'a, '_> {
                 None => return Ok(InstanceLines::default()),
             },
         };
-        Ok(InstanceLines::read(self.scope, frame.instance, file, line)?)
+        InstanceLines::read(self.scope, frame.instance, file, line)
     }
 }
 

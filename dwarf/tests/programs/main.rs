@@ -8,3 +8,4 @@ mod hostile;
 mod locations;
 mod passes;
 mod values;
+mod variables;
