@@ -12,6 +12,7 @@ use crate::inspect::Variable;
 use crate::loader::Mapped;
 use crate::location::Location;
 use crate::place::{Place, Resolved};
+use crate::symbols::{Symbol, Symbols};
 
 /// An executable or shared object and its debug info.
 ///
@@ -26,6 +27,7 @@ pub struct Binary {
     debug_info: DebugInfo,
     /// What debug files made by dwz share.
     shared: Option<Image>,
+    symbols: OnceLock<Symbols>,
     index: OnceLock<Index>,
     pub(crate) scopes: ScopeCache,
 }
@@ -81,6 +83,7 @@ impl Binary {
             debug,
             debug_info,
             shared,
+            symbols: OnceLock::new(),
             index: OnceLock::new(),
             scopes: ScopeCache::default(),
         })
@@ -128,6 +131,29 @@ impl Binary {
     /// Bytes of any segment as the file has them: read-only data too.
     pub fn data_at(&self, addr: FileAddr, len: usize) -> Option<&[u8]> {
         self.image.data(addr, len)
+    }
+
+    /// The function around an address by the symbol tables, which know those of assembly too.
+    pub fn symbol_at(&self, addr: FileAddr) -> Option<Symbol<'_>> {
+        let symbols = self.symbols();
+        symbols.at(addr, &self.image, self.debug.as_ref())
+    }
+
+    /// The symbol whose address the dynamic linker puts into a slot of the file: what a call
+    /// through the `.got` or the `.plt` reaches.
+    pub fn import_at(&self, slot: FileAddr) -> Option<&str> {
+        self.symbols().import(slot, &self.image)
+    }
+
+    /// Every function that the symbol tables know.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = Symbol<'_>> {
+        let symbols = self.symbols();
+        symbols.functions(&self.image, self.debug.as_ref())
+    }
+
+    fn symbols(&self) -> &Symbols {
+        self.symbols
+            .get_or_init(|| Symbols::read(&self.image, self.debug.as_ref()))
     }
 
     /// The addresses that a location stands for, at least one, in ascending order.

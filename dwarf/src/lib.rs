@@ -23,6 +23,7 @@ mod loader;
 mod location;
 mod place;
 mod resolve;
+mod symbols;
 mod text;
 mod types;
 
@@ -37,3 +38,4 @@ pub use layout::{Absence, HitContext, Layout, Rendered, RenderedField, Scalar};
 pub use loader::{OpenError, Root, open_regular};
 pub use location::{Location, LocationSyntax, Spot};
 pub use place::{DropReason, Dropped, InlinedFrame, Place, Resolved};
+pub use symbols::Symbol;

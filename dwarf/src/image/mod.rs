@@ -5,6 +5,7 @@ mod section;
 mod segment;
 
 use std::ffi::OsStr;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -212,7 +213,17 @@ impl Image {
         self.section(SectionId::DebugFrame).slice()
     }
 
-    #[expect(dead_code, reason = "symbols are not read yet")]
+    /// Where a piece of the file's bytes is in the file.
+    pub(crate) fn range_of(&self, bytes: &[u8]) -> Option<Range<usize>> {
+        let start = (bytes.as_ptr() as usize).checked_sub(self.map.as_ptr() as usize)?;
+        let end = start.checked_add(bytes.len())?;
+        (end <= self.map.len()).then_some(start..end)
+    }
+
+    pub(crate) fn bytes_of(&self, range: Range<usize>) -> Option<&[u8]> {
+        self.map.get(range)
+    }
+
     /// The headers again, for what is read once.
     pub(crate) fn elf(&self) -> Option<ElfFile64<'_, Endianness>> {
         ElfFile64::parse(&*self.map).ok()

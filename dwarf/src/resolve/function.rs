@@ -64,15 +64,15 @@ pub(crate) fn resolve(
 }
 
 /// What a user wrote for a function.
-struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     components: Vec<&'a str>,
     /// The types between the parentheses, if there are any.
-    arguments: Option<&'a str>,
-    bare: String,
+    pub(super) arguments: Option<&'a str>,
+    pub(super) bare: String,
 }
 
 impl<'a> Wanted<'a> {
-    fn new(name: &'a str) -> Wanted<'a> {
+    pub(super) fn new(name: &'a str) -> Wanted<'a> {
         let name = name.trim();
         let (path, arguments) = match name.rfind('(') {
             Some(at) if !name[..at].ends_with("operator") && at > 0 => {
@@ -102,7 +102,7 @@ impl<'a> Wanted<'a> {
         Ok(names.iter().any(|name| self.is_suffix_of(name)))
     }
 
-    fn is_suffix_of(&self, name: &str) -> bool {
+    pub(super) fn is_suffix_of(&self, name: &str) -> bool {
         let full = components(name);
         let Some(skip) = full.len().checked_sub(self.components.len()) else {
             return false;
@@ -128,22 +128,26 @@ fn names_of(info: &Info<'_>, function: DieRef) -> Result<Vec<String>> {
             names.push(demangled(&linkage));
         }
     }
-    let mut both = Vec::new();
-    for name in &names {
-        let parts = components(name);
-        if let Some(at) = parts.iter().position(|part| part.starts_with('<'))
-            && let Some(inner) = parts[at]
-                .strip_prefix('<')
-                .and_then(|part| part.strip_suffix('>'))
-        {
-            let rest = parts[at + 1..].join("::");
-            for side in inner.split(" as ") {
-                both.push(format!("{side}::{rest}"));
-            }
-        }
-    }
+    let both: Vec<String> = names.iter().flat_map(|name| both_sides(name)).collect();
     names.extend(both);
     Ok(names)
+}
+
+/// `Type::function` and `Trait::function` of `<Type as Trait>::function`.
+pub(super) fn both_sides(name: &str) -> Vec<String> {
+    let mut both = Vec::new();
+    let parts = components(name);
+    if let Some(at) = parts.iter().position(|part| part.starts_with('<'))
+        && let Some(inner) = parts[at]
+            .strip_prefix('<')
+            .and_then(|part| part.strip_suffix('>'))
+    {
+        let rest = parts[at + 1..].join("::");
+        for side in inner.split(" as ") {
+            both.push(format!("{side}::{rest}"));
+        }
+    }
+    both
 }
 
 fn same_arguments(info: &Info<'_>, function: DieRef, wanted: &str) -> bool {

@@ -8,6 +8,7 @@ mod line;
 mod owner;
 mod prologue;
 mod suggest;
+mod symbol;
 
 use crate::binary::Binary;
 use crate::error::LocateError;
@@ -27,13 +28,18 @@ pub(crate) fn resolve(binary: &Binary, location: &Location) -> Result<Resolved, 
     let info = Info::new(binary).map_err(bad)?;
     let mut resolved = match &location.spot {
         Spot::Address(address) => {
-            let place = address::resolve(&info, *address)?;
+            let mut place = address::resolve(&info, *address)?;
+            if place.function.is_empty()
+                && let Some(symbol) = binary.symbol_at(place.addr)
+            {
+                place.function = symbol.name();
+            }
             boundary::check(&info, *address)?;
             return Ok(bound(vec![place]));
         }
-        _ if !binary.has_debug_info() => return Err(no_debug_info(binary)),
+        Spot::Function { name, offset } => bound(named(binary, &info, name, *offset)?),
+        Spot::Line { .. } if !binary.has_debug_info() => return Err(no_debug_info(binary)),
         Spot::Line { file, line, column } => line::resolve(&info, file, *line, *column)?,
-        Spot::Function { name, offset } => bound(function::resolve(&info, name, *offset)?),
     };
     if let Spot::Function {
         offset: Some(_), ..
@@ -56,6 +62,29 @@ pub(crate) fn resolve(binary: &Binary, location: &Location) -> Result<Resolved, 
     resolved.dropped.sort_by_key(|dropped| dropped.addr);
     resolved.dropped.dedup_by_key(|dropped| dropped.addr);
     Ok(resolved)
+}
+
+/// A function by debug info, else by its symbol: assembly and stripped binaries have nothing else.
+fn named(
+    binary: &Binary,
+    info: &Info<'_>,
+    name: &str,
+    offset: Option<u64>,
+) -> Result<Vec<Place>, LocateError> {
+    if !binary.has_debug_info() {
+        return symbol::resolve(binary, name, offset).map_err(|error| match error {
+            // Without debug info nobody knows whether there is such a function.
+            LocateError::NoSuchFunction { .. } => no_debug_info(binary),
+            error => error,
+        });
+    }
+    let by_debug_info = function::resolve(info, name, offset);
+    match by_debug_info {
+        Err(LocateError::NoSuchFunction { .. } | LocateError::FunctionOptimizedOut { .. }) => {
+            symbol::resolve(binary, name, offset).or(by_debug_info)
+        }
+        _ => by_debug_info,
+    }
 }
 
 fn bound(places: Vec<Place>) -> Resolved {

@@ -7,5 +7,6 @@ mod gdb;
 mod hostile;
 mod locations;
 mod passes;
+mod symbols;
 mod values;
 mod variables;

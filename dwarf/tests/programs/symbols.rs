@@ -1,0 +1,170 @@
+//! Functions by their symbols, compared with what `nm` and `readelf` read.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+
+use lr_dwarf::{Binary, DebugFiles, FileAddr, LoadBias, Location, Source};
+use lr_fixtures::Fixture;
+
+use crate::gdb::{one_place, places};
+
+fn open_alone(path: &Path) -> Binary {
+    let file = std::fs::File::open(path).unwrap();
+    Binary::open_with(file, path, &DebugFiles::none()).unwrap()
+}
+
+fn tool(name: &str, arguments: &[&str], file: &Path) -> String {
+    let output = Command::new(name)
+        .args(arguments)
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Address by name, demangled by binutils, of the functions of a file.
+fn by_nm(arguments: &[&str], file: &Path) -> HashMap<String, u64> {
+    tool("nm", arguments, file)
+        .lines()
+        .filter_map(|line| {
+            let (addr, rest) = line.split_once(' ')?;
+            let (kind, name) = rest.split_once(' ')?;
+            let name = name.split('@').next()?;
+            let addr = u64::from_str_radix(addr, 16).ok()?;
+            matches!(kind, "t" | "T" | "W").then(|| (name.to_owned(), addr))
+        })
+        .collect()
+}
+
+#[test]
+fn functions_of_binaries_without_debug_info() {
+    let check = |exe: &Path, spot: &str, symbol: &str| {
+        let place = one_place(&open_alone(exe), spot);
+        assert_eq!(place.addr.0, by_nm(&["-C"], exe)[symbol], "{spot}");
+        assert_eq!(place.function, symbol, "{spot}");
+        assert_eq!((place.file.as_str(), place.line), ("", 0), "{spot}");
+    };
+    for level in ['0', '2'] {
+        let exe = Fixture::c("values.c").opt(level).no_debug_info().build();
+        check(&exe, "many", "many");
+        let exe = Fixture::cpp("values.cpp")
+            .opt(level)
+            .no_debug_info()
+            .build();
+        for spot in ["speak", "Animal::speak", "zoo::Animal::speak"] {
+            let place = one_place(&open_alone(&exe), spot);
+            assert!(
+                place.function.starts_with("zoo::Animal::speak("),
+                "{place:?}"
+            );
+            assert_eq!(place.addr.0, by_nm(&["-C"], &exe)[&place.function]);
+        }
+        check(&exe, "census(int)", "other::census(int)");
+        // Every instance of a template.
+        let all = places(&open_alone(&exe), "zoo::twice");
+        assert_eq!(all.len(), 3, "{all:#?}");
+        let location = Location::parse("census(long)").unwrap();
+        let error = open_alone(&exe).resolve(&location).unwrap_err();
+        assert_eq!(error.code(), "no_debug_info");
+    }
+    let exe = Fixture::rust("orders.rs").no_debug_info().build();
+    let place = one_place(&open_alone(&exe), "orders::main");
+    assert_eq!(place.function, "orders::main");
+}
+
+#[test]
+fn a_function_without_debug_info_has_offsets() {
+    let exe = Fixture::c("values.c").no_debug_info().build();
+    let binary = open_alone(&exe);
+    let entry = one_place(&binary, "many");
+    // push %rbp, at -O0 and without -fcf-protection, is one byte.
+    let code = binary.bytes_at(entry.addr, 5).unwrap();
+    let first = if code.starts_with(&[0xf3, 0x0f, 0x1e, 0xfa]) {
+        4
+    } else {
+        1
+    };
+    let behind = one_place(&binary, &format!("many+{first}"));
+    assert_eq!(behind.addr.0, entry.addr.0 + first);
+    let inside = Location::parse(&format!("many+{}", first + 1)).unwrap();
+    match binary.resolve(&inside) {
+        Ok(places) => assert_eq!(code[0], 0xf3, "{places:?}"),
+        Err(error) => assert_eq!(error.code(), "no_such_address"),
+    }
+    let beyond = Location::parse("many+100000").unwrap();
+    let error = binary.resolve(&beyond).unwrap_err();
+    assert_eq!(error.code(), "no_such_address", "{error}");
+    let address = one_place(&binary, &format!("{:#x}", behind.addr.0));
+    assert_eq!(address.function, "many");
+    let source = Source {
+        condition: Some("$hits > 2"),
+        template: "{$function} {$tid}",
+    };
+    binary.compile(&entry, LoadBias(0), &source).unwrap();
+}
+
+#[test]
+fn the_c_library_without_its_debug_file() {
+    let path = Path::new("/lib/x86_64-linux-gnu/libc.so.6");
+    let binary = open_alone(path);
+    let known = by_nm(&["-D"], path);
+    for name in ["qsort", "malloc", "getenv"] {
+        assert_eq!(one_place(&binary, name).addr.0, known[name], "{name}");
+    }
+    let line = Location::parse("malloc.c:3000").unwrap();
+    let error = binary.resolve(&line).unwrap_err();
+    let build_id = error.to_string();
+    assert_eq!(error.code(), "no_debug_info");
+    let id: String = binary
+        .build_id()
+        .unwrap()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert!(build_id.contains(&id), "{error}");
+    let ways = error.suggestions().join("\n");
+    assert!(
+        ways.contains("-dbgsym") && ways.contains("DEBUGINFOD_URLS"),
+        "{ways}"
+    );
+}
+
+#[test]
+fn slots_have_the_names_of_what_is_imported() {
+    let exe = Fixture::cpp("values.cpp").build();
+    let binary = open_alone(&exe);
+    let mut count = 0;
+    for line in tool("readelf", &["--relocs", "--wide"], &exe).lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [slot, _, kind, _, name, ..] = words[..] else {
+            continue;
+        };
+        if kind != "R_X86_64_JUMP_SLOT" && kind != "R_X86_64_GLOB_DAT" {
+            continue;
+        }
+        let slot = FileAddr(u64::from_str_radix(slot, 16).unwrap());
+        let name = name.split('@').next().unwrap();
+        assert_eq!(binary.import_at(slot), Some(name));
+        count += 1;
+    }
+    assert!(count > 5, "{count}");
+    assert_eq!(binary.import_at(FileAddr(1)), None);
+}
+
+#[test]
+fn the_vdso_is_read_from_memory() {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let line = maps.lines().find(|line| line.ends_with("[vdso]")).unwrap();
+    let (range, _) = line.split_once(' ').unwrap();
+    let (start, end) = range.split_once('-').unwrap();
+    let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
+    let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
+    let memory = std::fs::File::open("/proc/self/mem").unwrap();
+    std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, start).unwrap();
+    let binary = Binary::from_bytes(bytes, Path::new("[vdso]"), &DebugFiles::none()).unwrap();
+    let place = one_place(&binary, "__vdso_clock_gettime");
+    assert_eq!(place.function, "__vdso_clock_gettime");
+    assert!(binary.bytes_at(place.addr, 4).is_some());
+}
