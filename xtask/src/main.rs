@@ -1,5 +1,5 @@
-//! The project's own commands: `cargo xtask setup`, `demo`, `test`, `bench`, `install` and
-//! `realworld`.
+//! The project's own commands: `cargo xtask setup`, `demo`, `test`, `bench`, `install`,
+//! `fuzz` and `realworld`.
 //!
 //! Constraints, and what follows from them:
 //! - It runs before anything is set up, so it links neither DuckDB nor a crate that does; `lr` and
@@ -14,6 +14,7 @@ mod build;
 mod command;
 mod demo;
 mod folders;
+mod fuzz;
 mod install;
 mod interrupt;
 mod local;
@@ -33,6 +34,8 @@ cargo xtask <command>
   install [--prefix FOLDER]    lr, lr-server and the DuckDB library, into ~/.local unless said
   bench hit                    hits per second: lr, gdb and what ptrace allows
   bench attach                 the longest gap that a running thread sees: lr, gdb and nothing
+  fuzz [TARGET] [--for SECONDS]
+                               hostile input to the parsers, a minute for each; needs cargo-fuzz
   realworld                    redis from Debian's source, under its own load
 ";
 
@@ -47,6 +50,10 @@ fn main() -> ExitCode {
         ["install", "--prefix", folder] => install::run(Some(folder)),
         ["bench", "hit"] => bench::hit(),
         ["bench", "attach"] => bench::attach(),
+        ["fuzz"] => fuzz::run(None, None),
+        ["fuzz", target] => fuzz::run(Some(target), None),
+        ["fuzz", target, "--for", seconds] => fuzz::run(Some(target), Some(seconds)),
+        ["fuzz", "--for", seconds] => fuzz::run(None, Some(seconds)),
         ["realworld"] => realworld::run(),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");

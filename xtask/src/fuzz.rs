@@ -1,0 +1,131 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{command, folders};
+
+/// Every target, in the order in which all of them are run.
+const TARGETS: [&str; 5] = ["location", "program", "site", "expression", "binary"];
+/// Seconds for each target where nothing else is said.
+const SECONDS: u64 = 60;
+
+/// Forms of the seed programs: what each makes a parser meet.
+const FORMS: [(&str, &[&str]); 6] = [
+    ("O0", &["-O0"]),
+    ("O2", &["-O2"]),
+    (
+        "dwarf4-types",
+        &["-O1", "-gdwarf-4", "-fdebug-types-section"],
+    ),
+    ("dwarf3", &["-O2", "-gdwarf-3"]),
+    ("zlib", &["-O2", "-gz=zlib"]),
+    ("split", &["-O2", "-gsplit-dwarf"]),
+];
+
+/// Runs one fuzz target, or all, each for some seconds. The corpus grows beside what cargo builds.
+pub(crate) fn run(target: Option<&str>, seconds: Option<&str>) -> Result<()> {
+    let seconds = match seconds {
+        Some(text) => text.parse().with_context(|| format!("{text} seconds"))?,
+        None => SECONDS,
+    };
+    let targets: Vec<&str> = match target {
+        Some(name) if TARGETS.contains(&name) => vec![name],
+        Some(name) => bail!("no fuzz target {name}; there are {}", TARGETS.join(", ")),
+        None => TARGETS.to_vec(),
+    };
+    if !command::exists("cargo-fuzz") {
+        bail!("cargo-fuzz is missing. Install it: cargo install cargo-fuzz");
+    }
+    let folder = folders::target().join("fuzz-corpus");
+    seed(&folder)?;
+    for target in targets {
+        fuzz(target, &folder, seconds)?;
+    }
+    Ok(())
+}
+
+fn fuzz(target: &str, corpus: &Path, seconds: u64) -> Result<()> {
+    let program = corpus.join("seeds/seed.cpp-O0");
+    let dictionary = folders::root().join(format!("fuzz/{target}.dict"));
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(folders::root())
+        // libFuzzer's hooks are behind unstable flags of any compiler.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("LR_FUZZ_PROGRAM", program)
+        .env("LR_FUZZ_LOCATION", "seed.cpp:15")
+        // Our own code is safe Rust: what could go wrong is a panic, a loop, or memory.
+        .args(["fuzz", "run", "--sanitizer", "none", target])
+        .arg(corpus.join(target))
+        .args(["--", "-timeout=10", "-rss_limit_mb=2048"])
+        .arg(format!("-max_total_time={seconds}"));
+    if dictionary.is_file() {
+        cargo.arg(format!("-dict={}", dictionary.display()));
+    }
+    command::run(&mut cargo)
+}
+
+/// Puts into each corpus what a fuzzer could hardly find by itself.
+fn seed(corpus: &Path) -> Result<()> {
+    let seeds = corpus.join("seeds");
+    for folder in TARGETS.iter().map(|target| corpus.join(target)) {
+        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    }
+    fs::create_dir_all(&seeds).with_context(|| format!("creating {}", seeds.display()))?;
+    for source in ["seed.c", "seed.cpp"] {
+        for (form, flags) in FORMS {
+            let built = compile(source, form, flags, &seeds)?;
+            let copy = corpus
+                .join("binary")
+                .join(built.file_name().expect("it was named"));
+            fs::copy(&built, &copy).with_context(|| format!("writing {}", copy.display()))?;
+        }
+    }
+    for (index, text) in EXPRESSIONS.iter().enumerate() {
+        let path = corpus.join("expression").join(format!("seed-{index}"));
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    for (index, text) in LOCATIONS.iter().enumerate() {
+        let path = corpus.join("location").join(format!("seed-{index}"));
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+const EXPRESSIONS: [&str; 5] = [
+    "{shape.name} {total * 2 + n} {{}}",
+    "n > 3 && shape->side == 2.5 || !total",
+    "{*shape} {&total:x} {n as u8} {(unsigned char)n}",
+    "{$tid} {$rip} {$hits} {global % 7} {len(shape.name)}",
+    "shape.name == \"square\" && 'a' != 98",
+];
+
+const LOCATIONS: [&str; 5] = [
+    "libc.so.6!malloc+0x10",
+    "src/a b.rs:12:3",
+    "<a::B as c::D<e>>::f",
+    "ns::operator()(int, char const*)",
+    "0x40113f",
+];
+
+/// Small enough that a fuzzer can try many: no library, no start-up code.
+fn compile(source: &str, form: &str, flags: &[&str], folder: &Path) -> Result<PathBuf> {
+    let name = format!("{source}-{form}");
+    let (compiler, language): (_, &[&str]) = match source.ends_with("cpp") {
+        true => ("g++", &["-fno-rtti"]),
+        false => ("gcc", &[]),
+    };
+    let mut command = Command::new(compiler);
+    command
+        // Where it writes a `.dwo`.
+        .current_dir(folder)
+        .args(["-g", "-nostdlib", "-static", "-fno-stack-protector"])
+        .args(language)
+        .args(["-Wl,--build-id", "-o", &name])
+        .args(flags)
+        .arg(folders::root().join("fuzz/seeds").join(source));
+    command::run(&mut command)?;
+    Ok(folder.join(name))
+}
