@@ -6,6 +6,7 @@ use crate::address::{FileAddr, LoadBias};
 use crate::compile::{Compiled, Source};
 use crate::error::{CompileError, CompileErrorKind, LoadError, LocateError, Part};
 use crate::find::{self, DebugFiles, DebugInfo};
+use crate::flow::KnownFunctions;
 use crate::image::{Flaw, Image, Segment};
 use crate::info::{Index, Info, ScopeCache};
 use crate::inspect::Variable;
@@ -30,6 +31,7 @@ pub struct Binary {
     symbols: OnceLock<Symbols>,
     index: OnceLock<Index>,
     pub(crate) scopes: ScopeCache,
+    known_functions: OnceLock<KnownFunctions>,
 }
 
 impl Binary {
@@ -86,6 +88,7 @@ impl Binary {
             symbols: OnceLock::new(),
             index: OnceLock::new(),
             scopes: ScopeCache::default(),
+            known_functions: OnceLock::new(),
         })
     }
 
@@ -204,6 +207,12 @@ impl Binary {
     /// Functions and globals by name; the first call reads all debug info.
     pub(crate) fn index(&self, info: &Info<'_>) -> &Index {
         self.index.get_or_init(|| Index::read(info))
+    }
+
+    /// Functions that are known by their names; the first call reads the symbol tables.
+    pub(crate) fn known_functions(&self) -> &KnownFunctions {
+        self.known_functions
+            .get_or_init(|| KnownFunctions::read(&self.image, self.debug_image()))
     }
 
     /// The file that has the debug info.

@@ -15,6 +15,7 @@ mod compile;
 mod error;
 mod expr;
 mod find;
+mod flow;
 mod image;
 mod info;
 mod inspect;

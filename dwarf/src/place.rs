@@ -1,3 +1,5 @@
+use std::fmt;
+
 use crate::address::FileAddr;
 
 /// One address that a location stands for.
@@ -20,12 +22,15 @@ pub struct Place {
 }
 
 /// What a location stands for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Resolved {
     /// At least one, in ascending order of their addresses, each address once.
     pub places: Vec<Place>,
     /// Rows of the same line that are not bound, in ascending order.
     pub dropped: Vec<Dropped>,
+    /// Places that fire more than once in some passes: a loop that lies within the line and has no
+    /// code in front of it. No address tells its beginning.
+    pub repeats: Vec<FileAddr>,
 }
 
 /// An address of a location at which nothing is planted, so that one pass fires once.
@@ -44,10 +49,35 @@ pub struct Dropped {
 pub enum DropReason {
     /// A pass that comes here has come, or will come, through `bound`.
     SamePass { bound: FileAddr },
+    /// So it is with most passes; those that leave the line in between are not seen. There is no
+    /// choice of addresses that is met exactly once by each.
+    MostlySamePass { bound: FileAddr },
+    /// The function is too large to follow its control flow; a block around this row, or one
+    /// inside of its, has `bound`.
+    SameBlock { bound: FileAddr },
     /// Reached only while an exception or a panic passes through.
     CleanUp,
     /// The compiler says that no statement begins here (`is_stmt`, DWARF 5 section 6.2.2).
     NotStatement,
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DropReason::SamePass { bound } => write!(f, "passed together with {bound}"),
+            DropReason::MostlySamePass { bound } => {
+                write!(f, "passed together with {bound} most of the time")
+            }
+            DropReason::SameBlock { bound } => write!(
+                f,
+                "in one block with {bound}, in a function too large to follow"
+            ),
+            DropReason::CleanUp => {
+                f.write_str("reached only while an exception or a panic passes through")
+            }
+            DropReason::NotStatement => f.write_str("no statement begins there"),
+        }
+    }
 }
 
 /// A call that the compiler replaced by the callee's code.

@@ -54,6 +54,7 @@ const OTHERS: &[SectionId] = &[
     SectionId::DebugNames,
     SectionId::DebugTuIndex,
     SectionId::EhFrame,
+    SectionId::EhFrameHdr,
 ];
 
 /// By which names the sections of a file go.
@@ -86,6 +87,7 @@ pub(crate) struct Image {
 #[derive(Debug)]
 pub(crate) struct Frames {
     pub(crate) eh_frame_addr: u64,
+    pub(crate) eh_frame_hdr_addr: u64,
     pub(crate) text_addr: u64,
     pub(crate) got_addr: u64,
 }
@@ -127,6 +129,7 @@ impl Image {
             sections,
             frames: Frames {
                 eh_frame_addr: address(&elf, ".eh_frame"),
+                eh_frame_hdr_addr: address(&elf, ".eh_frame_hdr"),
                 text_addr: address(&elf, ".text"),
                 got_addr: address(&elf, ".got"),
             },
@@ -207,6 +210,10 @@ impl Image {
 
     pub(crate) fn eh_frame(&self) -> &[u8] {
         self.section(SectionId::EhFrame).slice()
+    }
+
+    pub(crate) fn eh_frame_hdr(&self) -> &[u8] {
+        self.section(SectionId::EhFrameHdr).slice()
     }
 
     pub(crate) fn debug_frame(&self) -> &[u8] {

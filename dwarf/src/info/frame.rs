@@ -1,6 +1,6 @@
 use gimli::{
-    BaseAddresses, CfaRule, DebugFrame, EhFrame, EndianSlice, LittleEndian, UnwindContext,
-    UnwindSection,
+    BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameOffset, EndianSlice, FrameDescriptionEntry,
+    LittleEndian, Pointer, Range, UnwindContext, UnwindSection,
 };
 
 use super::units::Info;
@@ -17,14 +17,78 @@ impl<'a> Info<'a> {
     /// The rule for the CFA from `.eh_frame`, else from `.debug_frame`.
     pub(crate) fn cfa(&self, addr: u64) -> Option<Cfa<'a>> {
         let bases = self.bases();
-        rule(&self.eh_frame(), &bases, addr).or_else(|| rule(&self.debug_frame(), &bases, addr))
+        let (eh_frame, debug_frame) = (self.eh_frame(), self.debug_frame());
+        self.eh_entry(addr)
+            .and_then(|entry| rule(&eh_frame, &bases, &entry, addr))
+            .or_else(|| rule(&debug_frame, &bases, &self.debug_entry(addr)?, addr))
     }
 
-    /// Where the piece of code around an address begins, by the same tables. The psABI asks for
-    /// them, so that nearly all code has them, with debug info or without.
-    pub(crate) fn code_begins(&self, addr: u64) -> Option<u64> {
+    /// The piece of code around an address, by the same tables. The psABI asks for them, so that
+    /// nearly all code has them, with debug info or without.
+    pub(crate) fn code_around(&self, addr: u64) -> Option<Range> {
+        let entry = self.eh_entry(addr).or_else(|| self.debug_entry(addr))?;
+        let begin = entry.initial_address();
+        let end = begin.checked_add(entry.len())?;
+        Some(Range { begin, end })
+    }
+
+    /// Where the language's own table about an address is, and where the piece of code begins
+    /// that it is about.
+    pub(crate) fn exception_table(&self, addr: u64) -> Option<(u64, u64)> {
+        let entry = self.eh_entry(addr)?;
+        match entry.lsda()? {
+            Pointer::Direct(table) => Some((table, entry.initial_address())),
+            Pointer::Indirect(_) => None,
+        }
+    }
+
+    /// The entry of `.eh_frame` for an address, by the sorted table where the file has one: a
+    /// large program has a million entries.
+    fn eh_entry(&self, addr: u64) -> Option<FrameDescriptionEntry<Bytes<'a>>> {
         let bases = self.bases();
-        begin(&self.eh_frame(), &bases, addr).or_else(|| begin(&self.debug_frame(), &bases, addr))
+        let section = self.eh_frame();
+        if let Some(offset) = self.eh_offset(addr) {
+            let offset = EhFrameOffset(offset?);
+            let entry = section.fde_from_offset(&bases, offset, EhFrame::cie_from_offset);
+            return entry.ok().filter(|entry| entry.contains(addr));
+        }
+        section
+            .fde_for_address(&bases, addr, EhFrame::cie_from_offset)
+            .ok()
+    }
+
+    /// Where the sorted table of `.eh_frame_hdr` says that the entry for an address is; the outer
+    /// `None` is for a file that has no such table.
+    fn eh_offset(&self, addr: u64) -> Option<Option<usize>> {
+        let frames = &self.binary.image.frames;
+        let header = self.binary.image.eh_frame_hdr();
+        // The one form that linkers write: version 1, a 4-byte pointer, a 4-byte count, and pairs
+        // of 4-byte distances to the header (Linux Standard Base, 10.6.2).
+        let [1, 0x1b, 0x03, 0x3b, _, _, _, _, count @ ..] = header else {
+            return None;
+        };
+        let (count, pairs) = count.split_first_chunk::<4>()?;
+        let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+        let (pairs, _) = pairs.as_chunks::<8>();
+        let pairs = pairs.get(..count)?;
+        let absolute = |[a, b, c, d]: [u8; 4]| {
+            let distance = i64::from(i32::from_le_bytes([a, b, c, d]));
+            frames.eh_frame_hdr_addr.wrapping_add_signed(distance)
+        };
+        let begin = |&[a, b, c, d, ..]: &[u8; 8]| absolute([a, b, c, d]);
+        let after = pairs.partition_point(|pair| begin(pair) <= addr);
+        let entry = after.checked_sub(1).map(|last| {
+            let [.., a, b, c, d] = pairs[last];
+            absolute([a, b, c, d])
+        });
+        let offset = entry.and_then(|entry| entry.checked_sub(frames.eh_frame_addr));
+        Some(offset.and_then(|offset| usize::try_from(offset).ok()))
+    }
+
+    fn debug_entry(&self, addr: u64) -> Option<FrameDescriptionEntry<Bytes<'a>>> {
+        self.debug_frame()
+            .fde_for_address(&self.bases(), addr, DebugFrame::cie_from_offset)
+            .ok()
     }
 
     fn bases(&self) -> BaseAddresses {
@@ -50,27 +114,14 @@ impl<'a> Info<'a> {
     }
 }
 
-fn begin<'a, S: UnwindSection<Bytes<'a>>>(
-    section: &S,
-    bases: &BaseAddresses,
-    addr: u64,
-) -> Option<u64> {
-    let fde = section
-        .fde_for_address(bases, addr, S::cie_from_offset)
-        .ok()?;
-    Some(fde.initial_address())
-}
-
 fn rule<'a, S: UnwindSection<Bytes<'a>>>(
     section: &S,
     bases: &BaseAddresses,
+    entry: &FrameDescriptionEntry<Bytes<'a>>,
     addr: u64,
 ) -> Option<Cfa<'a>> {
-    let fde = section
-        .fde_for_address(bases, addr, S::cie_from_offset)
-        .ok()?;
     let mut context = UnwindContext::new();
-    let row = fde
+    let row = entry
         .unwind_info_for_address(section, bases, &mut context, addr)
         .ok()?;
     match row.cfa() {

@@ -1,5 +1,4 @@
-use capstone::Capstone;
-use capstone::arch::{self, BuildsCapstone};
+use iced_x86::{Decoder, DecoderOptions};
 
 use crate::address::FileAddr;
 use crate::error::LocateError;
@@ -13,8 +12,8 @@ pub(crate) fn check(info: &Info<'_>, address: u64) -> Result<(), LocateError> {
         address,
         begins,
     };
-    let begin = info.code_begins(address).ok_or_else(|| refused(None))?;
-    match last_boundary(info, begin, address) {
+    let around = info.code_around(address).ok_or_else(|| refused(None))?;
+    match last_boundary(info, around.begin, address) {
         Some(boundary) if boundary == address => Ok(()),
         boundary => Err(refused(boundary)),
     }
@@ -28,15 +27,15 @@ fn last_boundary(info: &Info<'_>, begin: u64, address: u64) -> Option<u64> {
         return Some(begin);
     }
     let code = info.binary.image.code(FileAddr(begin), len)?;
-    let capstone = Capstone::new()
-        .x86()
-        .mode(arch::x86::ArchMode::Mode64)
-        .build()
-        .expect("capstone is built with x86");
-    let decoded = capstone.disasm_all(code, begin).ok()?;
-    Some(
-        decoded
-            .last()
-            .map_or(begin, |last| last.address() + last.bytes().len() as u64),
-    )
+    let mut decoder = Decoder::with_ip(64, code, begin, DecoderOptions::NONE);
+    let mut end = begin;
+    while decoder.can_decode() {
+        let instruction = decoder.decode();
+        // What is cut short by the end of the bytes reaches beyond `address`.
+        if instruction.is_invalid() {
+            break;
+        }
+        end = instruction.next_ip();
+    }
+    Some(end)
 }

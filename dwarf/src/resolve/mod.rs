@@ -5,7 +5,9 @@ mod boundary;
 mod file;
 mod function;
 mod line;
+mod nest;
 mod owner;
+mod pass;
 mod prologue;
 mod suggest;
 mod symbol;
@@ -61,6 +63,8 @@ pub(crate) fn resolve(binary: &Binary, location: &Location) -> Result<Resolved, 
     resolved.dropped.retain(|dropped| !is_bound(dropped.addr));
     resolved.dropped.sort_by_key(|dropped| dropped.addr);
     resolved.dropped.dedup_by_key(|dropped| dropped.addr);
+    resolved.repeats.sort_unstable();
+    resolved.repeats.dedup();
     Ok(resolved)
 }
 
@@ -90,7 +94,7 @@ fn named(
 fn bound(places: Vec<Place>) -> Resolved {
     Resolved {
         places,
-        dropped: Vec::new(),
+        ..Resolved::default()
     }
 }
 

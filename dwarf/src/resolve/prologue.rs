@@ -47,13 +47,7 @@ pub(crate) fn is_optimised(info: &Info<'_>, function: DieRef) -> Result<bool> {
             Some(_) => return Ok(true),
         }
     }
-    let root = info.unit(function.unit)?.header.root_offset().0;
-    let root = info.die(DieRef {
-        offset: root,
-        ..function
-    })?;
-    let producer = root.attr(gimli::DW_AT_producer);
-    let producer = producer.and_then(|value| info.text(function.unit, value));
+    let producer = producer(info, function.unit)?;
     if let Some(producer) = producer.filter(|producer| producer.starts_with("GNU ")) {
         // gcc records its flags; the last one counts.
         let flag = producer.split(' ').rfind(|flag| flag.starts_with("-O"));
@@ -62,4 +56,29 @@ pub(crate) fn is_optimised(info: &Info<'_>, function: DieRef) -> Result<bool> {
     // LLVM describes every call where it optimises. (gcc also does where there is none.)
     let die = info.die(function)?;
     Ok(die.flag(gimli::DW_AT_call_all_calls) || die.flag(gimli::DW_AT_GNU_all_call_sites))
+}
+
+/// Whether each row that is a statement is a mark that gcc has set where the source's statement
+/// begins and has copied with it (`-gstatement-frontiers`, on wherever gcc 8 and later optimise).
+/// Then two of them in one column are copies, as of an unrolled loop. Without marks they may as
+/// well be parts of one statement between which others were moved.
+pub(crate) fn has_statement_markers(info: &Info<'_>, function: DieRef) -> Result<bool> {
+    let producer = producer(info, function.unit)?;
+    let Some(producer) = producer.filter(|producer| producer.starts_with("GNU ")) else {
+        return Ok(false);
+    };
+    let is_version = |word: &&str| word.starts_with(|first: char| first.is_ascii_digit());
+    let version = producer.split(' ').find(is_version);
+    let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+    let marked =
+        major.is_some_and(|major| major >= 8) && !producer.contains("-gno-statement-frontiers");
+    Ok(marked && is_optimised(info, function)?)
+}
+
+/// The compiler and, where it is gcc, its options.
+fn producer(info: &Info<'_>, unit: usize) -> Result<Option<String>> {
+    let offset = info.unit(unit)?.header.root_offset().0;
+    let root = info.die(DieRef { unit, offset })?;
+    let producer = root.attr(gimli::DW_AT_producer);
+    Ok(producer.and_then(|value| info.text(unit, value)))
 }
