@@ -36,10 +36,23 @@ pub struct SiteProgram {
     pub program: Program,
 }
 
-/// What became of one site.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Other sites for an action that is armed.
+#[derive(Clone, Debug)]
+pub struct AmendAction {
+    pub slot: Slot,
+    /// Addresses that it gives up.
+    pub remove: Vec<u64>,
+    /// Sites that are new, each with the number that its hits carry. The sites that it was armed
+    /// with have theirs by their order.
+    pub add: Vec<(u16, SiteProgram)>,
+}
+
+/// What became of the sites of an action.
+#[derive(Debug, Default)]
 pub struct Armed {
-    pub address: u64,
+    pub planted: Vec<u64>,
+    /// Addresses at which nothing was planted, and why.
+    pub refused: Vec<(u64, TracerError)>,
 }
 
 /// What was found when the target was let go.
@@ -54,14 +67,18 @@ pub struct Released {
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
     Arm(ArmAction),
+    Amend(AmendAction),
     Disarm(Slot),
+    Verify,
     Release,
 }
 
 #[derive(Debug)]
 pub(crate) enum Reply {
-    Armed(Vec<Armed>),
+    Armed(Armed),
     Disarmed,
+    /// Sites that are not planted any more.
+    Lost(Vec<u64>),
     Released(Released),
     Failed(TracerError),
 }
@@ -83,6 +100,11 @@ impl Command {
                 out.extend_from_slice(&slot.0.to_le_bytes());
             }
             Command::Release => out.push(3),
+            Command::Amend(change) => {
+                out.push(4);
+                encode_change(change, &mut out);
+            }
+            Command::Verify => out.push(5),
         }
         out
     }
@@ -93,6 +115,8 @@ impl Command {
             1 => Command::Arm(decode_action(&mut reader)?),
             2 => Command::Disarm(Slot(reader.u16()?)),
             3 => Command::Release,
+            4 => Command::Amend(decode_change(&mut reader)?),
+            5 => Command::Verify,
             _ => return None,
         };
         reader.bytes.is_empty().then_some(command)
@@ -105,12 +129,33 @@ fn encode_action(action: &ArmAction, out: &mut Vec<u8>) {
     put_option(out, action.limit);
     put_option(out, action.rate.map(|rate| rate.per_second.to_bits()));
     put_option(out, action.rate.map(|rate| rate.burst.to_bits()));
-    let count = u32::try_from(action.sites.len()).expect("sites fit in memory");
-    out.extend_from_slice(&count.to_le_bytes());
+    put_count(out, action.sites.len());
     for site in &action.sites {
-        site.site.encode(out);
-        site.program.encode(out);
+        encode_site(site, out);
     }
+}
+
+fn encode_change(change: &AmendAction, out: &mut Vec<u8>) {
+    out.extend_from_slice(&change.slot.0.to_le_bytes());
+    put_count(out, change.remove.len());
+    for address in &change.remove {
+        out.extend_from_slice(&address.to_le_bytes());
+    }
+    put_count(out, change.add.len());
+    for (index, site) in &change.add {
+        out.extend_from_slice(&index.to_le_bytes());
+        encode_site(site, out);
+    }
+}
+
+fn encode_site(site: &SiteProgram, out: &mut Vec<u8>) {
+    site.site.encode(out);
+    site.program.encode(out);
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    let count = u32::try_from(count).expect("sites fit in memory");
+    out.extend_from_slice(&count.to_le_bytes());
 }
 
 fn decode_action(reader: &mut Reader<'_>) -> Option<ArmAction> {
@@ -125,10 +170,7 @@ fn decode_action(reader: &mut Reader<'_>) -> Option<ArmAction> {
     let count = reader.u32()?;
     let mut sites = Vec::new();
     for _ in 0..count {
-        let site = SitePlan::decode(reader)?;
-        let (program, rest) = Program::decode(reader.bytes).ok()?;
-        reader.bytes = rest;
-        sites.push(SiteProgram { site, program });
+        sites.push(decode_site(reader)?);
     }
     Some(ArmAction {
         slot,
@@ -139,14 +181,49 @@ fn decode_action(reader: &mut Reader<'_>) -> Option<ArmAction> {
     })
 }
 
+fn decode_change(reader: &mut Reader<'_>) -> Option<AmendAction> {
+    let slot = Slot(reader.u16()?);
+    let mut remove = Vec::new();
+    for _ in 0..reader.u32()? {
+        remove.push(reader.u64()?);
+    }
+    let mut add = Vec::new();
+    for _ in 0..reader.u32()? {
+        add.push((reader.u16()?, decode_site(reader)?));
+    }
+    Some(AmendAction { slot, remove, add })
+}
+
+fn decode_site(reader: &mut Reader<'_>) -> Option<SiteProgram> {
+    let site = SitePlan::decode(reader)?;
+    let (program, rest) = Program::decode(reader.bytes).ok()?;
+    reader.bytes = rest;
+    Some(SiteProgram { site, program })
+}
+
 impl Reply {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         match self {
-            Reply::Armed(sites) => {
+            Reply::Armed(armed) => {
                 out.push(1);
-                for site in sites {
-                    out.extend_from_slice(&site.address.to_le_bytes());
+                put_count(&mut out, armed.planted.len());
+                for address in &armed.planted {
+                    out.extend_from_slice(&address.to_le_bytes());
+                }
+                put_count(&mut out, armed.refused.len());
+                for (address, error) in &armed.refused {
+                    out.extend_from_slice(&address.to_le_bytes());
+                    let mut encoded = Vec::new();
+                    encode_error(error, &mut encoded);
+                    put_count(&mut out, encoded.len());
+                    out.extend_from_slice(&encoded);
+                }
+            }
+            Reply::Lost(addresses) => {
+                out.push(5);
+                for address in addresses {
+                    out.extend_from_slice(&address.to_le_bytes());
                 }
             }
             Reply::Disarmed => out.push(2),
@@ -166,24 +243,39 @@ impl Reply {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Reply> {
         let mut reader = Reader { bytes };
         Some(match reader.u8()? {
-            1 => {
-                let mut sites = Vec::new();
-                while !reader.bytes.is_empty() {
-                    sites.push(Armed {
-                        address: reader.u64()?,
-                    });
-                }
-                Reply::Armed(sites)
-            }
+            1 => Reply::Armed(decode_armed(&mut reader)?),
             2 => Reply::Disarmed,
             3 => Reply::Released(Released {
                 restored: reader.u32()?,
                 foreign: reader.u32()?,
             }),
             4 => Reply::Failed(decode_error(&mut reader)?),
+            5 => {
+                let mut lost = Vec::new();
+                while !reader.bytes.is_empty() {
+                    lost.push(reader.u64()?);
+                }
+                Reply::Lost(lost)
+            }
             _ => return None,
         })
     }
+}
+
+fn decode_armed(reader: &mut Reader<'_>) -> Option<Armed> {
+    let mut armed = Armed::default();
+    for _ in 0..reader.u32()? {
+        armed.planted.push(reader.u64()?);
+    }
+    for _ in 0..reader.u32()? {
+        let address = reader.u64()?;
+        let length = usize::try_from(reader.u32()?).ok()?;
+        let mut error = Reader {
+            bytes: reader.take(length)?,
+        };
+        armed.refused.push((address, decode_error(&mut error)?));
+    }
+    Some(armed)
 }
 
 fn encode_error(error: &TracerError, out: &mut Vec<u8>) {
@@ -368,6 +460,43 @@ mod tests {
             })
         );
         assert_eq!(back.sites[0].site, site);
+    }
+
+    #[test]
+    fn changes_and_their_outcome_survive_the_socket() {
+        let site = SitePlan::choose(0x1000, &[0x90; 16], &[], &[]).unwrap();
+        let program = Program::empty();
+        let change = AmendAction {
+            slot: Slot(7),
+            remove: vec![0x2000, 0x3000],
+            add: vec![(9, SiteProgram { site, program })],
+        };
+        let bytes = Command::Amend(change).encode();
+        let Some(Command::Amend(back)) = Command::decode(&bytes) else {
+            panic!("does not decode");
+        };
+        assert_eq!((back.slot, back.remove), (Slot(7), vec![0x2000, 0x3000]));
+        assert_eq!((back.add[0].0, back.add[0].1.site.address()), (9, 0x1000));
+        for length in 0..bytes.len() {
+            assert!(Command::decode(&bytes[..length]).is_none());
+        }
+        let armed = Armed {
+            planted: vec![0x1000],
+            refused: vec![
+                (0x2000, TracerError::NoTwin { address: 0x2000 }),
+                (0x3000, TracerError::Protocol("why".to_owned())),
+            ],
+        };
+        let Some(Reply::Armed(back)) = Reply::decode(&Reply::Armed(armed).encode()) else {
+            panic!("does not decode");
+        };
+        assert_eq!(back.planted, [0x1000]);
+        assert_eq!(back.refused[0].1.code(), "cannot_resume");
+        assert_eq!(back.refused[1].1.to_string(), "why");
+        let Some(Reply::Lost(lost)) = Reply::decode(&Reply::Lost(vec![5, 6]).encode()) else {
+            panic!("does not decode");
+        };
+        assert_eq!(lost, [5, 6]);
     }
 
     #[test]

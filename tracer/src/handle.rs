@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::command::{self, ArmAction, Armed, Command, Released, Reply, Slot};
+use crate::command::{self, AmendAction, ArmAction, Armed, Command, Released, Reply, Slot};
 use crate::error::TracerError;
 use crate::process::monotonic_ns;
 use crate::record::Record;
@@ -56,11 +56,29 @@ impl Tracer {
         })
     }
 
-    /// Seizes the target if it is not held yet and plants the action at all its sites; all of them
-    /// or none.
-    pub fn arm(&mut self, action: &ArmAction) -> Result<Vec<Armed>, TracerError> {
+    /// Seizes the target if it is not held yet and plants the action at each of its sites that may
+    /// be changed. An error if that is none.
+    pub fn arm(&mut self, action: &ArmAction) -> Result<Armed, TracerError> {
         match self.ask(&Command::Arm(action.clone()))? {
-            Reply::Armed(sites) => Ok(sites),
+            Reply::Armed(armed) => Ok(armed),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Gives up some sites of an armed action and plants it at others. What it has at other
+    /// addresses stays planted, and it goes on counting. It may be left without any.
+    pub fn amend(&mut self, change: &AmendAction) -> Result<Armed, TracerError> {
+        match self.ask(&Command::Amend(change.clone()))? {
+            Reply::Armed(armed) => Ok(armed),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// The addresses at which something was planted and is not any more, because they were
+    /// unmapped, mapped again or changed. Each is told once.
+    pub fn verify(&mut self) -> Result<Vec<u64>, TracerError> {
+        match self.ask(&Command::Verify)? {
+            Reply::Lost(addresses) => Ok(addresses),
             reply => Err(unexpected(&reply)),
         }
     }

@@ -26,7 +26,7 @@ mod ring;
 mod shared;
 mod sys;
 
-pub use command::{ArmAction, Armed, Rate, Released, SiteProgram, Slot};
+pub use command::{AmendAction, ArmAction, Armed, Rate, Released, SiteProgram, Slot};
 pub use error::TracerError;
 pub use handle::Tracer;
 pub use plan::{PlanError, ResumeKind, SitePlan, TextRange, instruction_length};

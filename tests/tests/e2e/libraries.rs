@@ -78,7 +78,7 @@ fn a_line_of_a_header_is_bound_in_every_module_that_has_it() {
     assert!(warnings.contains("2 modules have it"), "{bound}");
     assert!(warnings.contains("libplugin.so (1)"), "{bound}");
     host.tell("own 2", "own 9");
-    host.tell("call 2", "called 15");
+    host.tell("call 2", "called 20");
     assert_eq!(values(&attached.logs(4)), [1, 2, 1, 2]);
     attached.interrupted().status(0);
     host.assert_unharmed();

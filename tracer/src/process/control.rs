@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
-use crate::command::{self, ArmAction, Command, Released, Reply, Slot};
+use crate::command::{self, AmendAction, ArmAction, Command, Released, Reply, Slot};
 use crate::error::TracerError;
 use crate::process::engine::Engine;
 use crate::process::{attach, proc};
@@ -91,7 +91,9 @@ struct Mail {
 
 enum Request {
     Arm(ArmAction),
+    Amend(AmendAction),
     Disarm(Slot),
+    Verify,
     /// Restore and let go.
     Release,
 }
@@ -142,6 +144,17 @@ impl Control {
     fn obey(&mut self, command: Command) -> Reply {
         match command {
             Command::Arm(action) => self.arm(action),
+            Command::Amend(change) => {
+                let attachment = self.attachment.as_ref();
+                let reply = attachment.and_then(|held| held.request(Request::Amend(change)));
+                let pid = self.pid.cast_unsigned();
+                reply.unwrap_or(Reply::Failed(TracerError::ProcessGone { pid }))
+            }
+            Command::Verify => {
+                let attachment = self.attachment.as_ref();
+                let reply = attachment.and_then(|held| held.request(Request::Verify));
+                reply.unwrap_or(Reply::Lost(Vec::new()))
+            }
             Command::Disarm(slot) => {
                 if let Some(attachment) = &self.attachment {
                     attachment.request(Request::Disarm(slot));
@@ -356,6 +369,14 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>) {
                 }
                 answer(link, reply);
             }
+            Some(Request::Amend(change)) => {
+                let reply = match engine.amend(&change) {
+                    Ok(armed) => Reply::Armed(armed),
+                    Err(error) => Reply::Failed(error),
+                };
+                answer(link, reply);
+            }
+            Some(Request::Verify) => answer(link, Reply::Lost(engine.verify())),
             Some(Request::Disarm(slot)) => {
                 engine.disarm(slot);
                 if engine.desk.slots.is_empty() {

@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use nix::sys::eventfd::EventFd;
 
-use crate::command::{ArmAction, Armed, Released, SiteProgram, Slot};
+use crate::command::{AmendAction, ArmAction, Armed, Released, SiteProgram, Slot};
 use crate::error::TracerError;
 use crate::process::affinity::Follower;
 use crate::process::attach::a_thread;
 use crate::process::budget::{Bucket, PROCESS_SHARE};
 use crate::process::desk::Desk;
+use crate::process::life::is_outside;
 use crate::process::monotonic_ns;
-use crate::process::proc;
+use crate::process::proc::{Backing, Mappings};
 use crate::process::site::{Presence, Site, Sites, User};
 use crate::process::slot::{SlotEntry, SlotState};
 use crate::process::stop::Stop;
@@ -63,6 +65,8 @@ pub(crate) struct Engine {
     pub(crate) released: Released,
     pub(crate) ended: Option<Ended>,
     stops: u32,
+    /// When every planted site was last known to be there.
+    verified_at: u64,
     settled: bool,
 }
 
@@ -88,6 +92,7 @@ impl Engine {
             released: Released::default(),
             ended: None,
             stops: 0,
+            verified_at: monotonic_ns(),
             settled: false,
         })
     }
@@ -165,47 +170,115 @@ impl Engine {
         }
     }
 
-    /// Plants an action; all of its sites or none.
-    pub(crate) fn arm(&mut self, action: &ArmAction) -> Result<Vec<Armed>, TracerError> {
+    /// Plants an action wherever that may be; an error if it is nowhere.
+    pub(crate) fn arm(&mut self, action: &ArmAction) -> Result<Armed, TracerError> {
         if action.slot.0 >= SLOTS || self.desk.slots.contains_key(&action.slot) {
             return Err(TracerError::Protocol(format!(
                 "slot {} is not free",
                 action.slot.0
             )));
         }
-        self.check_sites(&action.sites)?;
-        let new: Vec<u64> = action.sites.iter().map(|site| site.site.address).collect();
-        self.sites.make_way(&new, &self.text)?;
-
-        let now = monotonic_ns();
-        self.desk.shared.clear(action.slot);
-        self.desk
-            .slots
-            .insert(action.slot, SlotEntry::new(action, now));
-        for (index, site) in action.sites.iter().enumerate() {
-            if let Err(error) = self.add_user(action.slot, index, site, &new) {
-                self.disarm(action.slot);
-                return Err(error);
-            }
+        let sites: Vec<(u16, &SiteProgram)> = (0..).zip(&action.sites).collect();
+        if sites.len() < action.sites.len() {
+            let count = action.sites.len();
+            return Err(TracerError::Protocol(format!(
+                "{count} sites in one action"
+            )));
         }
-        for &address in &new {
-            if let Err(error) = self.plant(address) {
-                self.disarm(action.slot);
-                return Err(error);
-            }
+        self.desk.shared.clear(action.slot);
+        let entry = SlotEntry::new(action, monotonic_ns());
+        self.desk.slots.insert(action.slot, entry);
+        let mut armed = self.add_sites(action.slot, &sites);
+        if armed.planted.is_empty() && !armed.refused.is_empty() {
+            self.disarm(action.slot);
+            return Err(armed.refused.swap_remove(0).1);
         }
         self.observe(action.slot, true);
-        Ok(new.into_iter().map(|address| Armed { address }).collect())
+        Ok(armed)
+    }
+
+    /// Gives up sites of an action and plants it at others. It goes on counting, and what stays is
+    /// planted all the while.
+    pub(crate) fn amend(&mut self, change: &AmendAction) -> Result<Armed, TracerError> {
+        let slot = change.slot;
+        if !self.desk.slots.contains_key(&slot) {
+            let message = format!("slot {} is not armed", slot.0);
+            return Err(TracerError::Protocol(message));
+        }
+        let map = self.text_map();
+        for &address in &change.remove {
+            if let Some(site) = self.sites.get_mut(address) {
+                site.users.retain(|user| user.slot != slot);
+            }
+            self.unplant_if_unused(address, map.as_ref());
+        }
+        let sites: Vec<(u16, &SiteProgram)> = change
+            .add
+            .iter()
+            .map(|(index, site)| (*index, site))
+            .collect();
+        let armed = self.add_sites(slot, &sites);
+        let is_planted = |address: &u64| {
+            let site = self.sites.get(*address);
+            site.is_some_and(|site| site.presence == Presence::Planted)
+        };
+        let is_active = self.desk.slots[&slot].state == SlotState::Active;
+        let is_observed = is_active && self.sites.of_slot(slot).iter().any(is_planted);
+        self.observe(slot, is_observed);
+        Ok(armed)
+    }
+
+    /// The planted sites that are not what they were: unloaded, loaded again, changed by another
+    /// tool, or without a twin. They are given up; what they would have seen is not known since
+    /// the last time that this was asked.
+    pub(crate) fn verify(&mut self) -> Vec<u64> {
+        let Some(map) = self.text_map() else {
+            return Vec::new();
+        };
+        let planted: Vec<u64> = self.sites.planted().map(|(address, _)| address).collect();
+        let mut lost = Vec::new();
+        for address in planted {
+            let mut byte = [0];
+            let is_ours = self.sites.get(address).is_some_and(|site| {
+                site.may_be_at(address, Some(&map))
+                    && self.text.read(address, &mut byte).is_ok()
+                    && byte[0] == INT3
+            });
+            if is_ours && self.sites.has_its_twin(address, &self.text) {
+                continue;
+            }
+            self.unplant(address, Some(&map));
+            lost.push(address);
+        }
+        let now = monotonic_ns();
+        if !lost.is_empty() {
+            self.observe_no_longer_where_nothing_is(self.verified_at);
+        }
+        self.verified_at = now;
+        lost
+    }
+
+    fn observe_no_longer_where_nothing_is(&self, since: u64) {
+        for &slot in self.desk.slots.keys() {
+            let is_planted = |address: &u64| {
+                let site = self.sites.get(*address);
+                site.is_some_and(|site| site.presence == Presence::Planted)
+            };
+            if !self.sites.of_slot(slot).iter().any(is_planted) {
+                self.observe_until(slot, since);
+            }
+        }
     }
 
     /// Takes an action away and restores what nobody else uses.
     pub(crate) fn disarm(&mut self, slot: Slot) {
         self.observe(slot, false);
+        let map = self.text_map();
         for address in self.sites.of_slot(slot) {
             if let Some(site) = self.sites.get_mut(address) {
                 site.users.retain(|user| user.slot != slot);
             }
-            self.unplant_if_unused(address);
+            self.unplant_if_unused(address, map.as_ref());
         }
         self.desk.slots.remove(&slot);
     }
@@ -216,8 +289,9 @@ impl Engine {
         if let Some(entry) = self.desk.slots.get_mut(&slot) {
             entry.state = state;
         }
+        let map = self.text_map();
         for address in self.sites.of_slot(slot) {
-            self.unplant_if_unused(address);
+            self.unplant_if_unused(address, map.as_ref());
         }
     }
 
@@ -239,7 +313,11 @@ impl Engine {
                 entry.state = SlotState::Active;
             }
             let addresses = self.sites.of_slot(slot);
-            let planted = addresses.iter().all(|&address| self.plant(address).is_ok());
+            let map = self.text_map();
+            let mut planted = false;
+            for address in addresses {
+                planted |= self.plant(address, map.as_ref()).is_ok();
+            }
             self.observe(slot, planted);
             let pushed = self.desk.producer.resumed(slot);
             self.desk.notify(pushed);
@@ -260,9 +338,10 @@ impl Engine {
         for slot in slots {
             self.observe(slot, false);
         }
+        let map = self.text_map();
         let planted: Vec<u64> = self.sites.planted().map(|(address, _)| address).collect();
         for address in planted {
-            self.unplant(address);
+            self.unplant(address, map.as_ref());
         }
     }
 
@@ -274,29 +353,68 @@ impl Engine {
         self.settled = true;
     }
 
-    fn check_sites(&self, sites: &[SiteProgram]) -> Result<(), TracerError> {
-        if sites.len() > usize::from(u16::MAX) {
-            return Err(TracerError::Protocol(format!(
-                "{} sites in one action",
-                sites.len()
-            )));
-        }
-        let mappings = proc::mappings(a_thread(self.pid, &self.threads));
-        for SiteProgram { site, .. } in sites {
-            let address = site.address;
-            let mapping = mappings
-                .iter()
-                .find(|m| (m.start..m.end).contains(&address));
-            let objection = match mapping {
-                Some(mapping) => mapping.objection(),
-                None => Some("not mapped".to_owned()),
-            };
-            if let Some(mapping) = objection {
-                return Err(TracerError::TextNotPrivate { address, mapping });
+    /// Plants a slot's sites where that may be.
+    fn add_sites(&mut self, slot: Slot, sites: &[(u16, &SiteProgram)]) -> Armed {
+        let map = self.text_map();
+        let mut armed = Armed::default();
+        let mut admitted = Vec::new();
+        for &(index, site) in sites {
+            match self.check_site(site, map.as_ref()) {
+                Ok(backing) => admitted.push((index, site, backing)),
+                Err(error) => armed.refused.push((site.site.address, error)),
             }
-            self.check_text(site.address, &site.code)?;
         }
-        Ok(())
+        let new: Vec<u64> = admitted
+            .iter()
+            .map(|(_, site, _)| site.site.address)
+            .collect();
+        let is_active =
+            self.desk.slots.get(&slot).map(|entry| entry.state) == Some(SlotState::Active);
+        for (index, site, backing) in admitted {
+            let address = site.site.address;
+            let mut added = self.sites.make_way(address, &new, &self.text);
+            if added.is_ok() {
+                added = self.add_user((slot, index), site, backing, &new);
+            }
+            if added.is_ok() && is_active {
+                added = self.plant(address, map.as_ref());
+            }
+            match added {
+                Ok(()) => armed.planted.push(address),
+                Err(error) => {
+                    if let Some(site) = self.sites.get_mut(address) {
+                        site.users.retain(|user| user.slot != slot);
+                    }
+                    armed.refused.push((address, error));
+                }
+            }
+        }
+        armed
+    }
+
+    /// Whether a byte may be changed there, and which byte of a file that is.
+    fn check_site(
+        &self,
+        wanted: &SiteProgram,
+        map: Option<&Mappings>,
+    ) -> Result<Backing, TracerError> {
+        let address = wanted.site.address;
+        let mapping = map.and_then(|map| map.at(address));
+        let objection = match mapping {
+            Some(mapping) => mapping.objection(),
+            None => Some("not mapped".to_owned()),
+        };
+        let backing = map.and_then(|map| map.backing(address));
+        match (objection, backing) {
+            (None, Some(backing)) => {
+                self.check_text(address, &wanted.site.code)?;
+                Ok(backing)
+            }
+            (objection, _) => Err(TracerError::TextNotPrivate {
+                address,
+                mapping: objection.unwrap_or_else(|| "not mapped from a file".to_owned()),
+            }),
+        }
     }
 
     /// The text must be the file's, but for our own bytes.
@@ -326,25 +444,26 @@ impl Engine {
 
     fn add_user(
         &mut self,
-        slot: Slot,
-        index: usize,
+        (slot, index): (Slot, u16),
         wanted: &SiteProgram,
+        backing: Backing,
         new: &[u64],
     ) -> Result<(), TracerError> {
         let plan = &wanted.site;
         let user = User {
             slot,
-            index: u16::try_from(index).expect("checked with the sites"),
+            index,
             program: Arc::new(wanted.program.clone()),
         };
-        let known_and_same = self
-            .sites
-            .get(plan.address)
-            .is_some_and(|site| site.presence == Presence::Planted || site.plan.code == plan.code);
+        // What was at the address before and is not any more has no users that could be hit.
+        let known_and_same = self.sites.get(plan.address).is_some_and(|site| {
+            let is_planted = site.presence == Presence::Planted;
+            site.backing == backing && (is_planted || site.plan.code == plan.code)
+        });
         if !known_and_same {
             let malformed = || TracerError::Protocol("malformed site".to_owned());
-            self.sites
-                .insert(plan.address, Site::new(plan.clone()).ok_or_else(malformed)?);
+            let site = Site::new(plan.clone(), backing).ok_or_else(malformed)?;
+            self.sites.insert(plan.address, site);
         }
         // A ghost's twin may have become a site meanwhile.
         let twin = self.sites.pick_twin(plan, &self.text, new)?;
@@ -360,12 +479,20 @@ impl Engine {
         Ok(())
     }
 
-    fn plant(&mut self, address: u64) -> Result<(), TracerError> {
+    fn plant(&mut self, address: u64, map: Option<&Mappings>) -> Result<(), TracerError> {
         let Some(site) = self.sites.get_mut(address) else {
             return Ok(());
         };
         if site.presence == Presence::Planted {
             return Ok(());
+        }
+        let objection = match map.and_then(|map| map.at(address)) {
+            Some(mapping) => mapping.objection(),
+            None => Some("not mapped".to_owned()),
+        };
+        if objection.is_some() || !site.may_be_at(address, map) {
+            let mapping = objection.unwrap_or_else(|| "mapped from another file".to_owned());
+            return Err(TracerError::TextNotPrivate { address, mapping });
         }
         let what = "cannot write a breakpoint";
         self.text
@@ -375,7 +502,7 @@ impl Engine {
         Ok(())
     }
 
-    fn unplant_if_unused(&mut self, address: u64) {
+    fn unplant_if_unused(&mut self, address: u64, map: Option<&Mappings>) {
         let Some(site) = self.sites.get(address) else {
             return;
         };
@@ -386,11 +513,11 @@ impl Engine {
                 .is_some_and(|entry| entry.state == SlotState::Active)
         };
         if !site.users.iter().any(active) {
-            self.unplant(address);
+            self.unplant(address, map);
         }
     }
 
-    fn unplant(&mut self, address: u64) {
+    fn unplant(&mut self, address: u64, map: Option<&Mappings>) {
         let Some(site) = self.sites.get_mut(address) else {
             return;
         };
@@ -398,6 +525,10 @@ impl Engine {
             return;
         }
         site.presence = Presence::Ghost;
+        // What is mapped there now may have an int3 of its own, as linkers put between functions.
+        if !site.may_be_at(address, map) {
+            return;
+        }
         match self.text.restore(address, site.original) {
             Restored::Yes => self.released.restored += 1,
             Restored::Foreign => self.released.foreign += 1,
@@ -405,20 +536,38 @@ impl Engine {
         }
     }
 
+    /// What the target has mapped now; `None` where nobody can say.
+    fn text_map(&self) -> Option<Mappings> {
+        let tid = match self.ended {
+            // Our memory is the old program's, which a vfork child may still run.
+            Some(Ended::Execed) => {
+                let mut threads = self.threads.keys().copied();
+                threads.find(|&tid| is_outside(self.pid, tid))?
+            }
+            _ => a_thread(self.pid, &self.threads),
+        };
+        Mappings::read(tid)
+    }
+
     /// Begins or ends the time for which a slot's hits are known.
     fn observe(&self, slot: Slot, planted: bool) {
         let now = monotonic_ns();
-        let since = self.desk.shared.counter(slot, Counter::PlantedSince);
-        let began = since.load(std::sync::atomic::Ordering::Relaxed);
-        if began != 0 {
-            self.desk
-                .shared
-                .add(slot, Counter::ObservedNs, now.saturating_sub(began));
+        self.observe_until(slot, now);
+        if planted {
+            let since = self.desk.shared.counter(slot, Counter::PlantedSince);
+            since.store(now, Ordering::Relaxed);
         }
-        since.store(
-            if planted { now } else { 0 },
-            std::sync::atomic::Ordering::Relaxed,
-        );
+    }
+
+    /// Ends it, at a time that may lie behind us.
+    fn observe_until(&self, slot: Slot, until: u64) {
+        let shared = &self.desk.shared;
+        let since = shared.counter(slot, Counter::PlantedSince);
+        let began = since.load(Ordering::Relaxed);
+        if began != 0 {
+            shared.add(slot, Counter::ObservedNs, until.saturating_sub(began));
+        }
+        since.store(0, Ordering::Relaxed);
     }
 }
 

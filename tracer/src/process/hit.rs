@@ -8,6 +8,7 @@ use crate::process::engine::{Engine, go_on};
 use crate::process::proc::TRAP_BIT;
 use crate::process::site::Presence;
 use crate::process::slot::SlotState;
+use crate::process::text::INT3;
 use crate::process::{monotonic_ns, realtime_ns};
 use crate::shared::Counter;
 use crate::sys::{self, StopSignal, TrapOrigin, UserRegisters};
@@ -38,6 +39,11 @@ impl Engine {
         self.desk.memory.begin_stop(tid);
         user.set_pc(address);
         if site.presence == Presence::Ghost {
+            let mut byte = [0];
+            // Ours is gone: this is one of what is mapped there now, or another tool's.
+            if self.text.read(address, &mut byte).is_ok() && byte[0] == INT3 {
+                return go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
+            }
             self.put_mask_back(tid);
             if sys::set_registers(tid, &user).is_ok() {
                 go_on(tid, StopSignal::None);

@@ -2,7 +2,7 @@
 
 use crate::process::attach::a_thread;
 use crate::process::engine::{Engine, Thread, go_on};
-use crate::process::proc::{self, TRAP_BIT};
+use crate::process::proc::{self, Mappings, TRAP_BIT};
 use crate::process::text::{INT3, Text};
 use crate::record::Ended;
 use crate::sys::{self, StopSignal};
@@ -20,8 +20,11 @@ impl Engine {
         }
         // A fork has copied our bytes with the text, also those that we have taken away since.
         if let Ok(text) = Text::open(tid) {
-            for (address, original) in self.sites.originals() {
-                text.restore(address, original);
+            let map = Mappings::read(tid);
+            for (address, site) in self.sites.all() {
+                if site.may_be_at(address, map.as_ref()) {
+                    text.restore(address, site.original);
+                }
             }
         }
         // If the copy could not be cleaned it must stay with us: untraced, an int3 would kill it.
@@ -37,10 +40,13 @@ impl Engine {
         let Ok(text) = Text::open(tid) else {
             return true;
         };
-        self.sites.originals().any(|(address, _)| {
+        let map = Mappings::read(tid);
+        self.sites.all().any(|(address, site)| {
             let mut byte = [0];
             // Unmapped in the child: nothing to execute there.
-            text.read(address, &mut byte).is_ok() && byte[0] == INT3
+            site.may_be_at(address, map.as_ref())
+                && text.read(address, &mut byte).is_ok()
+                && byte[0] == INT3
         })
     }
 
@@ -74,6 +80,6 @@ impl Engine {
     }
 }
 
-fn is_outside(pid: i32, tid: i32) -> bool {
+pub(crate) fn is_outside(pid: i32, tid: i32) -> bool {
     proc::status(tid).is_some_and(|status| status.tgid != pid)
 }

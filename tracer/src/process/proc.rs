@@ -126,11 +126,55 @@ fn parse_syscall(text: &str) -> Option<SystemCall> {
 /// One line of `/proc/PID/maps`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Mapping {
-    pub(crate) start: u64,
-    pub(crate) end: u64,
+    start: u64,
+    end: u64,
     permissions: String,
+    offset: u64,
+    device: String,
     inode: u64,
     path: String,
+}
+
+/// Which byte of which file an address shows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Backing {
+    device: String,
+    inode: u64,
+    offset: u64,
+}
+
+/// What an address space had mapped at one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Mappings {
+    lines: Vec<Mapping>,
+}
+
+impl Mappings {
+    /// `None` where they cannot be read, or the address space is gone.
+    pub(crate) fn read(pid: i32) -> Option<Mappings> {
+        let text = fs::read(format!("/proc/{pid}/maps")).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<Mapping> = text.lines().filter_map(parse_mapping).collect();
+        (!lines.is_empty()).then_some(Mappings { lines })
+    }
+
+    pub(crate) fn at(&self, address: u64) -> Option<&Mapping> {
+        // The kernel writes them in the order of their addresses.
+        let after = self.lines.partition_point(|line| line.start <= address);
+        let line = &self.lines[after.checked_sub(1)?];
+        (address < line.end).then_some(line)
+    }
+
+    /// Where in a file the byte at an address comes from; `None` where writes would reach others.
+    pub(crate) fn backing(&self, address: u64) -> Option<Backing> {
+        let line = self.at(address)?;
+        let is_private = line.permissions.as_bytes().get(3) == Some(&b'p');
+        (is_private && line.inode != 0).then(|| Backing {
+            device: line.device.clone(),
+            inode: line.inode,
+            offset: line.offset.wrapping_add(address - line.start),
+        })
+    }
 }
 
 impl Mapping {
@@ -156,24 +200,20 @@ impl Mapping {
     }
 }
 
-pub(crate) fn mappings(pid: i32) -> Vec<Mapping> {
-    let text = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
-    String::from_utf8_lossy(&text)
-        .lines()
-        .filter_map(parse_mapping)
-        .collect()
-}
-
 fn parse_mapping(line: &str) -> Option<Mapping> {
     let mut fields = line.splitn(6, ' ');
     let (start, end) = fields.next()?.split_once('-')?;
     let permissions = fields.next()?.to_owned();
-    let inode = fields.nth(2)?.parse().ok()?;
+    let offset = u64::from_str_radix(fields.next()?, 16).ok()?;
+    let device = fields.next()?.to_owned();
+    let inode = fields.next()?.parse().ok()?;
     let path = fields.next().unwrap_or_default().trim_start().to_owned();
     Some(Mapping {
         start: u64::from_str_radix(start, 16).ok()?,
         end: u64::from_str_radix(end, 16).ok()?,
         permissions,
+        offset,
+        device,
         inode,
         path,
     })
@@ -212,6 +252,29 @@ mod tests {
         let status = parse_status(text).unwrap();
         assert_eq!((status.tgid, status.tracer, status.state), (7, 9, b'S'));
         assert_eq!(status.blocked & TRAP_BIT, TRAP_BIT);
+    }
+
+    #[test]
+    fn a_backing_is_a_byte_of_a_file() {
+        let mappings = |text: &str| Mappings {
+            lines: text.lines().filter_map(parse_mapping).collect(),
+        };
+        let before = mappings(
+            "1000-2000 r-xp 00000000 08:01 42 /a\n\
+             2000-4000 r-xp 00003000 08:01 43 /b\n\
+             5000-6000 r-xs 00000000 08:01 44 /c\n\
+             6000-7000 rwxp 00000000 00:00 0",
+        );
+        let backing = before.backing(0x2123).unwrap();
+        assert_eq!((backing.inode, backing.offset), (43, 0x3123));
+        for address in [0xfff, 0x4000, 0x5000, 0x6000, 0x7000] {
+            assert_eq!(before.backing(address), None, "{address:#x}");
+        }
+        // The same byte, be the mapping split or its protection another.
+        let split = mappings("2100-4000 rwxp 00003100 08:01 43 /b");
+        assert_eq!(split.backing(0x2123), Some(backing.clone()));
+        let other = mappings("2000-4000 r-xp 00004000 08:01 43 /b");
+        assert_ne!(other.backing(0x2123), Some(backing));
     }
 
     #[test]

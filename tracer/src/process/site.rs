@@ -8,6 +8,7 @@ use lr_probe::Program;
 use crate::command::Slot;
 use crate::error::TracerError;
 use crate::plan::{ResumeKind, SitePlan};
+use crate::process::proc::{Backing, Mappings};
 use crate::process::text::Text;
 use crate::resume::{Instruction, Twin};
 
@@ -33,6 +34,9 @@ pub(crate) struct Site {
     pub(crate) instruction: Instruction,
     pub(crate) original: u8,
     pub(crate) presence: Presence,
+    /// The byte of a file that our byte stands for. What is at the address is not always this: a
+    /// library may be unloaded and something else be mapped there.
+    pub(crate) backing: Backing,
     pub(crate) plan: SitePlan,
     /// Where to step, unless it is emulated.
     pub(crate) twin: Option<Twin>,
@@ -41,7 +45,7 @@ pub(crate) struct Site {
 
 impl Site {
     /// A site that is not planted yet and nobody uses.
-    pub(crate) fn new(plan: SitePlan) -> Option<Site> {
+    pub(crate) fn new(plan: SitePlan, backing: Backing) -> Option<Site> {
         let instruction = Instruction::decode(plan.address, &plan.code)?;
         let whole = instruction.length() == plan.code.len();
         let emulates = plan.kind != ResumeKind::Emulate || instruction.emulated().is_some();
@@ -53,10 +57,17 @@ impl Site {
             original: plan.code[0],
             instruction,
             presence: Presence::Ghost,
+            backing,
             twin: None,
             plan,
             users: Vec::new(),
         })
+    }
+
+    /// Whether our byte may be at the address: not where something else is mapped by now. Where
+    /// that cannot be told, the byte itself decides.
+    pub(crate) fn may_be_at(&self, address: u64, map: Option<&Mappings>) -> bool {
+        map.is_none_or(|map| map.backing(address).as_ref() == Some(&self.backing))
     }
 }
 
@@ -86,11 +97,11 @@ impl Sites {
             .map(|(&address, site)| (address, site.original))
     }
 
-    /// Every address that our byte is or was at, with the original.
-    pub(crate) fn originals(&self) -> impl Iterator<Item = (u64, u8)> {
+    /// Every address that our byte is or was at.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u64, &Site)> {
         self.by_address
             .iter()
-            .map(|(&address, site)| (address, site.original))
+            .map(|(&address, site)| (address, site))
     }
 
     /// Addresses that a slot uses.
@@ -100,6 +111,16 @@ impl Sites {
             .filter(|(_, site)| site.users.iter().any(|user| user.slot == slot))
             .map(|(&address, _)| address)
             .collect()
+    }
+
+    /// Whether threads can go on from a site as it was planned.
+    pub(crate) fn has_its_twin(&self, address: u64, text: &Text) -> bool {
+        let site = self.by_address.get(&address);
+        let Some(twin) = site.and_then(|site| site.twin.as_ref()) else {
+            return true;
+        };
+        let mut bytes = vec![0; twin.code.len()];
+        text.read(twin.address, &mut bytes).is_ok() && bytes == twin.code
     }
 
     /// A twin of `plan` whose bytes are there now and that no site will overlap, `new` included.
@@ -126,12 +147,18 @@ impl Sites {
         })
     }
 
-    /// Moves the sites whose twin one of the `new` addresses would overlap to another twin.
-    pub(crate) fn make_way(&mut self, new: &[u64], text: &Text) -> Result<(), TracerError> {
+    /// Moves the sites whose twin a site at `address` would overlap to another twin, which none of
+    /// the `new` addresses overlaps.
+    pub(crate) fn make_way(
+        &mut self,
+        address: u64,
+        new: &[u64],
+        text: &Text,
+    ) -> Result<(), TracerError> {
         let overlapped = |site: &Site| {
             site.twin.as_ref().is_some_and(|twin| {
                 let range = twin.address..twin.address + twin.code.len() as u64;
-                new.iter().any(|address| range.contains(address))
+                range.contains(&address)
             })
         };
         let moving: Vec<u64> = self

@@ -47,7 +47,7 @@ fn check_every_instruction(level: char) {
 
     let mut tracer = tracer(&target);
     let armed = tracer.arm(&action(0, sites)).unwrap();
-    assert_eq!(armed.len(), addresses.len());
+    assert_eq!(armed.planted.len(), addresses.len());
     assert_eq!(round(&mut target), undisturbed);
     let counters = tracer.counters(Slot(0));
     let expected = THREADS * HITS * addresses.len() as u64;

@@ -8,6 +8,7 @@ mod endings;
 mod image;
 mod lives;
 mod refusals;
+mod remaps;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -52,6 +53,10 @@ fn main() {
         refusals::shared_text_is_refused,
         refusals::patched_text_is_refused,
         refusals::a_traced_process_is_refused_by_name,
+        remaps::another_files_int3_is_not_taken_for_ours,
+        remaps::another_files_text_is_not_planted_in,
+        remaps::a_file_that_is_mapped_again_is_planted_again,
+        remaps::places_are_refused_one_by_one,
     ];
     let mut arguments = Arguments::from_args();
     // Each trial wants the CPUs that there are for itself and its target.
