@@ -1,12 +1,12 @@
 //! From what a user asks for to sites: location, places, programs, and how threads go on.
 
-use lr_dwarf::{Location, Place, Source};
+use lr_dwarf::{Location, Place, Source, Spot};
 use lr_protocol::{ActionKind, ActionSpec, LogSpec, StatusError};
 use lr_tracer::{PlanError, SitePlan, SiteProgram, TextRange};
 
 use crate::checks;
 use crate::convert;
-use crate::engine::{Bind, Bound, BoundSite};
+use crate::engine::{Bind, BindRequest, Bound, BoundSite};
 use crate::host::ProcessFacts;
 use crate::locate::{Located, Locator, Unlocated, of_module};
 use crate::modules::{Loaded, Modules};
@@ -17,6 +17,8 @@ use crate::problem::status_error;
 pub(crate) struct Binder {
     pid: u32,
     locator: Locator,
+    /// What was loaded when it was last asked whether that has changed.
+    seen_generation: u64,
 }
 
 /// One location stands for more addresses than anybody means.
@@ -28,6 +30,7 @@ impl Binder {
     pub(crate) fn new(pid: u32, modules: Modules) -> Binder {
         Binder {
             pid,
+            seen_generation: modules.generation(),
             locator: Locator::new(pid, modules),
         }
     }
@@ -35,13 +38,12 @@ impl Binder {
     /// Compiles the action for each place and chooses how to go on from it: where that succeeds.
     fn compile(
         &mut self,
-        spec: &ActionSpec,
+        request: &BindRequest<'_>,
         log: &LogSpec,
         located: &Located,
-        avoid: &[u64],
     ) -> Result<Bound, StatusError> {
         let source = Source {
-            condition: spec.condition.as_deref(),
+            condition: request.spec.condition.as_deref(),
             template: &log.template,
         };
         let modules = self.locator.modules();
@@ -63,14 +65,19 @@ impl Binder {
             let texts = modules.twin_texts(loaded, &sources);
             let places = &resolved.places;
             for place in places.iter().take(left) {
-                match site(loaded, place, &source, &texts, avoid) {
+                let address = place.addr.in_target(loaded.bias).0;
+                if request.held.contains(&address) {
+                    bound.held.push(address);
+                    continue;
+                }
+                match site(loaded, place, &source, &texts, request.avoid) {
                     Ok((site, warnings)) => add(&mut bound, site, warnings),
                     Err(error) => failed.push((label(loaded, place), error)),
                 }
             }
             left = left.saturating_sub(places.len());
         }
-        if bound.sites.is_empty() {
+        if bound.sites.is_empty() && bound.held.is_empty() {
             let (_, error) = failed.into_iter().next().unwrap_or_else(nothing_found);
             return Err(error);
         }
@@ -85,9 +92,9 @@ impl Binder {
 }
 
 impl Bind for Binder {
-    fn bind(&mut self, spec: &ActionSpec, avoid: &[u64]) -> Result<Bound, StatusError> {
-        let ActionKind::Log(log) = &spec.kind else {
-            return Err(unknown_kind());
+    fn bind(&mut self, request: &BindRequest<'_>) -> Result<Bound, Unlocated> {
+        let ActionKind::Log(log) = &request.spec.kind else {
+            return Err(unknown_kind().into());
         };
         let location =
             Location::parse(&log.location).map_err(|error| convert::location_syntax(&error))?;
@@ -95,9 +102,25 @@ impl Bind for Binder {
         if let Ok(facts) = ProcessFacts::read(self.pid) {
             checks::takes_traps(&facts).map_err(|problem| status_error(&problem))?;
         }
-        let located = self.locator.locate(&location);
-        let located = located.map_err(Unlocated::into_error)?;
-        self.compile(spec, log, &located, avoid)
+        let located = self.locator.locate(&location)?;
+        Ok(self.compile(request, log, &located)?)
+    }
+
+    fn has_changed(&mut self) -> bool {
+        // A target that cannot be read is ending, which others see.
+        let _ = self.locator.modules().refresh();
+        let generation = self.locator.modules().generation();
+        std::mem::replace(&mut self.seen_generation, generation) != generation
+    }
+
+    fn is_by_name(&self, spec: &ActionSpec) -> bool {
+        let ActionKind::Log(log) = &spec.kind else {
+            return false;
+        };
+        let location = Location::parse(&log.location);
+        location.is_ok_and(|location| {
+            location.module.is_some() || !matches!(location.spot, Spot::Address(_))
+        })
     }
 }
 

@@ -19,6 +19,7 @@ use crate::maps::{self, Mapping};
 pub(crate) struct Modules {
     pid: u32,
     modules: Vec<Module>,
+    generation: u64,
 }
 
 /// One file with code in the process.
@@ -95,6 +96,7 @@ impl Modules {
         let mut modules = Modules {
             pid,
             modules: Vec::new(),
+            generation: 0,
         };
         modules.refresh()?;
         modules.executable()?;
@@ -114,8 +116,19 @@ impl Modules {
                 .find(|old| old.is_same_file(module))
                 .and_then(|old| old.binary.clone());
         }
+        let is_same =
+            |(old, new): (&Module, &Module)| old.is_same_file(new) && old.mappings == new.mappings;
+        let mut pairs = self.modules.iter().zip(&found);
+        if self.modules.len() != found.len() || !pairs.all(is_same) {
+            self.generation += 1;
+        }
         self.modules = found;
         Ok(())
+    }
+
+    /// Another number for each change of what is loaded that was noticed.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub(crate) fn executable_index(&self) -> Result<usize, ModuleError> {

@@ -1,9 +1,10 @@
 use std::time::{Duration, Instant};
 
 use lr_protocol::{ActionStatus, BoundAddress, Counts, Coverage, State, StatusError, WantedAction};
-use lr_tracer::{Slot, SlotCounters};
+use lr_tracer::SlotCounters;
 
 use super::output::Lines;
+use super::planted::Planted;
 use super::trace::BoundSite;
 use crate::clock::now_micros;
 
@@ -18,6 +19,10 @@ pub(crate) struct Action {
     pub(crate) lines: Option<Lines>,
     pub(crate) warnings: Vec<String>,
     pub(crate) error: Option<StatusError>,
+    /// What was bound may be unloaded and loaded again.
+    pub(crate) was_bound: bool,
+    /// Since when what it waited for is loaded, and cannot be bound to.
+    pub(crate) failing_since: Option<Instant>,
     /// What earlier plantings of this version counted.
     earlier: Counts,
     /// What the slot counted when it was last looked at.
@@ -26,14 +31,16 @@ pub(crate) struct Action {
     refused: u64,
     /// What of that is told as a loss.
     refused_told: u64,
-    told: Option<(State, Counts)>,
+    told: Option<Told>,
 }
 
-/// Where it is in the target.
-#[derive(Debug)]
-pub(crate) struct Planted {
-    pub(crate) slot: Slot,
-    pub(crate) sites: Vec<BoundSite>,
+/// What a status says that may be news.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Told {
+    state: State,
+    counts: Counts,
+    addresses: Vec<u64>,
+    warnings: Vec<String>,
 }
 
 /// What happened since the last look.
@@ -57,6 +64,8 @@ impl Action {
             lines: None,
             warnings: Vec::new(),
             error: None,
+            was_bound: false,
+            failing_since: None,
             earlier: Counts::default(),
             counted: SlotCounters::default(),
             refused: 0,
@@ -136,6 +145,11 @@ impl Action {
         Second { row, losses }
     }
 
+    /// A time in which it was nowhere.
+    pub(crate) fn look_unplanted(&mut self) -> Second {
+        self.look(SlotCounters::default())
+    }
+
     /// It is not planted any more; its slot will be another's.
     pub(crate) fn unplanted(&mut self) {
         self.planted = None;
@@ -148,8 +162,14 @@ impl Action {
 
     /// Its status, if it differs from what was told last.
     pub(crate) fn news(&mut self) -> Option<ActionStatus> {
-        let now = (self.state, self.counts());
-        if self.told == Some(now) {
+        let planted = self.planted.as_ref();
+        let now = Told {
+            state: self.state,
+            counts: self.counts(),
+            addresses: planted.map(Planted::addresses).unwrap_or_default(),
+            warnings: self.warnings.clone(),
+        };
+        if self.told.as_ref() == Some(&now) {
             return None;
         }
         self.told = Some(now);
@@ -157,7 +177,7 @@ impl Action {
     }
 
     pub(crate) fn status(&self) -> ActionStatus {
-        let sites = self.planted.iter().flat_map(|planted| &planted.sites);
+        let sites = self.planted.iter().flat_map(Planted::sites);
         ActionStatus {
             // The session knows it.
             agent_id: String::new(),

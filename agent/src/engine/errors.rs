@@ -42,6 +42,19 @@ pub(crate) fn address_of(error: &TracerError) -> Option<u64> {
     }
 }
 
+/// The code at an address that a user gave is not there any more.
+pub(crate) fn unloaded() -> StatusError {
+    StatusError {
+        code: "no_such_address".to_owned(),
+        refers_to: "location".to_owned(),
+        message: "what was loaded at that address is not any more".to_owned(),
+        suggestions: vec![
+            "name the module and the line or function, which is followed when it is loaded again"
+                .to_owned(),
+        ],
+    }
+}
+
 pub(crate) fn too_many_actions() -> StatusError {
     StatusError {
         code: "too_many_actions".to_owned(),

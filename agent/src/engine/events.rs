@@ -53,8 +53,8 @@ pub(crate) fn take(
     let Some(action) = slots.owner(slot).and_then(|id| actions.get_mut(id)) else {
         return nobody;
     };
-    let sites = action.planted.as_ref().map(|planted| &planted.sites);
-    let Some(site) = sites.and_then(|sites| sites.get(usize::from(site))) else {
+    let planted = action.planted.as_ref();
+    let Some(site) = planted.and_then(|planted| planted.site(site)) else {
         return nobody;
     };
     let hit = HitContext {

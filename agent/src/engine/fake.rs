@@ -8,10 +8,12 @@ use std::time::Duration;
 use lr_dwarf::{HitContext, Rendered};
 use lr_protocol::{ActionKind, ActionSpec, Level, LogSpec, Output, StatusError, WantedAction};
 use lr_tracer::{
-    ArmAction, Ended, Record, Released, SitePlan, SiteProgram, Slot, SlotCounters, TracerError,
+    AmendAction, ArmAction, Armed, Ended, Record, Released, SitePlan, SiteProgram, Slot,
+    SlotCounters, TracerError,
 };
 
-use super::trace::{Bind, Bound, BoundSite, Render, Trace};
+use super::trace::{Bind, BindRequest, Bound, BoundSite, Render, Trace};
+use crate::locate::Unlocated;
 
 /// Wanted for an hour at a location of its own name, version 1.
 pub(crate) fn wanted(action_id: &str) -> WantedAction {
@@ -55,12 +57,14 @@ struct State {
     ring: VecDeque<FakeRecord>,
     arm_errors: VecDeque<TracerError>,
     hits_while_arming: u64,
+    lost: Vec<u64>,
     is_dead: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FakeRecord {
     Hit(Slot),
+    HitAt(Slot, u16),
     Done(Slot),
     Paused(Slot),
     Resumed(Slot),
@@ -94,6 +98,12 @@ impl FakeTracer {
         }
     }
 
+    /// A hit of the site with this number.
+    pub(crate) fn hit_at(&self, slot: Slot, site: u16) {
+        let mut state = self.state.borrow_mut();
+        state.ring.push_back(FakeRecord::HitAt(slot, site));
+    }
+
     pub(crate) fn count(&self, slot: Slot, change: impl FnOnce(&mut SlotCounters)) {
         change(self.state.borrow_mut().counters.entry(slot).or_default());
     }
@@ -111,6 +121,11 @@ impl FakeTracer {
         self.state.borrow_mut().hits_while_arming = times;
     }
 
+    /// What is planted there is not there any more.
+    pub(crate) fn lose(&self, addresses: &[u64]) {
+        self.state.borrow_mut().lost.extend(addresses);
+    }
+
     pub(crate) fn die(&self) {
         self.state.borrow_mut().is_dead = true;
     }
@@ -121,27 +136,66 @@ impl FakeTracer {
 }
 
 impl Trace for FakeTracer {
-    fn arm(&mut self, action: &ArmAction) -> Result<(), TracerError> {
+    fn arm(&mut self, action: &ArmAction) -> Result<Armed, TracerError> {
         let mut state = self.state.borrow_mut();
         if state.is_dead {
             return Err(TracerError::Died);
         }
+        let mut armed = Armed {
+            planted: action
+                .sites
+                .iter()
+                .map(|site| site.site.address())
+                .collect(),
+            refused: Vec::new(),
+        };
         if let Some(error) = state.arm_errors.pop_front() {
-            return Err(error);
+            let refused = super::errors::address_of(&error);
+            match refused.filter(|address| armed.planted.contains(address)) {
+                Some(address) if armed.planted.len() > 1 => {
+                    armed.planted.retain(|planted| *planted != address);
+                    armed.refused.push((address, error));
+                }
+                _ => return Err(error),
+            }
         }
-        let addresses: Vec<String> = action
-            .sites
-            .iter()
-            .map(|site| format!("{:#x}", site.site.address()))
-            .collect();
-        state.calls.push(format!("arm {}", addresses.join(" ")));
+        let call = format!("arm {}", in_words(&armed.planted));
+        state.calls.push(call);
         state.counters.insert(action.slot, SlotCounters::default());
         let old = state.armed.insert(action.slot, action.clone());
         assert!(old.is_none(), "slot {:?} is in use", action.slot);
         for _ in 0..state.hits_while_arming {
             state.ring.push_back(FakeRecord::Hit(action.slot));
         }
-        Ok(())
+        Ok(armed)
+    }
+
+    fn amend(&mut self, change: &AmendAction) -> Result<Armed, TracerError> {
+        let mut state = self.state.borrow_mut();
+        let added: Vec<u64> = change
+            .add
+            .iter()
+            .map(|(_, site)| site.site.address())
+            .collect();
+        let call = format!("amend -{} +{}", in_words(&change.remove), in_words(&added));
+        state.calls.push(call);
+        let action = state.armed.get_mut(&change.slot).expect("it is armed");
+        let is_kept = |site: &SiteProgram| !change.remove.contains(&site.site.address());
+        action.sites.retain(is_kept);
+        let sites = change.add.iter().map(|(_, site)| site.clone());
+        action.sites.extend(sites);
+        Ok(Armed {
+            planted: added,
+            refused: Vec::new(),
+        })
+    }
+
+    fn verify(&mut self) -> Result<Vec<u64>, TracerError> {
+        let mut state = self.state.borrow_mut();
+        match state.is_dead {
+            true => Err(TracerError::Died),
+            false => Ok(std::mem::take(&mut state.lost)),
+        }
     }
 
     fn disarm(&mut self, slot: Slot) -> Result<(), TracerError> {
@@ -150,7 +204,12 @@ impl Trace for FakeTracer {
             return Err(TracerError::Died);
         }
         let action = state.armed.remove(&slot).expect("it is armed");
-        let call = format!("disarm {:#x}", action.sites[0].site.address());
+        let addresses: Vec<u64> = action
+            .sites
+            .iter()
+            .map(|site| site.site.address())
+            .collect();
+        let call = format!("disarm {}", in_words(&addresses));
         state.calls.push(call);
         Ok(())
     }
@@ -171,15 +230,17 @@ impl Trace for FakeTracer {
 
     fn next_record(&mut self) -> Option<Record<'_>> {
         self.current = self.state.borrow_mut().ring.pop_front();
+        let hit = |slot, site| Record::Hit {
+            slot,
+            site,
+            tid: 1,
+            time_ns: 1_000_000,
+            hits: 1,
+            payload: b"payload",
+        };
         Some(match self.current? {
-            FakeRecord::Hit(slot) => Record::Hit {
-                slot,
-                site: 0,
-                tid: 1,
-                time_ns: 1_000_000,
-                hits: 1,
-                payload: b"payload",
-            },
+            FakeRecord::Hit(slot) => hit(slot, 0),
+            FakeRecord::HitAt(slot, site) => hit(slot, site),
             FakeRecord::Done(slot) => Record::Done { slot },
             FakeRecord::Paused(slot) => Record::Paused { slot },
             FakeRecord::Resumed(slot) => Record::Resumed { slot },
@@ -198,34 +259,68 @@ impl Trace for FakeTracer {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FakeBinder {
     known: Rc<RefCell<BTreeMap<String, Vec<u64>>>>,
+    /// What was loaded or unloaded, and not asked about.
+    changed: Rc<RefCell<bool>>,
 }
 
 impl FakeBinder {
     pub(crate) fn know(&self, location: &str, addresses: &[u64]) {
         let mut known = self.known.borrow_mut();
         known.insert(location.to_owned(), addresses.to_vec());
+        *self.changed.borrow_mut() = true;
+    }
+
+    pub(crate) fn forget(&self, location: &str) {
+        self.known.borrow_mut().remove(location);
+        *self.changed.borrow_mut() = true;
     }
 }
 
 impl Bind for FakeBinder {
-    fn bind(&mut self, spec: &ActionSpec, _avoid: &[u64]) -> Result<Bound, StatusError> {
-        let ActionKind::Log(log) = &spec.kind else {
+    fn bind(&mut self, request: &BindRequest<'_>) -> Result<Bound, Unlocated> {
+        let ActionKind::Log(log) = &request.spec.kind else {
             panic!("only logs are tested here");
         };
         let known = self.known.borrow();
-        let Some(addresses) = known.get(&log.location) else {
-            return Err(StatusError {
-                code: "no_such_function".to_owned(),
-                refers_to: "location".to_owned(),
-                message: "there is none".to_owned(),
-                suggestions: Vec::new(),
-            });
+        let error = |code: &str| StatusError {
+            code: code.to_owned(),
+            refers_to: "location".to_owned(),
+            message: "there is none".to_owned(),
+            suggestions: Vec::new(),
         };
-        Ok(Bound {
-            sites: addresses.iter().map(|&address| site(address)).collect(),
-            warnings: Vec::new(),
-        })
+        match (known.get(&log.location), log.location.split_once('!')) {
+            (Some(addresses), _) => {
+                let is_held = |address: &u64| request.held.contains(address);
+                let (held, new): (Vec<u64>, Vec<u64>) = addresses.iter().partition(|a| is_held(a));
+                Ok(Bound {
+                    sites: new.into_iter().map(site).collect(),
+                    held,
+                    warnings: Vec::new(),
+                })
+            }
+            (None, Some((module, _))) if known.contains_key(module) => {
+                Err(error("no_such_line").into())
+            }
+            (None, Some((module, _))) => Err(Unlocated::NotLoaded {
+                module: module.to_owned(),
+                error: error("no_such_module"),
+            }),
+            (None, None) => Err(error("no_such_function").into()),
+        }
     }
+
+    fn has_changed(&mut self) -> bool {
+        std::mem::take(&mut *self.changed.borrow_mut())
+    }
+
+    fn is_by_name(&self, spec: &ActionSpec) -> bool {
+        !matches!(&spec.kind, ActionKind::Log(log) if log.location.starts_with("0x"))
+    }
+}
+
+fn in_words(addresses: &[u64]) -> String {
+    let words: Vec<String> = addresses.iter().map(|at| format!("{at:#x}")).collect();
+    words.join(" ")
 }
 
 fn site(address: u64) -> BoundSite {

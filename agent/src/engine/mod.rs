@@ -8,9 +8,11 @@
 //! - However it ends, the tracer process notices and puts everything back.
 
 mod action;
+mod binding;
 mod errors;
 mod events;
 mod output;
+mod planted;
 mod slots;
 mod target;
 mod threads;
@@ -21,18 +23,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lr_protocol::{ActionKind, End, EndReason, State, StatusError, WantedAction, WantedActions};
-use lr_tracer::{ArmAction, Ended, Rate, TracerError};
+use lr_protocol::{ActionKind, End, EndReason, State, WantedAction, WantedActions};
+use lr_tracer::{Ended, TracerError};
 
 pub(crate) use output::Writer;
 pub(crate) use target::Target;
-pub(crate) use trace::{Bind, Bound, BoundSite, StartTracer, Trace};
+pub(crate) use trace::{Bind, BindRequest, Bound, BoundSite, StartTracer, Trace};
 
 use crate::clock::now_micros;
 use crate::note::note;
 use crate::orders::{Finish, Orders};
 use crate::outbox::Outbox;
-use action::{Action, Planted};
+use action::Action;
 use events::Notice;
 use slots::Slots;
 use threads::ThreadNames;
@@ -68,8 +70,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const RING_RECORDS: usize = 200_000;
 /// Records that are read between two looks at the orders.
 const ROUND: usize = 5_000;
-/// Logs per second where nothing else is said; a burst may be twice that.
-const DEFAULT_RATE: f64 = 50.0;
 
 impl Engine {
     pub(crate) fn new(
@@ -106,6 +106,7 @@ impl Engine {
             }
             match &self.tracer {
                 Some(tracer) if self.is_planted() => tracer.wait(NAP),
+                _ if self.is_waiting() => self.orders.wait(REST / 4),
                 _ => self.orders.wait(REST),
             }
         };
@@ -133,6 +134,13 @@ impl Engine {
             return Some(self.finish(finish));
         }
         self.expire(now).err().or_else(|| self.tick(now))
+    }
+
+    /// Whether an action is to be bound as soon as something is loaded.
+    fn is_waiting(&self) -> bool {
+        self.actions
+            .values()
+            .any(|action| action.state == State::Pending)
     }
 
     fn is_planted(&self) -> bool {
@@ -194,105 +202,6 @@ impl Engine {
             self.plant(&id, now)
         } else {
             self.stop(&id, State::Disabled)
-        }
-    }
-
-    /// Binds and plants an action, or says why not.
-    fn plant(&mut self, id: &str, now: Instant) -> Result<(), End> {
-        let Some(action) = self.actions.get_mut(id) else {
-            return Ok(());
-        };
-        if action.state.is_final() || action.planted.is_some() {
-            return Ok(());
-        }
-        if now >= action.deadline {
-            return self.stop(id, State::Expired);
-        }
-        if action.limit() == Some(0) {
-            return self.stop(id, State::Done);
-        }
-        let avoid = self.planted_addresses();
-        let spec = self.actions[id].wanted.spec.clone();
-        let planted = self
-            .open_output(id)
-            .and_then(|()| self.binder.bind(&spec, &avoid))
-            .and_then(|bound| self.arm(id, bound));
-        let Some(action) = self.actions.get_mut(id) else {
-            return Ok(());
-        };
-        match planted {
-            Ok((planted, warnings)) => {
-                action.planted = Some(planted);
-                action.warnings = warnings;
-                action.state = State::Bound;
-            }
-            Err(error) => {
-                action.error = Some(error);
-                action.state = State::Error;
-            }
-        }
-        self.tell(id);
-        // What was hit meanwhile should not wait. Not before the action is known as planted: its own
-        // first hits, and even its end, are in the ring by now.
-        self.drain(ROUND)
-    }
-
-    fn open_output(&mut self, id: &str) -> Result<(), StatusError> {
-        if let Some(action) = self.actions.get_mut(id) {
-            action.lines = self.writer.open(&action.wanted.spec.output)?;
-        }
-        Ok(())
-    }
-
-    fn planted_addresses(&self) -> Vec<u64> {
-        let planted = self.actions.values().flat_map(|action| &action.planted);
-        planted
-            .flat_map(|planted| planted.sites.iter().map(BoundSite::address))
-            .collect()
-    }
-
-    /// Plants at every place that the tracer accepts, and warns of the others.
-    fn arm(&mut self, id: &str, bound: Bound) -> Result<(Planted, Vec<String>), StatusError> {
-        let Bound {
-            mut sites,
-            mut warnings,
-        } = bound;
-        let pid = self.target.pid;
-        let action = &self.actions[id];
-        let spec = &action.wanted.spec;
-        let (limit, rate) = (action.limit(), rate_of(spec.rate)?);
-        let ignore_quota = spec.ignore_quota;
-        if self.tracer.is_none() {
-            let tracer = (self.start_tracer)().map_err(|error| errors::of_tracer(&error, pid))?;
-            self.tracer = Some(tracer);
-        }
-        let tracer = self.tracer.as_mut().expect("it was started just now");
-        let slot = self.slots.allot(id).ok_or_else(errors::too_many_actions)?;
-        loop {
-            let request = ArmAction {
-                slot,
-                limit,
-                rate: Some(rate),
-                ignore_quota,
-                sites: sites.iter().map(|site| site.program.clone()).collect(),
-            };
-            let error = match tracer.arm(&request) {
-                Ok(()) => return Ok((Planted { slot, sites }, warnings)),
-                Err(error) => error,
-            };
-            // The address may be that of a byte inside of the instruction.
-            let refused = errors::address_of(&error)
-                .and_then(|address| sites.iter().position(|site| site.covers(address)));
-            match refused {
-                Some(refused) if sites.len() > 1 => {
-                    warnings.push(format!("left out: {error}"));
-                    sites.remove(refused);
-                }
-                _ => {
-                    self.slots.free(slot);
-                    return Err(errors::of_tracer(&error, pid));
-                }
-            }
         }
     }
 
@@ -444,20 +353,25 @@ impl Engine {
         }
         if now >= self.next_look {
             self.next_look = now + LOOK;
-            return self.look(now);
+            return self.look(now).or_else(|| self.follow_modules(now).err());
         }
         None
     }
 
     /// A row of coverage, also if nothing was hit, and what was lost.
     fn count(&mut self, id: &str) {
-        let (Some(action), Some(tracer)) = (self.actions.get_mut(id), &self.tracer) else {
+        let Some(action) = self.actions.get_mut(id) else {
             return;
         };
-        let Some(planted) = &action.planted else {
-            return;
+        let second = match (&action.planted, &self.tracer) {
+            (Some(planted), Some(tracer)) => {
+                let counters = tracer.counters(planted.slot);
+                action.look(counters)
+            }
+            // A time that was not observed is not a time without hits.
+            _ if action.state == State::Pending => action.look_unplanted(),
+            _ => return,
         };
-        let second = action.look(tracer.counters(planted.slot));
         for (reason, count) in second.losses {
             self.outbox.put_loss(Some(id), reason, count);
         }
@@ -582,18 +496,6 @@ impl Engine {
             restored: 0,
         }
     }
-}
-
-/// Logs of a second, and twice that at once.
-fn rate_of(rate: Option<f64>) -> Result<Rate, StatusError> {
-    let per_second = rate.unwrap_or(DEFAULT_RATE);
-    if per_second.is_nan() || per_second <= 0.0 {
-        return Err(errors::bad_rate(per_second));
-    }
-    Ok(Rate {
-        per_second,
-        burst: (per_second * 2.0).max(1.0),
-    })
 }
 
 impl std::fmt::Debug for Engine {

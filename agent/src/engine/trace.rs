@@ -1,14 +1,19 @@
 use std::time::Duration;
 
 use lr_dwarf::{HitContext, Layout, Rendered};
-use lr_protocol::{ActionSpec, StatusError};
+use lr_protocol::ActionSpec;
 use lr_tracer::{
-    ArmAction, Record, Released, ResumeKind, SiteProgram, Slot, SlotCounters, Tracer, TracerError,
+    AmendAction, ArmAction, Armed, Record, Released, ResumeKind, SiteProgram, Slot, SlotCounters,
+    Tracer, TracerError,
 };
+
+use crate::locate::Unlocated;
 
 /// What the engine needs of a tracer process: every call to it goes through here.
 pub(crate) trait Trace {
-    fn arm(&mut self, action: &ArmAction) -> Result<(), TracerError>;
+    fn arm(&mut self, action: &ArmAction) -> Result<Armed, TracerError>;
+    fn amend(&mut self, change: &AmendAction) -> Result<Armed, TracerError>;
+    fn verify(&mut self) -> Result<Vec<u64>, TracerError>;
     fn disarm(&mut self, slot: Slot) -> Result<(), TracerError>;
     fn release(&mut self) -> Result<Released, TracerError>;
     fn counters(&self, slot: Slot) -> SlotCounters;
@@ -18,8 +23,16 @@ pub(crate) trait Trace {
 }
 
 impl Trace for Tracer {
-    fn arm(&mut self, action: &ArmAction) -> Result<(), TracerError> {
-        Tracer::arm(self, action).map(|_| ())
+    fn arm(&mut self, action: &ArmAction) -> Result<Armed, TracerError> {
+        Tracer::arm(self, action)
+    }
+
+    fn amend(&mut self, change: &AmendAction) -> Result<Armed, TracerError> {
+        Tracer::amend(self, change)
+    }
+
+    fn verify(&mut self) -> Result<Vec<u64>, TracerError> {
+        Tracer::verify(self)
     }
 
     fn disarm(&mut self, slot: Slot) -> Result<(), TracerError> {
@@ -52,14 +65,31 @@ pub(crate) type StartTracer = Box<dyn FnMut() -> Result<Box<dyn Trace>, TracerEr
 
 /// Turns what a user asks for into sites.
 pub(crate) trait Bind {
-    /// `avoid` are the addresses of all sites that are planted.
-    fn bind(&mut self, spec: &ActionSpec, avoid: &[u64]) -> Result<Bound, StatusError>;
+    fn bind(&mut self, request: &BindRequest<'_>) -> Result<Bound, Unlocated>;
+
+    /// Whether the target has loaded or unloaded anything since this was asked last.
+    fn has_changed(&mut self) -> bool;
+
+    /// Whether the location can mean something that is loaded later. An address cannot.
+    fn is_by_name(&self, spec: &ActionSpec) -> bool;
 }
 
-/// An action as it can be planted: at least one site.
+/// What is to be bound, and what is there already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BindRequest<'a> {
+    pub(crate) spec: &'a ActionSpec,
+    /// The addresses of all sites that are planted.
+    pub(crate) avoid: &'a [u64],
+    /// Those of this action, which need not be planned again.
+    pub(crate) held: &'a [u64],
+}
+
+/// An action as it can be planted: at least one site, new or held.
 #[derive(Debug, Default)]
 pub(crate) struct Bound {
     pub(crate) sites: Vec<BoundSite>,
+    /// Addresses that were held already and that the location still means.
+    pub(crate) held: Vec<u64>,
     /// Sentences for the user: places that were left out, values that will be missing.
     pub(crate) warnings: Vec<String>,
 }
@@ -78,10 +108,6 @@ pub(crate) struct BoundSite {
 impl BoundSite {
     pub(crate) fn address(&self) -> u64 {
         self.program.site.address()
-    }
-
-    pub(crate) fn covers(&self, address: u64) -> bool {
-        self.program.site.covers(address)
     }
 
     pub(crate) fn resume(&self) -> ResumeKind {

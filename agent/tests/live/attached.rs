@@ -96,7 +96,6 @@ pub(crate) fn what_cannot_be_bound_is_an_error_with_suggestions() {
         ),
         ("location", log("s", "order.c:1", "x"), "no_such_file"),
         ("location", log("n", "orders.c:1", "x"), "no_such_line"),
-        ("location", log("m", "libnothing!f", "x"), "no_such_module"),
         ("template", log("v", &place, "{oder}"), "unknown_variable"),
         ("template", log("t", &place, "{o"), "bad_template"),
     ];

@@ -40,11 +40,19 @@ fn after_its_time() {
     let world = World::new();
     let target = orders();
     let begun = Instant::now();
-    let attached = world.attach(&target, &process_line(), "{o.id}", &["--for", "2s"]);
+    let attached = world.attach(
+        &target,
+        &process_line(),
+        "{o.id}",
+        &["--for", "2s", "--ignore-quota"],
+    );
     attached.ended().done();
     assert!(begun.elapsed() >= Duration::from_secs(2));
     target.assert_unharmed();
     world.until_no_agents();
+    // Finding the line is not part of that time.
+    let observed = world.sql_number("SELECT sum(observed_ms) FROM coverage");
+    assert!(observed >= 2000, "observed for {observed} ms");
 }
 
 #[test]

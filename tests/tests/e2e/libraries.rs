@@ -43,6 +43,10 @@ impl Host {
         self.tell(&command, "loaded");
     }
 
+    fn unload(&mut self) {
+        self.tell("unload", "unloaded");
+    }
+
     fn attach(&self, location: &str, more: &[&str]) -> Running {
         self.world.attach(&self.target, location, "n={n}", more)
     }
@@ -136,6 +140,184 @@ fn a_line_that_only_another_file_of_that_name_has_is_refused_and_named() {
     let message = refused.refused(1, "no_such_line");
     assert!(
         message.contains(&format!("there is code at libplugin.so!{more}")),
+        "{message}"
+    );
+    host.assert_unharmed();
+}
+
+/// Reads up to the state line of this state.
+fn until(attached: &mut Running, state: &str) -> Value {
+    attached.json_until(|value| value["type"] == "state" && value["state"] == state)
+}
+
+fn in_plugin() -> String {
+    format!("libplugin.so!{}", at("plugin.c", "work"))
+}
+
+#[test]
+fn a_library_that_is_loaded_later_is_bound_then() {
+    let mut host = Host::new();
+    let mut attached = host.attach(&in_plugin(), &["--hits", "3"]);
+    let pending = until(&mut attached, "pending");
+    let what = pending["warnings"].to_string();
+    assert!(what.contains("loads a module `libplugin.so`"), "{pending}");
+    assert_eq!(host.target.tracer(), 0, "nothing to watch yet");
+    host.load();
+    let bound = attached.until_bound();
+    let warnings = bound["warnings"].to_string();
+    assert!(warnings.contains("was not observed"), "{bound}");
+    host.tell("call 3", "called 39");
+    assert_eq!(values(&attached.logs(3)), [1, 2, 3]);
+    attached.ended().status(0);
+    host.assert_unharmed();
+    // The seconds before are rows without a time that was observed.
+    let unobserved = "SELECT count(*) FROM coverage WHERE observed_ms < 900";
+    assert!(host.world.sql_number(unobserved) > 0);
+}
+
+#[test]
+fn people_are_told_what_is_waited_for() {
+    let mut host = Host::new();
+    let pid = host.target.pid().to_string();
+    let place = in_plugin();
+    host.world.lr(["server", "start"]).done();
+    let running = host
+        .world
+        .start(["attach", &pid, "--hits", "1", "--log", &place, "n={n}"]);
+    lr_fixtures::wait_until("the action to wait", || {
+        let actions = host
+            .world
+            .server_pid()
+            .map(|_| host.world.get("/actions"))?;
+        (actions[0]["statuses"][0]["state"] == "pending").then_some(())
+    });
+    host.load();
+    lr_fixtures::wait_until("the action to be bound", || {
+        let actions = host.world.get("/actions");
+        (actions[0]["statuses"][0]["state"] == "bound").then_some(())
+    });
+    host.tell("call 1", "called 7");
+    let ended = running.ended().status(0);
+    let words = [
+        &format!("waits until process {pid} loads a module `libplugin.so`"),
+        "is bound at 1 address",
+        "s after libplugin.so was seen to be loaded; what ran before was not observed",
+    ];
+    for word in words {
+        assert_eq!(
+            ended.stderr.matches(word).count(),
+            1,
+            "{word}: {}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn what_is_unloaded_is_bound_again_and_goes_on_counting() {
+    let mut host = Host::new();
+    host.load();
+    let mut attached = host.attach(&in_plugin(), &["--hits", "5"]);
+    attached.until_bound();
+    host.tell("call 2", "called 20");
+    assert_eq!(values(&attached.logs(2)), [1, 2]);
+    for n in 1..=2 {
+        host.unload();
+        until(&mut attached, "pending");
+        host.target.assert_clean();
+        if n == 2 {
+            // Other code, at other addresses.
+            std::fs::remove_file(&host.plugin).unwrap();
+            copy_program(&plugin_of('0').build(), &host.plugin);
+        }
+        host.load();
+        attached.until_bound();
+        host.tell("call 1", "called 7");
+        assert_eq!(values(&attached.logs(1)), [1]);
+    }
+    host.tell("call 3", "called 39");
+    assert_eq!(values(&attached.logs(1)), [1]);
+    attached.ended().status(0);
+    assert_eq!(host.world.sql_number("SELECT count(*) FROM logs"), 5);
+    host.assert_unharmed();
+}
+
+#[test]
+fn loading_and_unloading_again_and_again_harms_nothing() {
+    let mut host = Host::new();
+    let mut attached = host.attach(&in_plugin(), &["--rate", "100000"]);
+    until(&mut attached, "pending");
+    let churn = format!("churn 200 {}", host.plugin.display());
+    for _ in 0..5 {
+        host.tell(&churn, "churned 68000");
+    }
+    host.load();
+    let is_there = |host: &mut Host, attached: &mut Running| {
+        host.tell("call 1", "called 7");
+        attached.json_until(|value| value["type"] == "log");
+    };
+    lr_fixtures::wait_until("the action to be bound for good", || {
+        let action = &host.world.get("/actions")[0];
+        let status = &action["statuses"][0];
+        let is_bound = status["bound"]
+            .as_array()
+            .is_some_and(|bound| bound.len() == 1);
+        (is_bound && ["bound", "hit"].contains(&status["state"].as_str()?)).then_some(())
+    });
+    is_there(&mut host, &mut attached);
+    attached.interrupted().status(0);
+    host.assert_unharmed();
+}
+
+#[test]
+fn a_library_that_is_loaded_twice_is_bound_twice() {
+    let mut host = Host::new();
+    host.load();
+    let mut attached = host.attach(&in_plugin(), &[]);
+    assert_eq!(attached.until_bound()["bound"], 1);
+    let apart = format!("apart {}", host.plugin.display());
+    host.tell(&apart, "loaded");
+    attached.json_until(|value| value["type"] == "state" && value["bound"] == 2);
+    host.tell("call 1", "called 7");
+    assert_eq!(values(&attached.logs(1)), [1]);
+    host.unload();
+    attached.json_until(|value| value["type"] == "state" && value["bound"] == 1);
+    attached.interrupted().status(0);
+    host.assert_unharmed();
+}
+
+#[test]
+fn what_is_bound_is_bound_in_modules_that_are_loaded_later_too() {
+    let mut host = Host::new();
+    let mut attached = host.attach(&at("shared.h", "step"), &[]);
+    let before = attached.until_bound()["bound"].as_u64().unwrap();
+    host.load();
+    let more = |value: &Value| value["bound"].as_u64() == Some(before + 1);
+    attached.json_until(|value| value["type"] == "state" && more(value));
+    host.tell("own 1", "own 4");
+    host.tell("call 1", "called 7");
+    assert_eq!(attached.logs(2).len(), 2);
+    attached.interrupted().status(0);
+    host.assert_unharmed();
+}
+
+#[test]
+fn a_library_without_the_line_is_refused_when_it_is_loaded() {
+    let mut host = Host::new();
+    let mut attached = host.attach("libplugin.so!plugin.c:1", &[]);
+    until(&mut attached, "pending");
+    host.load();
+    attached.ended().refused(1, "no_such_line");
+    host.assert_unharmed();
+}
+
+#[test]
+fn what_nothing_knows_is_refused_and_the_way_to_wait_is_told() {
+    let mut host = Host::new();
+    let place = at("plugin.c", "work");
+    let message = host.attach(&place, &[]).ended().refused(1, "no_such_file");
+    assert!(
+        message.contains(&format!("libNAME.so!{place}")),
         "{message}"
     );
     host.assert_unharmed();

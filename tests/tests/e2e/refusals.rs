@@ -273,3 +273,15 @@ fn one_bad_log_among_good_ones_does_not_stop_them() {
     );
     target.assert_unharmed();
 }
+
+#[test]
+fn one_of_two_logs() {
+    let world = World::new();
+    let target = orders();
+    let line = location("orders.c", "process");
+    let more = ["--hits", "2", "--log", "orders.c:1", "never"];
+    let mut attached = world.attach(&target, &line, "id={o.id}", &more);
+    attached.logs(2);
+    attached.ended().refused(1, "no_such_line");
+    target.assert_unharmed();
+}

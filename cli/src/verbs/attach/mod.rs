@@ -68,10 +68,18 @@ impl Attach {
 
     /// The actions of this command.
     pub(crate) fn specs(&self) -> Vec<ActionSpec> {
-        self.log
+        let mut specs: Vec<ActionSpec> = self
+            .log
             .chunks_exact(2)
             .map(|pair| self.options.log(&pair[0], &pair[1]))
-            .collect()
+            .collect();
+        if !self.background {
+            // A command that stays ends them itself, a time after they were bound.
+            for spec in &mut specs {
+                spec.expires_in_s = spec.expires_in_s.map(with_time_to_bind);
+            }
+        }
+        specs
     }
 
     async fn stay(&self, facts: &ProcessFacts, connected: Connected) -> Result<(), Failure> {
@@ -157,6 +165,12 @@ impl Attach {
             executable: facts.executable.clone().unwrap_or_default(),
         }
     }
+}
+
+fn with_time_to_bind(seconds: u64) -> u64 {
+    const TO_BIND: u64 = 300;
+    const MOST: u64 = 24 * 3600;
+    seconds.saturating_add(TO_BIND).min(MOST.max(seconds))
 }
 
 /// What the agent would say anyway, before anything is started for it. Who holds the process is

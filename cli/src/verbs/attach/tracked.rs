@@ -16,9 +16,13 @@ pub(crate) struct Tracked {
     pub state: State,
     pub error: Option<StatusError>,
     told_bound: u32,
-    told_warnings: usize,
+    told_warnings: Vec<String>,
     told_pause: bool,
+    told_state: Option<State>,
 }
+
+/// Warnings that are remembered, so that none is told twice.
+const MOST_WARNINGS: usize = 1000;
 
 impl Tracked {
     pub(crate) fn new(action: &Action) -> Tracked {
@@ -28,8 +32,9 @@ impl Tracked {
             state: State::Submitted,
             error: None,
             told_bound: 0,
-            told_warnings: 0,
+            told_warnings: Vec::new(),
             told_pause: false,
+            told_state: None,
         }
     }
 
@@ -39,8 +44,10 @@ impl Tracked {
         event: &LiveState,
         client: &Client,
     ) -> Result<(), ClientError> {
-        // What is final stays: a late event of an earlier state changes nothing.
-        if !self.state.is_final() {
+        // What is final stays: a late event of an earlier state changes nothing, and the same end
+        // may be told by the agent and by the server.
+        let is_late = self.state.is_final();
+        if !is_late {
             self.state = event.state;
         }
         if let (Some(error), None) = (&event.error, &self.error) {
@@ -48,7 +55,10 @@ impl Tracked {
             crate::tell::raw(&rendered(&told, Style::of_stderr()));
             self.error = Some(error.clone());
         }
-        if event.bound > self.told_bound {
+        if event.state == State::Pending {
+            self.told_bound = 0;
+        }
+        if event.bound > self.told_bound && !is_late {
             self.told_bound = event.bound;
             let action = client.action(&self.id).await?;
             let status = action
@@ -60,16 +70,18 @@ impl Tracked {
                 tell!("  {}", address_line(bound));
             }
         }
-        for warning in event.warnings.iter().skip(self.told_warnings) {
-            tell!(
-                "{}: {}",
-                Style::of_stderr().yellow("warning"),
-                escaped(warning)
-            );
+        if is_late {
+            return Ok(());
         }
-        self.told_warnings = self.told_warnings.max(event.warnings.len());
+        let is_new = self.told_state.replace(event.state) != Some(event.state);
         match event.state {
-            State::Pending => tell!("{} waits: nothing to bind to is loaded yet", self.what()),
+            // The warning is what it waits for.
+            State::Pending => {
+                if is_new {
+                    tell!("{} {}", self.what(), waits(&event.warnings));
+                }
+                return Ok(());
+            }
             // It may come and go every second; once is enough.
             State::Paused if !self.told_pause => {
                 self.told_pause = true;
@@ -79,11 +91,25 @@ impl Tracked {
                     self.what()
                 );
             }
-            State::Disabled => tell!("{} is disabled", self.what()),
-            State::Expired => tell!("{} has expired", self.what()),
+            State::Disabled if is_new => tell!("{} is disabled", self.what()),
+            State::Expired if is_new => tell!("{} has expired", self.what()),
             _ => {}
         }
+        self.tell_warnings(&event.warnings);
         Ok(())
+    }
+
+    fn tell_warnings(&mut self, warnings: &[String]) {
+        for warning in warnings {
+            if self.told_warnings.contains(warning) {
+                continue;
+            }
+            if self.told_warnings.len() < MOST_WARNINGS {
+                self.told_warnings.push(warning.clone());
+            }
+            let word = Style::of_stderr().yellow("warning");
+            tell!("{word}: {}", escaped(warning));
+        }
     }
 
     /// Takes in what has been said so far, for when nobody listened.
@@ -122,12 +148,24 @@ impl Tracked {
     }
 }
 
-/// The exit status for actions none of which could be done: the first one's. `None` where one
-/// could, or there are none.
+/// The exit status where an action could not be done: the first one's where none could. `None`
+/// where all could, or there are none.
 pub(crate) fn failed_status(actions: &[Tracked]) -> Option<u8> {
-    let first = actions.first()?.error.as_ref()?;
-    let all_failed = actions.iter().all(|action| action.state == State::Error);
-    all_failed.then(|| exit::status_of(&first.code))
+    let mut failed = actions.iter().filter(|action| action.state == State::Error);
+    let first = failed.next()?.error.as_ref();
+    let all_failed = failed.count() + 1 == actions.len();
+    Some(match first {
+        Some(error) if all_failed => exit::status_of(&error.code),
+        _ => exit::COULD_NOT,
+    })
+}
+
+/// What a pending action waits for, as its agent says it.
+fn waits(warnings: &[String]) -> String {
+    match warnings.first() {
+        Some(what) => escaped(what).into_owned(),
+        None => "waits: nothing to bind to is loaded yet".to_string(),
+    }
 }
 
 /// How an action is called where it has no name.
@@ -183,9 +221,19 @@ mod tests {
                 suggestions: Vec::new(),
             }),
             told_bound: 0,
-            told_warnings: 0,
+            told_warnings: Vec::new(),
             told_pause: false,
+            told_state: None,
         }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_told_in_the_agents_words() {
+        assert!(waits(&[]).starts_with("waits"));
+        assert_eq!(
+            waits(&["waits for \x1b[2J".to_string()]),
+            "waits for \\u{1b}[2J"
+        );
     }
 
     #[test]
@@ -199,13 +247,14 @@ mod tests {
     }
 
     #[test]
-    fn a_command_fails_when_all_its_actions_do() {
+    fn a_command_fails_when_one_of_its_actions_does() {
         assert_eq!(failed_status(&[]), None);
         assert_eq!(failed_status(&[tracked(None)]), None);
         assert_eq!(
             failed_status(&[tracked(Some("bad_template")), tracked(None)]),
-            None
+            Some(exit::COULD_NOT)
         );
+        assert_eq!(failed_status(&[tracked(None), tracked(None)]), None);
         assert_eq!(
             failed_status(&[tracked(Some("bad_template")), tracked(Some("no_such_line"))]),
             Some(exit::USAGE)

@@ -49,7 +49,9 @@ impl Watch {
             signals: Signals::new()?,
             output: Output::start(),
             lines: EventLines::new(self.form),
-            until: self.lasting.map(|lasting| Instant::now() + lasting),
+            begun: Instant::now(),
+            bound_since: None,
+            until: None,
             agent_process: agent_process(&self.client, &self.attached),
             agent_gone_since: None,
             watch: self,
@@ -85,6 +87,10 @@ struct Session {
     signals: Signals,
     output: Output,
     lines: EventLines,
+    begun: Instant,
+    /// When the first of the actions was bound.
+    bound_since: Option<Instant>,
+    /// When to give up, while letting go.
     until: Option<Instant>,
     agent_process: Option<(u32, String)>,
     agent_gone_since: Option<Instant>,
@@ -141,7 +147,7 @@ impl Session {
     }
 
     async fn step(&mut self) -> Step {
-        let until = self.until;
+        let until = self.until.or_else(|| self.observed_until());
         let time_is_over = async move {
             match until {
                 Some(until) => sleep_until(until).await,
@@ -158,6 +164,17 @@ impl Session {
                 Err(error) => Step::Broken(Some(error)),
             },
             () = sleep(TICK) => Step::Tick,
+        }
+    }
+
+    /// The end of the time that was asked for. It is a time of observing: reading the debug info
+    /// of a large program is not part of it. What waits for a library is waited for no longer.
+    fn observed_until(&self) -> Option<Instant> {
+        let lasting = self.watch.lasting?;
+        match self.bound_since {
+            Some(since) => Some(since + lasting),
+            None if self.actions.iter().all(Tracked::is_settled) => Some(self.begun + lasting),
+            None => None,
         }
     }
 
@@ -187,6 +204,9 @@ impl Session {
         let action = self.actions.iter_mut().find(|a| a.id == event.action);
         if let Some(action) = action {
             action.hear(event, &self.watch.client).await?;
+            if event.bound > 0 {
+                self.bound_since.get_or_insert_with(Instant::now);
+            }
         }
         Ok(())
     }

@@ -1,0 +1,376 @@
+//! Planting what is wanted, now and when the target loads and unloads what it is in.
+
+use std::time::{Duration, Instant};
+
+use lr_protocol::{End, State, StatusError};
+use lr_tracer::{AmendAction, ArmAction, Armed, Rate, TracerError};
+
+use super::errors;
+use super::planted::Planted;
+use super::trace::{BindRequest, Bound, BoundSite};
+use super::{Engine, RING_RECORDS, ROUND};
+use crate::locate::{Unlocated, file_name};
+
+/// Logs per second where nothing else is said; a burst may be twice that.
+const DEFAULT_RATE: f64 = 50.0;
+/// A library that is being loaded is in the mappings before all of it is there.
+const LOADING: Duration = Duration::from_secs(1);
+/// How many modules a sentence lists.
+const MOST_NAMES: usize = 5;
+
+/// An action is not bound.
+enum Unbound {
+    /// Not yet: what it is in is not loaded.
+    NotLoaded(String),
+    Failed(StatusError),
+}
+
+impl From<StatusError> for Unbound {
+    fn from(error: StatusError) -> Unbound {
+        Unbound::Failed(error)
+    }
+}
+
+impl Engine {
+    /// Binds and plants an action, or says why not, or what it waits for.
+    pub(super) fn plant(&mut self, id: &str, now: Instant) -> Result<(), End> {
+        let Some(action) = self.actions.get_mut(id) else {
+            return Ok(());
+        };
+        if action.state.is_final() || action.planted.is_some() {
+            return Ok(());
+        }
+        if now >= action.deadline {
+            return self.stop(id, State::Expired);
+        }
+        if action.limit() == Some(0) {
+            return self.stop(id, State::Done);
+        }
+        let planted = match self.open_output(id) {
+            Ok(()) => self.bind_and_arm(id),
+            Err(error) => Err(error.into()),
+        };
+        match planted {
+            Ok((planted, warnings)) => self.is_bound(id, planted, warnings),
+            Err(Unbound::NotLoaded(what)) => self.is_pending(id, what),
+            Err(Unbound::Failed(error)) => self.has_failed(id, error),
+        }
+        self.tell(id);
+        // What was hit meanwhile should not wait. Not before the action is known as planted: its own
+        // first hits, and even its end, are in the ring by now.
+        self.drain(ROUND)
+    }
+
+    /// Looks whether every site is still what it was, and whether there are new places for what
+    /// is wanted.
+    pub(super) fn follow_modules(&mut self, now: Instant) -> Result<(), End> {
+        if self.actions.values().all(|action| action.state.is_final()) {
+            return Ok(());
+        }
+        let lost = match &mut self.tracer {
+            Some(tracer) => match tracer.verify() {
+                Ok(lost) => lost,
+                Err(error) => return Err(self.lost_tracer(&error)),
+            },
+            None => Vec::new(),
+        };
+        let has_changed = self.binder.has_changed();
+        let seen = Instant::now();
+        let ids: Vec<String> = self.actions.keys().cloned().collect();
+        for id in ids {
+            let action = &self.actions[&id];
+            let is_lost = |planted: &Planted| planted.addresses().iter().any(|a| lost.contains(a));
+            let is_due = has_changed
+                || action.failing_since.is_some()
+                || action.planted.as_ref().is_some_and(is_lost);
+            let is_held = action.planted.is_some() || action.state == State::Pending;
+            if is_due && is_held && action.wanted.enabled && !action.state.is_final() {
+                self.rebind(&id, &lost, seen, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rebind(&mut self, id: &str, lost: &[u64], seen: Instant, now: Instant) -> Result<(), End> {
+        let Some(action) = self.actions.get(id) else {
+            return Ok(());
+        };
+        let is_by_name = self.binder.is_by_name(&action.wanted.spec);
+        match &action.planted {
+            Some(_) if is_by_name => self.amend(id, lost, seen)?,
+            // The address may mean something else by now.
+            Some(planted) if planted.addresses().iter().all(|a| lost.contains(a)) => {
+                self.unplant(id)?;
+                self.has_failed(id, errors::unloaded());
+            }
+            Some(_) => {}
+            None => match self.bind_and_arm(id) {
+                Ok((planted, mut warnings)) => {
+                    warnings.push(late(planted.sites(), seen));
+                    self.is_bound(id, planted, warnings);
+                }
+                Err(Unbound::NotLoaded(what)) => self.is_pending(id, what),
+                Err(Unbound::Failed(error)) => self.is_failing(id, error, now),
+            },
+        }
+        self.tell(id);
+        self.drain(ROUND)
+    }
+
+    /// What was loaded for an action cannot be bound to: it may not be loaded completely.
+    fn is_failing(&mut self, id: &str, error: StatusError, now: Instant) {
+        let Some(action) = self.actions.get_mut(id) else {
+            return;
+        };
+        if action.was_bound {
+            return self.is_pending(id, format!("waits: {}", error.message));
+        }
+        let since = *action.failing_since.get_or_insert(now);
+        if now >= since + LOADING {
+            self.has_failed(id, error);
+        }
+    }
+
+    fn is_bound(&mut self, id: &str, planted: Planted, warnings: Vec<String>) {
+        if let Some(action) = self.actions.get_mut(id) {
+            action.planted = Some(planted);
+            action.warnings = warnings;
+            action.state = State::Bound;
+            action.was_bound = true;
+            action.failing_since = None;
+        }
+    }
+
+    fn is_pending(&mut self, id: &str, what: String) {
+        if let Some(action) = self.actions.get_mut(id) {
+            action.warnings = vec![what];
+            action.state = State::Pending;
+            action.failing_since = None;
+        }
+    }
+
+    fn has_failed(&mut self, id: &str, error: StatusError) {
+        if let Some(action) = self.actions.get_mut(id) {
+            action.error = Some(error);
+            action.state = State::Error;
+        }
+    }
+
+    fn open_output(&mut self, id: &str) -> Result<(), StatusError> {
+        if let Some(action) = self.actions.get_mut(id) {
+            action.lines = self.writer.open(&action.wanted.spec.output)?;
+        }
+        Ok(())
+    }
+
+    fn bind_and_arm(&mut self, id: &str) -> Result<(Planted, Vec<String>), Unbound> {
+        let bound = self.bind(id, &[])?;
+        Ok(self.arm(id, bound)?)
+    }
+
+    fn bind(&mut self, id: &str, held: &[u64]) -> Result<Bound, Unbound> {
+        let planted = self.actions.values().flat_map(|action| &action.planted);
+        let avoid: Vec<u64> = planted.flat_map(Planted::addresses).collect();
+        let request = BindRequest {
+            spec: &self.actions[id].wanted.spec,
+            avoid: &avoid,
+            held,
+        };
+        self.binder.bind(&request).map_err(|error| match error {
+            Unlocated::NotLoaded { module, .. } => Unbound::NotLoaded(format!(
+                "waits until process {} loads a module `{module}`",
+                self.target.pid
+            )),
+            Unlocated::Failed(error) => Unbound::Failed(error),
+        })
+    }
+
+    /// Plants at every place that the tracer accepts, and warns of the others.
+    fn arm(&mut self, id: &str, bound: Bound) -> Result<(Planted, Vec<String>), StatusError> {
+        let pid = self.target.pid;
+        let action = &self.actions[id];
+        let spec = &action.wanted.spec;
+        let (limit, rate) = (action.limit(), rate_of(spec.rate)?);
+        let ignore_quota = spec.ignore_quota;
+        if self.tracer.is_none() {
+            let tracer = (self.start_tracer)().map_err(|error| errors::of_tracer(&error, pid))?;
+            self.tracer = Some(tracer);
+        }
+        let tracer = self.tracer.as_mut().expect("it was started just now");
+        let slot = self.slots.allot(id).ok_or_else(errors::too_many_actions)?;
+        let request = ArmAction {
+            slot,
+            limit,
+            rate: Some(rate),
+            ignore_quota,
+            sites: bound
+                .sites
+                .iter()
+                .map(|site| site.program.clone())
+                .collect(),
+        };
+        match tracer.arm(&request) {
+            Ok(armed) => {
+                let is_planted = |site: &BoundSite| armed.planted.contains(&site.address());
+                let sites = bound.sites.into_iter();
+                let sites = sites.map(|site| Some(site).filter(is_planted)).collect();
+                let mut planted = Planted::new(slot, sites);
+                planted.refuse(&armed);
+                Ok((planted, with_refused(bound.warnings, &armed)))
+            }
+            Err(error) => {
+                self.slots.free(slot);
+                Err(errors::of_tracer(&error, pid))
+            }
+        }
+    }
+
+    /// Gives up what is gone, plants where there is something new, and leaves the rest alone.
+    fn amend(&mut self, id: &str, lost: &[u64], seen: Instant) -> Result<(), End> {
+        let Some(planted) = self
+            .actions
+            .get(id)
+            .and_then(|action| action.planted.as_ref())
+        else {
+            return Ok(());
+        };
+        let slot = planted.slot;
+        let mut held = planted.addresses();
+        held.retain(|address| !lost.contains(address));
+        let refused = planted.refused().to_vec();
+        let known: Vec<u64> = held.iter().chain(&refused).copied().collect();
+        let (bound, waits_for) = match self.bind(id, &known) {
+            Ok(bound) => (bound, None),
+            Err(Unbound::NotLoaded(what)) => (Bound::default(), Some(what)),
+            Err(Unbound::Failed(error)) => {
+                let what = format!(
+                    "waits: what it was bound in is not loaded any more ({})",
+                    error.message
+                );
+                (
+                    Bound {
+                        held,
+                        ..Bound::default()
+                    },
+                    Some(what),
+                )
+            }
+        };
+        let Bound {
+            sites,
+            mut held,
+            warnings,
+        } = bound;
+        held.retain(|address| !refused.contains(address));
+        let planted = self.actions[id].planted.as_ref().expect("looked at above");
+        let gone = planted.numbers_of(|site| !held.contains(&site.address()));
+        if gone.is_empty() && sites.is_empty() {
+            return Ok(());
+        }
+        if held.is_empty() && sites.is_empty() {
+            self.unplant(id)?;
+            let what = waits_for.unwrap_or_default();
+            self.is_pending(id, what);
+            return Ok(());
+        }
+        let remove = gone.iter().filter_map(|&number| planted.site(number));
+        let numbers = planted.free_numbers(sites.len());
+        let change = AmendAction {
+            slot,
+            remove: remove.map(BoundSite::address).collect(),
+            add: numbers
+                .iter()
+                .zip(&sites)
+                .map(|(&number, site)| (number, site.program.clone()))
+                .collect(),
+        };
+        let Some(tracer) = &mut self.tracer else {
+            return Ok(());
+        };
+        let armed = match tracer.amend(&change) {
+            Ok(armed) => armed,
+            Err(error @ (TracerError::Died | TracerError::ProcessGone { .. })) => {
+                return Err(self.lost_tracer(&error));
+            }
+            Err(error) => {
+                self.unplant(id)?;
+                self.has_failed(id, errors::of_tracer(&error, self.target.pid));
+                return Ok(());
+            }
+        };
+        let Some(action) = self.actions.get_mut(id) else {
+            return Ok(());
+        };
+        let Some(planted) = &mut action.planted else {
+            return Ok(());
+        };
+        planted.refuse(&armed);
+        let mut warnings = with_refused(warnings, &armed);
+        let is_planted = |site: &BoundSite| armed.planted.contains(&site.address());
+        let sites: Vec<_> = numbers.into_iter().zip(sites).collect();
+        let new = sites
+            .iter()
+            .map(|(_, site)| site)
+            .filter(|site| is_planted(site));
+        if !armed.planted.is_empty() {
+            warnings.push(late(new, seen));
+        }
+        for (number, site) in sites {
+            if is_planted(&site) {
+                planted.add(number, site);
+            }
+        }
+        if !warnings.is_empty() {
+            action.warnings = warnings;
+        }
+        // Hits of the sites that are gone are in the ring still; none follow.
+        self.drain(RING_RECORDS)?;
+        let Some(action) = self.actions.get_mut(id) else {
+            return Ok(());
+        };
+        if let Some(planted) = &mut action.planted {
+            planted.remove(&gone);
+            if planted.is_empty() {
+                self.unplant(id)?;
+                self.is_pending(id, "waits: none of its places can be planted".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a user should know of a binding that came late.
+fn late<'a>(sites: impl Iterator<Item = &'a BoundSite>, seen: Instant) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for site in sites {
+        let name = file_name(&site.module);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.truncate(MOST_NAMES);
+    format!(
+        "bound {:.1} s after {} was seen to be loaded; what ran before was not observed",
+        seen.elapsed().as_secs_f64(),
+        names.join(", ")
+    )
+}
+
+fn with_refused(mut warnings: Vec<String>, armed: &Armed) -> Vec<String> {
+    for (_, error) in &armed.refused {
+        warnings.push(format!("left out: {error}"));
+    }
+    warnings
+}
+
+/// Logs of a second, and twice that at once.
+fn rate_of(rate: Option<f64>) -> Result<Rate, StatusError> {
+    let per_second = rate.unwrap_or(DEFAULT_RATE);
+    if per_second.is_nan() || per_second <= 0.0 {
+        return Err(errors::bad_rate(per_second));
+    }
+    Ok(Rate {
+        per_second,
+        burst: (per_second * 2.0).max(1.0),
+    })
+}
