@@ -8,7 +8,8 @@ use crate::error::{CompileError, CompileErrorKind, LoadError, LocateError, Part}
 use crate::find::{self, DebugFiles, DebugInfo};
 use crate::flow::KnownFunctions;
 use crate::image::{Flaw, Image, Segment};
-use crate::info::{Index, Info, ScopeCache};
+use crate::index::{Index, NameIndex};
+use crate::info::{Info, ScopeCache};
 use crate::inspect::Variable;
 use crate::loader::Mapped;
 use crate::location::Location;
@@ -29,7 +30,7 @@ pub struct Binary {
     /// What debug files made by dwz share.
     shared: Option<Image>,
     symbols: OnceLock<Symbols>,
-    index: OnceLock<Index>,
+    index: Index,
     pub(crate) scopes: ScopeCache,
     known_functions: OnceLock<KnownFunctions>,
 }
@@ -86,7 +87,7 @@ impl Binary {
             debug_info,
             shared,
             symbols: OnceLock::new(),
-            index: OnceLock::new(),
+            index: Index::default(),
             scopes: ScopeCache::default(),
             known_functions: OnceLock::new(),
         })
@@ -204,9 +205,9 @@ impl Binary {
         crate::inspect::variables(self, place, bias)
     }
 
-    /// Functions and globals by name; the first call reads all debug info.
-    pub(crate) fn index(&self, info: &Info<'_>) -> &Index {
-        self.index.get_or_init(|| Index::read(info))
+    /// Functions, globals and types by name; the first call reads all debug info.
+    pub(crate) fn names<'a>(&'a self, info: &Info<'a>) -> &'a NameIndex {
+        self.index.names(self, info)
     }
 
     /// Functions that are known by their names; the first call reads the symbol tables.

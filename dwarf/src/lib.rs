@@ -17,6 +17,7 @@ mod expr;
 mod find;
 mod flow;
 mod image;
+mod index;
 mod info;
 mod inspect;
 mod layout;

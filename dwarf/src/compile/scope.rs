@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::stop::{Result, Stop};
 use crate::address::{FileAddr, LoadBias};
 use crate::error::CompileErrorKind;
+use crate::index::Kind;
 use crate::info::{
     Die, DieRef, Info, Language, NodeKind, UnitScopes, components, same_file, without_generics,
 };
@@ -376,11 +377,12 @@ impl<'a> Scope<'a> {
 
     /// A variable of static storage anywhere in the binary.
     fn global(&self, column: usize, path: &[String]) -> Result<Option<Die<'a>>> {
-        let Some(last) = path.last() else {
+        if path.is_empty() {
             return Ok(None);
-        };
+        }
         let mut found: Vec<(String, DieRef)> = Vec::new();
-        for &at in self.info.binary.index(&self.info).variables(last) {
+        let names = self.info.binary.names(&self.info);
+        for at in names.candidates(&path.join("::"), Kind::Variable) {
             let name = self.info.qualified_name(at)?;
             if is_suffix(path, &name) {
                 found.push((name, at));
@@ -426,10 +428,11 @@ impl<'a> Scope<'a> {
 
     /// Whether a path is that of a global variable that the compiler removed.
     fn is_trace(&self, path: &[String]) -> Result<bool> {
-        let Some(last) = path.last() else {
+        if path.is_empty() {
             return Ok(false);
-        };
-        for &at in self.info.binary.index(&self.info).traces(last) {
+        }
+        let names = self.info.binary.names(&self.info);
+        for at in names.candidates(&path.join("::"), Kind::Trace) {
             let name = self.info.qualified_name(at)?;
             if (path.len() > 1 || Some(at.unit) == self.unit) && is_suffix(path, &name) {
                 return Ok(true);

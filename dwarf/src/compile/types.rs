@@ -2,7 +2,8 @@ use super::scope::Scope;
 use super::stop::{Result, Stop};
 use crate::error::CompileErrorKind;
 use crate::expr::TypeName;
-use crate::info::{DieRef, Info, bare_name, components};
+use crate::index::Kind;
+use crate::info::{DieRef, Info, components};
 use crate::types::{Shape, Target, Type};
 
 impl Scope<'_> {
@@ -55,7 +56,8 @@ impl Scope<'_> {
         };
         let wanted = components(path);
         let mut elsewhere = None;
-        for &at in self.info.binary.index(&self.info).types(bare_name(path)) {
+        let names = self.info.binary.names(&self.info);
+        for at in names.candidates(path, Kind::Type) {
             if !tags.is_empty() && !tags.contains(&self.info.die(at)?.tag()) {
                 continue;
             }

@@ -2,7 +2,6 @@
 
 mod die;
 mod frame;
-mod index;
 mod lines;
 mod names;
 mod scopes;
@@ -11,9 +10,8 @@ mod views;
 
 pub(crate) use die::{Die, DieRef};
 pub(crate) use frame::Cfa;
-pub(crate) use index::Index;
 pub(crate) use lines::{Row, normal_path, same_file};
-pub(crate) use names::{ScopeCache, bare_name, components, demangled, without_generics};
+pub(crate) use names::{ScopeCache, bare_name, components, demangled, is_optional, without_generics};
 pub(crate) use scopes::{NodeKind, UnitScopes};
 pub(crate) use units::{Info, Language};
 pub(crate) use views::Listed;

@@ -1,10 +1,12 @@
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Result;
 use super::die::DieRef;
 use super::scopes::UnitScopes;
 use super::units::{Info, Language};
+use crate::index::Parents;
 
 /// The most scopes around a name.
 const MAX_DEPTH: usize = 64;
@@ -31,6 +33,24 @@ impl Info<'_> {
         Ok(read)
     }
 
+    /// The namespace, type or function that a DIE is declared in.
+    fn parent_of(&self, at: DieRef) -> Option<DieRef> {
+        let unit = at.unit;
+        let as_die = |offset| DieRef { unit, offset };
+        let deep = self.binary.scopes.0.lock();
+        let deep = deep.unwrap_or_else(PoisonError::into_inner);
+        if let Some(scopes) = deep.get(&unit) {
+            return scopes.parent_of(at.offset).map(as_die);
+        }
+        drop(deep);
+        // A name alone is no reason to read everything that is in a unit.
+        let mut known = self.parents.borrow_mut();
+        let parents = known
+            .entry(unit)
+            .or_insert_with(|| Rc::new(Parents::read(self, unit)));
+        parents.parent_of(at.offset).map(as_die)
+    }
+
     /// The qualified name of a function, type or variable: `orders::Store::put`, `ns::max<int>`.
     pub(crate) fn qualified_name(&self, at: DieRef) -> Result<String> {
         let origins = self.origins(at)?;
@@ -38,18 +58,16 @@ impl Info<'_> {
         // The declaration, the last origin, is the one inside its type or namespace.
         let declared = origins.last().expect("at least the DIE itself").at;
         let mut parts = vec![own.unwrap_or_else(|| "?".to_owned())];
-        let scopes = self.scopes(declared.unit)?;
-        let mut around = scopes.parent_of(declared.offset);
-        while let Some(offset) = around
+        let mut around = self.parent_of(declared);
+        while let Some(at) = around
             && parts.len() < MAX_DEPTH
         {
-            let unit = declared.unit;
-            let scope = self.origins(DieRef { unit, offset })?;
+            let scope = self.origins(at)?;
             parts.push(match scope.iter().find_map(|die| self.own_name(die)) {
                 Some(name) => name,
                 None => "(anonymous)".to_owned(),
             });
-            around = scopes.parent_of(scope.last().expect("at least itself").at.offset);
+            around = self.parent_of(scope.last().expect("at least itself").at);
         }
         parts.reverse();
         let name = parts.join("::");
@@ -74,12 +92,40 @@ pub(crate) fn demangled(linkage: &str) -> String {
 /// A name without the arguments of its generics: `max<int>` → `max`.
 pub(crate) fn without_generics(name: &str) -> &str {
     match name.find('<') {
-        // `operator<`, `operator<<`, `operator<=>`; `<T as Trait>` begins with it.
-        Some(0) => name,
-        Some(at) if name[..at].ends_with("operator") => name,
+        // `<T as Trait>` begins with it.
+        Some(0) | None => name,
+        Some(at) if name[..at].ends_with("operator") => operator_without_generics(name, at),
         Some(at) => &name[..at],
-        None => name,
     }
+}
+
+/// `operator<< <char>`, as gcc writes it, and `operator<<char>`, which clang makes of `operator<`.
+fn operator_without_generics(name: &str, at: usize) -> &str {
+    for symbol in ["<=>", "<<=", "<<", "<=", "<"] {
+        let Some(rest) = name[at..].strip_prefix(symbol) else {
+            continue;
+        };
+        let arguments = rest.trim_start();
+        if arguments.is_empty() || arguments.starts_with('<') && arguments.ends_with('>') {
+            return &name[..at + symbol.len()];
+        }
+    }
+    name
+}
+
+/// Whether people leave a component out: scopes without a name, and namespaces that libraries
+/// have for their versions, inside which C++ looks anyway.
+pub(crate) fn is_optional(component: &str) -> bool {
+    matches!(
+        component,
+        "(anonymous)"
+            | "(anonymous namespace)"
+            | "{anonymous}"
+            | "__cxx11"
+            | "__1"
+            | "__ndk1"
+            | "_V2"
+    )
 }
 
 /// The last component of a path, without generics.
@@ -122,5 +168,19 @@ mod tests {
         assert_eq!(components("main"), ["main"]);
         assert_eq!(bare_name("a::max<int>"), "max");
         assert_eq!(bare_name("Money::operator<"), "operator<");
+    }
+
+    #[test]
+    fn generics_of_operators() {
+        let check = |name, bare| assert_eq!(without_generics(name), bare);
+        check("operator<", "operator<");
+        check("operator<<", "operator<<");
+        check("operator<=>", "operator<=>");
+        check("operator< <int>", "operator<");
+        check("operator<<int>", "operator<");
+        check("operator<< <std::char_traits<char> >", "operator<<");
+        check("operator<<<int>", "operator<<");
+        check("operator==<int>", "operator==");
+        check("operator()<int>", "operator()");
     }
 }

@@ -12,6 +12,7 @@ use super::die::{Die, DieRef};
 use super::lines::LineTable;
 use crate::binary::Binary;
 use crate::image::{Bytes, Image};
+use crate::index::Parents;
 
 pub(crate) type Unit<'a> = gimli::Unit<Bytes<'a>>;
 
@@ -25,6 +26,7 @@ pub(crate) struct Info<'a> {
     own: usize,
     units: RefCell<HashMap<usize, Rc<Unit<'a>>>>,
     lines: RefCell<HashMap<usize, Rc<LineTable>>>,
+    pub(super) parents: RefCell<HashMap<usize, Rc<Parents>>>,
 }
 
 /// Whose rules of arithmetic and names hold in a unit.
@@ -52,6 +54,7 @@ impl<'a> Info<'a> {
             own,
             units: RefCell::default(),
             lines: RefCell::default(),
+            parents: RefCell::default(),
         })
     }
 
@@ -70,6 +73,10 @@ impl<'a> Info<'a> {
             Some(shared) if unit >= self.own => shared,
             _ => &self.dwarf,
         }
+    }
+
+    pub(crate) fn header(&self, unit: usize) -> Option<&UnitHeader<Bytes<'a>>> {
+        self.headers.get(unit)
     }
 
     /// The file that a unit's sections are in.

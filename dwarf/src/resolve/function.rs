@@ -1,9 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::error::LocateError;
+use crate::index::Kind;
 use crate::info::{
     Die, DieRef, Info, NodeKind, Result, Row, UnitScopes, bare_name, components, demangled,
-    same_file, without_generics,
+    is_optional, same_file, without_generics,
 };
 use crate::place::Place;
 use crate::resolve::prologue::after_prologue;
@@ -15,33 +16,42 @@ pub(crate) fn resolve(
     name: &str,
     offset: Option<u64>,
 ) -> std::result::Result<Vec<Place>, LocateError> {
-    let index = info.binary.index(info);
+    let names = info.binary.names(info);
     let wanted = Wanted::new(name);
     let bad = |error: gimli::Error| LocateError::BadDebugInfo {
         name: info.binary.name().display().to_string(),
         why: error.to_string(),
     };
-    let mut known = false;
+    let functions = wanted.candidates(info);
+    let mut instances: Vec<(DieRef, DieRef)> = Vec::new();
+    for &function in &functions {
+        // The linker leaves the debug info of copies behind whose code it dropped.
+        let die = info.die(function);
+        if die.is_ok_and(|die| info.ranges(&die).is_ok_and(|ranges| !ranges.is_empty())) {
+            instances.push((function, function));
+        }
+    }
+    instances.extend(names.inlined(info.binary, info, &functions));
+    instances.sort_unstable();
+    let mut known: HashMap<DieRef, bool> = HashMap::new();
     let mut outside = None;
     let mut places = Vec::new();
-    for &function in index.functions(&wanted.bare) {
-        let instances = index.instances(function);
-        // Most of a C++ program's DIEs are declarations from headers.
-        if instances.is_empty() && known || !wanted.matches(info, function).map_err(bad)? {
+    for (instance, function) in instances {
+        let is_wanted = match known.get(&function) {
+            Some(&known) => known,
+            None => wanted.matches(info, function).map_err(bad)?,
+        };
+        known.insert(function, is_wanted);
+        if !is_wanted {
             continue;
         }
-        known |= info
-            .die(function)
-            .is_ok_and(|die| !die.flag(gimli::DW_AT_declaration));
-        for &instance in instances {
-            match offset {
-                None => places.extend(entry(info, instance).map_err(bad)?),
-                Some(offset) => match inside(info, instance, offset).map_err(bad)? {
-                    Inside::At(place) => places.push(*place),
-                    Inside::Outside { size } => outside = Some((offset, size)),
-                    Inside::Inlined => {}
-                },
-            }
+        match offset {
+            None => places.extend(entry(info, instance).map_err(bad)?),
+            Some(offset) => match inside(info, instance, offset).map_err(bad)? {
+                Inside::At(place) => places.push(*place),
+                Inside::Outside { size } => outside = Some((offset, size)),
+                Inside::Inlined => {}
+            },
         }
     }
     if !places.is_empty() {
@@ -54,7 +64,9 @@ pub(crate) fn resolve(
             offset,
             size,
         },
-        None if known => LocateError::FunctionOptimizedOut { function },
+        None if wanted.is_one_of(info, &functions) => {
+            LocateError::FunctionOptimizedOut { function }
+        }
         None => LocateError::NoSuchFunction {
             name: info.binary.name().display().to_string(),
             similar: similar_functions(info, &wanted),
@@ -65,10 +77,13 @@ pub(crate) fn resolve(
 
 /// What a user wrote for a function.
 pub(super) struct Wanted<'a> {
+    /// Without arguments.
+    path: &'a str,
     components: Vec<&'a str>,
     /// The types between the parentheses, if there are any.
     pub(super) arguments: Option<&'a str>,
-    pub(super) bare: String,
+    /// The last component without generics.
+    pub(super) bare: &'a str,
 }
 
 impl<'a> Wanted<'a> {
@@ -80,23 +95,36 @@ impl<'a> Wanted<'a> {
             }
             _ => (name, None),
         };
-        let components = components(path);
         Wanted {
-            bare: bare_name(path).to_owned(),
-            components,
+            path,
+            bare: bare_name(path),
+            components: components(path),
             arguments,
         }
     }
 
+    /// The functions that it may be, with code and without.
+    fn candidates(&self, info: &Info<'_>) -> Vec<DieRef> {
+        let names = info.binary.names(info);
+        let mut functions = names.candidates(self.path, Kind::Code);
+        functions.extend(names.candidates(self.path, Kind::Abstract));
+        functions
+    }
+
+    /// Whether one of these has the name; none of those that cannot be read has.
+    fn is_one_of(&self, info: &Info<'_>, functions: &[DieRef]) -> bool {
+        let mut functions = functions.iter();
+        functions.any(|&function| self.matches(info, function).unwrap_or(false))
+    }
+
     fn matches(&self, info: &Info<'_>, function: DieRef) -> Result<bool> {
+        // The declaration has the types, those of instances stand there.
+        let declared = info.origins(function)?.last().map_or(function, |die| die.at);
         if self
             .arguments
-            .is_some_and(|wanted| !same_arguments(info, function, wanted))
+            .is_some_and(|wanted| !same_arguments(info, declared, wanted))
         {
             return Ok(false);
-        }
-        if self.components.len() == 1 && self.components[0] == self.bare {
-            return Ok(true);
         }
         let names = names_of(info, function)?;
         Ok(names.iter().any(|name| self.is_suffix_of(name)))
@@ -104,16 +132,20 @@ impl<'a> Wanted<'a> {
 
     pub(super) fn is_suffix_of(&self, name: &str) -> bool {
         let full = components(name);
-        let Some(skip) = full.len().checked_sub(self.components.len()) else {
-            return false;
-        };
-        let pairs = self.components.iter().zip(&full[skip..]);
-        pairs.into_iter().all(|(wanted, full)| {
-            squeezed(wanted) == squeezed(full)
-                || *wanted == without_generics(full)
-                || *wanted == without_generics(full).trim_start_matches('<')
+        let mut full = full.iter().rev();
+        let wanted = self.components.iter().rev();
+        wanted.filter(|wanted| !is_optional(wanted)).all(|wanted| {
+            let named = full.by_ref().find(|full| !is_optional(full));
+            named.is_some_and(|full| same_component(wanted, full))
         })
     }
+}
+
+/// Whether one component of a name is meant by what a user wrote, who may leave out generics.
+fn same_component(wanted: &str, full: &str) -> bool {
+    squeezed(wanted) == squeezed(full)
+        || wanted == without_generics(full)
+        || wanted == without_generics(full).trim_start_matches('<')
 }
 
 /// The names that people know a function by: as its DIEs nest, as its Rust symbol says, and with
@@ -170,27 +202,19 @@ fn squeezed(text: &str) -> String {
 }
 
 fn similar_functions(info: &Info<'_>, wanted: &Wanted<'_>) -> Vec<String> {
-    let index = info.binary.index(info);
+    let index = info.binary.names(info);
     let mut names = BTreeSet::new();
     // The same name elsewhere is the likeliest, then names like it.
-    let bare = similar(
-        &wanted.bare,
-        index.function_names().filter(|name| {
-            index
-                .functions(name)
-                .iter()
-                .any(|&function| !index.instances(function).is_empty())
-        }),
-    );
-    for name in &bare {
-        let with_code = index
-            .functions(name)
-            .iter()
-            .filter(|&&die| !index.instances(die).is_empty());
+    let with_code = index.all().filter_map(|(name, mut entries)| {
+        let name = std::str::from_utf8(name).ok()?;
+        entries.any(|entry| entry.kind == Kind::Code).then_some(name)
+    });
+    for name in similar(wanted.bare, with_code) {
+        let functions = index.named(&name, Kind::Code);
         names.extend(
-            with_code
+            functions
                 .take(3)
-                .filter_map(|&die| info.qualified_name(die).ok()),
+                .filter_map(|entry| info.qualified_name(entry.die).ok()),
         );
     }
     names.into_iter().take(5).collect()

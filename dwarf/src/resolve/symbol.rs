@@ -119,7 +119,7 @@ fn same_arguments(found: &str, wanted: &str) -> bool {
 
 fn similar_symbols(binary: &Binary, wanted: &Wanted<'_>) -> Vec<String> {
     let names: BTreeSet<&str> = binary.functions().map(|symbol| symbol.linkage).collect();
-    let mut found: Vec<String> = similar(&wanted.bare, names.into_iter())
+    let mut found: Vec<String> = similar(wanted.bare, names.into_iter())
         .into_iter()
         .map(|name| demangled_symbol(&name))
         .collect();

@@ -6,6 +6,7 @@ mod sequence;
 
 use gimli::{AttributeValue, DwAte};
 
+use crate::index::Kind;
 use crate::info::{DieRef, Info, Language, Result};
 
 pub(crate) use member::{Bits, MemberLookup};
@@ -274,15 +275,13 @@ impl<'a> Info<'a> {
         let Some(name) = self.own_name(die) else {
             return Ok(die.at);
         };
-        let bare = crate::info::without_generics(&name);
-        let candidates = self.binary.index(self).types(bare);
         let nested = self.language(die.at.unit) != Language::C;
         let wanted = if nested {
             self.qualified_name(die.at)?
         } else {
             name
         };
-        for &candidate in candidates {
+        for candidate in self.binary.names(self).candidates(&wanted, Kind::Type) {
             let found = self.die(candidate)?;
             let found_name = match nested {
                 true => self.qualified_name(candidate)?,
