@@ -8,7 +8,7 @@ use crate::error::{CompileError, CompileErrorKind, LoadError, LocateError, Part}
 use crate::find::{self, DebugFiles, DebugInfo};
 use crate::flow::KnownFunctions;
 use crate::image::{Flaw, Image, Segment};
-use crate::index::{Index, NameIndex};
+use crate::index::{FileIndex, Index, NameIndex};
 use crate::info::{Info, ScopeCache};
 use crate::inspect::Variable;
 use crate::loader::Mapped;
@@ -203,6 +203,11 @@ impl Binary {
     /// innermost scope first, then outward through the calls that were inlined to the function.
     pub fn variables(&self, place: &Place, bias: LoadBias) -> Result<Vec<Variable>, LocateError> {
         crate::inspect::variables(self, place, bias)
+    }
+
+    /// Source files by name; the first call reads the headers of all line tables.
+    pub(crate) fn files<'a>(&'a self, info: &Info<'a>) -> &'a FileIndex {
+        self.index.files(self, info)
     }
 
     /// Functions, globals and types by name; the first call reads all debug info.

@@ -3,6 +3,7 @@
 mod collect;
 mod component;
 mod cursor;
+mod files;
 mod form;
 mod inlined;
 mod names;
@@ -15,6 +16,7 @@ mod walk;
 
 use std::sync::OnceLock;
 
+pub(crate) use files::FileIndex;
 pub(crate) use names::{Kind, NameIndex};
 pub(crate) use parallel::OnProgress;
 pub(crate) use walk::Parents;
@@ -25,10 +27,16 @@ use crate::info::Info;
 /// What is known of where things are, each part made when it is first asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
+    files: OnceLock<FileIndex>,
     names: OnceLock<NameIndex>,
 }
 
 impl Index {
+    pub(crate) fn files<'a>(&self, binary: &'a Binary, info: &Info<'a>) -> &FileIndex {
+        self.files
+            .get_or_init(|| files::read(binary, info, None))
+    }
+
     pub(crate) fn names<'a>(&self, binary: &'a Binary, info: &Info<'a>) -> &NameIndex {
         self.names
             .get_or_init(|| collect::read(binary, info, None))

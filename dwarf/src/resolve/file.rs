@@ -1,6 +1,6 @@
 //! Which source file a user means, and which units have code of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::error::LocateError;
 use crate::info::{Info, normal_path, same_file};
@@ -17,35 +17,14 @@ pub(crate) fn find_file(
     let wanted = normal_path(wanted);
     let last = wanted.rsplit('/').next().unwrap_or(&wanted);
     let mut found: BTreeMap<String, Sources> = BTreeMap::new();
-    let mut names = BTreeSet::new();
-    for unit in info.own_units() {
-        let Ok(data) = info.unit(unit) else { continue };
-        let Some(program) = &data.line_program else {
+    let files = info.binary.files(info);
+    for (file, path) in files.called(last.as_bytes()) {
+        if !ends_in(&path, &wanted) {
             continue;
-        };
-        let header = program.header();
-        for (position, entry) in header.file_names().iter().enumerate() {
-            // DWARF 5 counts files from 0, earlier versions from 1.
-            let first = u64::from(header.version() < 5);
-            let index = position as u64 + first;
-            let Ok(name) = info.dwarf.attr_string(&data, entry.path_name()) else {
-                continue;
-            };
-            let name = String::from_utf8_lossy(name.slice());
-            let name = name.rsplit('/').next().unwrap_or(&name);
-            if name != last {
-                if !names.contains(name) {
-                    names.insert(name.to_owned());
-                }
-                continue;
-            }
-            let Some(path) = info.path_of(unit, &data, header, index) else {
-                continue;
-            };
-            if ends_in(&path, &wanted) {
-                let sources = found.entry(path).or_default();
-                sources.entry(unit).or_default().push(index);
-            }
+        }
+        let sources = found.entry(path).or_default();
+        for (unit, index) in files.uses(file) {
+            sources.entry(unit).or_default().push(index);
         }
     }
     merge_relative(&mut found);
@@ -64,10 +43,11 @@ pub(crate) fn find_file(
             found.retain(|_, sources| has_code(sources));
         }
     }
+    let names = files.names().filter_map(|name| std::str::from_utf8(name).ok());
     match found.len() {
         0 => Err(LocateError::NoSuchFile {
             name: info.binary.name().display().to_string(),
-            similar: similar(last, names.iter().map(String::as_str)),
+            similar: similar(last, names),
             file: wanted,
         }),
         1 => Ok(found.pop_first().expect("there is one")),
