@@ -8,7 +8,7 @@ use crate::error::{CompileError, CompileErrorKind, LoadError, LocateError, Part}
 use crate::find::{self, DebugFiles, DebugInfo};
 use crate::flow::KnownFunctions;
 use crate::image::{Flaw, Image, Segment};
-use crate::index::{FileIndex, Index, NameIndex};
+use crate::index::{FileIndex, Index, IndexCache, NameIndex};
 use crate::info::{Info, ScopeCache};
 use crate::inspect::Variable;
 use crate::loader::Mapped;
@@ -91,6 +91,21 @@ impl Binary {
             scopes: ScopeCache::default(),
             known_functions: OnceLock::new(),
         })
+    }
+
+    /// Keeps indexes on disk, where the binary has a build-id.
+    #[must_use]
+    pub fn with_cache(mut self, cache: IndexCache) -> Binary {
+        self.index.cache = Some(cache);
+        self
+    }
+
+    /// Whom to tell how far the reading of debug info is, in percent, where that takes more than
+    /// half a second. Called on the thread that asked.
+    #[must_use]
+    pub fn with_progress(mut self, progress: impl Fn(u8) + Send + Sync + 'static) -> Binary {
+        self.index.progress = Some(Box::new(progress));
+        self
     }
 
     pub fn name(&self) -> &Path {

@@ -35,6 +35,7 @@ pub use compile::{Compiled, Source};
 pub use error::{CompileError, CompileErrorKind, LoadError, LocateError, Part};
 pub use find::{DebugFiles, DebugInfo, Fetch, Tried};
 pub use image::Segment;
+pub use index::IndexCache;
 pub use inspect::{LineRange, PiecePlace, Residence, Variable, VariableKind};
 pub use layout::{Absence, HitContext, Layout, Rendered, RenderedField, Scalar};
 pub use loader::{OpenError, Root, open_regular};

@@ -166,7 +166,9 @@ impl<'a> Collected<'a> {
             };
             let unit = u32::try_from(unit).ok()?;
             if name.contains(&b'/') {
-                let directory = file.directory(lines).and_then(|text| attribute(&texts, text));
+                let directory = file
+                    .directory(lines)
+                    .and_then(|text| attribute(&texts, text));
                 let path = joined(as_bytes(root.directory), directory, name);
                 let (before, _) = split(&path);
                 let number = self.directory(before)?;
@@ -180,7 +182,9 @@ impl<'a> Collected<'a> {
             let number = match numbers.get(&file.directory_index()) {
                 Some(&number) => number,
                 None => {
-                    let directory = file.directory(lines).and_then(|text| attribute(&texts, text));
+                    let directory = file
+                        .directory(lines)
+                        .and_then(|text| attribute(&texts, text));
                     let path = joined(as_bytes(root.directory), directory, b"x");
                     let number = self.directory(split(&path).0)?;
                     numbers.insert(file.directory_index(), number);

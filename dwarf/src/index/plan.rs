@@ -47,7 +47,6 @@ pub(super) enum Step {
 /// One abbreviation.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    pub(super) tag: DwTag,
     pub(super) role: Role,
     pub(super) has_children: bool,
     /// It has addresses, if it is a function or an inlined instance.
@@ -129,10 +128,8 @@ fn field(role: Role, name: DwAt) -> Option<Field> {
 
 fn read_plan(cursor: &mut Cursor<'_>, encoding: Encoding) -> Option<(u64, Plan)> {
     let code = cursor.uleb128().filter(|&code| code != 0)?;
-    let tag = DwTag(u16::try_from(cursor.uleb128()?).ok()?);
-    let role = role(tag);
+    let role = role(DwTag(u16::try_from(cursor.uleb128()?).ok()?));
     let mut plan = Plan {
-        tag,
         role,
         has_children: cursor.unsigned(1)? != 0,
         has_code: false,

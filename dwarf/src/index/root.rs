@@ -24,7 +24,10 @@ pub(super) struct Root<'a> {
 
 impl<'a> Root<'a> {
     /// `None` where the unit is broken.
-    pub(super) fn read(dwarf: &Dwarf<Bytes<'a>>, header: &UnitHeader<Bytes<'a>>) -> Option<Root<'a>> {
+    pub(super) fn read(
+        dwarf: &Dwarf<Bytes<'a>>,
+        header: &UnitHeader<Bytes<'a>>,
+    ) -> Option<Root<'a>> {
         let encoding = header.encoding();
         let mut die = Cursor::new(header.range_from(header.root_offset()..).ok()?.slice(), 0);
         let code = die.uleb128().filter(|&code| code != 0)?;
@@ -93,14 +96,12 @@ impl<'a> Root<'a> {
         dwarf: &'i Dwarf<Bytes<'a>>,
         encoding: Encoding,
     ) -> Texts<'i, 'a> {
-        let standard = || {
-            DebugStrOffsetsBase::default_for_encoding_and_file(encoding, dwarf.file_type)
-        };
+        let standard =
+            || DebugStrOffsetsBase::default_for_encoding_and_file(encoding, dwarf.file_type);
         let base = self.strings.map_or_else(standard, DebugStrOffsetsBase);
         Texts::new(dwarf, encoding, base)
     }
 }
-
 
 /// The tag and what follows it of the abbreviation with this code.
 fn find(mut cursor: Cursor<'_>, wanted: u64) -> Option<Cursor<'_>> {

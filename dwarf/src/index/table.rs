@@ -88,6 +88,14 @@ impl Table {
         read().unwrap_or_default()
     }
 
+    /// Whether its file was cut short while it was read.
+    pub(super) fn is_torn(&self) -> bool {
+        match &self.bytes {
+            Bytes::Own(_) => false,
+            Bytes::Mapped(map, _) => map.is_torn(),
+        }
+    }
+
     /// The table as it is kept on disk.
     pub(super) fn raw(&self) -> &[u8] {
         &self.bytes

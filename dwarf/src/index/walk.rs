@@ -206,8 +206,8 @@ impl<'i, 'a> UnitWalk<'i, 'a> {
                 continue;
             }
             let plan = self.plans.get(code)?;
-            let is_scope = plan.has_children
-                && matches!(plan.role, Role::Function | Role::Type | Role::Scope);
+            let is_scope =
+                plan.has_children && matches!(plan.role, Role::Function | Role::Type | Role::Scope);
             let wanted = match plan.role {
                 Role::Function | Role::Type => is_scope || !plan.is_declaration,
                 Role::Variable => function.is_none() && !plan.is_declaration,
@@ -360,9 +360,9 @@ impl<'i, 'a> UnitWalk<'i, 'a> {
             gimli::DW_FORM_ref_sup8 => gimli::AttributeValue::DebugInfoRefSup(
                 gimli::DebugInfoOffset(number(value.unsigned(8))?),
             ),
-            gimli::DW_FORM_ref_sig8 => gimli::AttributeValue::DebugTypesRef(
-                gimli::DebugTypeSignature(value.unsigned(8)?),
-            ),
+            gimli::DW_FORM_ref_sig8 => {
+                gimli::AttributeValue::DebugTypesRef(gimli::DebugTypeSignature(value.unsigned(8)?))
+            }
             _ => return None,
         };
         let to = info.reference(self.unit, elsewhere)?;

@@ -11,7 +11,9 @@ mod views;
 pub(crate) use die::{Die, DieRef};
 pub(crate) use frame::Cfa;
 pub(crate) use lines::{Row, normal_path, same_file};
-pub(crate) use names::{ScopeCache, bare_name, components, demangled, is_optional, without_generics};
+pub(crate) use names::{
+    ScopeCache, bare_name, components, demangled, is_optional, without_generics,
+};
 pub(crate) use scopes::{NodeKind, UnitScopes};
 pub(crate) use units::{Info, Language};
 pub(crate) use views::Listed;

@@ -43,7 +43,9 @@ pub(crate) fn find_file(
             found.retain(|_, sources| has_code(sources));
         }
     }
-    let names = files.names().filter_map(|name| std::str::from_utf8(name).ok());
+    let names = files
+        .names()
+        .filter_map(|name| std::str::from_utf8(name).ok());
     match found.len() {
         0 => Err(LocateError::NoSuchFile {
             name: info.binary.name().display().to_string(),

@@ -119,7 +119,10 @@ impl<'a> Wanted<'a> {
 
     fn matches(&self, info: &Info<'_>, function: DieRef) -> Result<bool> {
         // The declaration has the types, those of instances stand there.
-        let declared = info.origins(function)?.last().map_or(function, |die| die.at);
+        let declared = info
+            .origins(function)?
+            .last()
+            .map_or(function, |die| die.at);
         if self
             .arguments
             .is_some_and(|wanted| !same_arguments(info, declared, wanted))
@@ -207,7 +210,9 @@ fn similar_functions(info: &Info<'_>, wanted: &Wanted<'_>) -> Vec<String> {
     // The same name elsewhere is the likeliest, then names like it.
     let with_code = index.all().filter_map(|(name, mut entries)| {
         let name = std::str::from_utf8(name).ok()?;
-        entries.any(|entry| entry.kind == Kind::Code).then_some(name)
+        entries
+            .any(|entry| entry.kind == Kind::Code)
+            .then_some(name)
     });
     for name in similar(wanted.bare, with_code) {
         let functions = index.named(&name, Kind::Code);
