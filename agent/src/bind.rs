@@ -31,7 +31,7 @@ impl Binder {
         Binder {
             pid,
             seen_generation: modules.generation(),
-            locator: Locator::new(pid, modules),
+            locator: Locator::new(modules),
         }
     }
 

@@ -45,6 +45,13 @@ pub fn check(pid: u32, asker: &Asker) -> Result<ProcessFacts, Problem> {
     Ok(facts)
 }
 
+/// Whether there is a program under a pid whose files can be looked at. Who may is told by what is
+/// read next.
+pub(crate) fn has_program(pid: u32) -> Result<(), Problem> {
+    let facts = ProcessFacts::read(pid).map_err(|error| not_readable(&error))?;
+    runs_a_program(&facts)
+}
+
 /// The part of [`check`] that follows from the facts alone.
 pub fn judge(facts: &ProcessFacts, asker: &Asker) -> Result<(), Problem> {
     is_a_process(facts, asker)?;
@@ -72,6 +79,20 @@ fn not_readable(error: &FactsError) -> Problem {
 }
 
 fn is_a_process(facts: &ProcessFacts, asker: &Asker) -> Result<(), Problem> {
+    runs_a_program(facts)?;
+    let pid = facts.pid;
+    if asker.own_pids.contains(&pid) {
+        return Err(problem(
+            "own_process",
+            format!("process {pid} ({}) is part of lr itself", facts.comm),
+            "a hit in it would have to be handled by itself",
+            &["attach to another process"],
+        ));
+    }
+    Ok(())
+}
+
+fn runs_a_program(facts: &ProcessFacts) -> Result<(), Problem> {
     let pid = facts.pid;
     if let Some(process) = facts.thread_of {
         return Err(problem(
@@ -95,14 +116,6 @@ fn is_a_process(facts: &ProcessFacts, asker: &Asker) -> Result<(), Problem> {
             format!("{pid} ({}) is a thread of the kernel", facts.comm),
             "it runs no program that could be traced",
             &["`lr ps` lists the processes that can be attached to"],
-        ));
-    }
-    if asker.own_pids.contains(&pid) {
-        return Err(problem(
-            "own_process",
-            format!("process {pid} ({}) is part of lr itself", facts.comm),
-            "a hit in it would have to be handled by itself",
-            &["attach to another process"],
         ));
     }
     Ok(())

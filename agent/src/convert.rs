@@ -1,7 +1,12 @@
 //! The only place where types of `dwarf` become types of the wire.
 
-use lr_dwarf::{Absence, CompileError, LocateError, LocationSyntax, RenderedField, Scalar};
-use lr_protocol::{Absent, AbsentReason, Field, FieldValue, StatusError};
+use lr_dwarf::{
+    Absence, CompileError, DropReason, FileAddr, LoadBias, LocateError, LocationSyntax, RenderedField, Scalar,
+};
+use lr_protocol::{
+    Absent, AbsentReason, ExplainedVariable, Field, FieldValue, LineRange, PiecePlace, Residence,
+    StatusError, VariableKind,
+};
 
 pub(crate) fn field(field: RenderedField) -> Field {
     Field {
@@ -35,6 +40,72 @@ fn absence(reason: Absence) -> AbsentReason {
         Absence::Undefined => AbsentReason::Undefined,
         Absence::Size => AbsentReason::Size,
     }
+}
+
+pub(crate) fn variable(variable: lr_dwarf::Variable) -> ExplainedVariable {
+    let range = |range: &lr_dwarf::LineRange| LineRange {
+        first: range.first,
+        last: range.last,
+    };
+    ExplainedVariable {
+        type_name: variable.type_name,
+        kind: match variable.kind {
+            lr_dwarf::VariableKind::Parameter => VariableKind::Parameter,
+            lr_dwarf::VariableKind::Local => VariableKind::Local,
+            lr_dwarf::VariableKind::Static => VariableKind::Static,
+        },
+        function: variable.function,
+        frame: u32::try_from(variable.frame).unwrap_or(u32::MAX),
+        line: variable.line,
+        expression: variable.expression,
+        shadowed: variable.is_shadowed,
+        residence: residence(variable.residence),
+        note: variable.note,
+        live_lines: variable.live_lines.iter().map(range).collect(),
+        name: variable.name,
+    }
+}
+
+fn residence(residence_of: lr_dwarf::Residence) -> Residence {
+    let text = residence_of.text();
+    match residence_of {
+        lr_dwarf::Residence::Register(_) => Residence::Register { text },
+        lr_dwarf::Residence::Memory(_) => Residence::Memory { text },
+        lr_dwarf::Residence::Constant(_) => Residence::Constant { text },
+        lr_dwarf::Residence::Computed(_) => Residence::Computed { text },
+        lr_dwarf::Residence::Pieces(pieces) => Residence::Pieces {
+            text,
+            pieces: pieces
+                .into_iter()
+                .map(|piece| PiecePlace {
+                    bytes: piece.bytes,
+                    residence: piece.at.map(|at| Box::new(residence(*at))),
+                })
+                .collect(),
+        },
+        lr_dwarf::Residence::Absent { reason, detail } => Residence::Absent {
+            reason: absence(reason),
+            detail,
+        },
+    }
+}
+
+/// Why a row is not bound, with addresses as they are in the target.
+pub(crate) fn why_dropped(why: DropReason, bias: LoadBias) -> String {
+    let moved = |bound: FileAddr| FileAddr(bound.in_target(bias).0);
+    let why = match why {
+        DropReason::SamePass { bound } => DropReason::SamePass {
+            bound: moved(bound),
+        },
+        DropReason::MostlySamePass { bound } => DropReason::MostlySamePass {
+            bound: moved(bound),
+        },
+        DropReason::SameBlock { bound } => DropReason::SameBlock {
+            bound: moved(bound),
+        },
+        DropReason::CleanUp | DropReason::NotStatement => why,
+    };
+    why.to_string()
 }
 
 pub(crate) fn location_syntax(error: &LocationSyntax) -> StatusError {

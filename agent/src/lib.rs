@@ -14,6 +14,7 @@ pub mod client;
 mod clock;
 mod convert;
 mod engine;
+mod explain;
 pub mod host;
 mod launch;
 mod locate;
@@ -28,5 +29,6 @@ mod ready;
 mod session;
 mod tracer;
 
+pub use explain::{ExplainRequest, ExplainTarget, explain};
 pub use launch::{LaunchFailure, LaunchRequest, launch};
 pub use tracer::tracer_main;

@@ -11,7 +11,6 @@ use crate::modules::{Loaded, ModuleError, Modules};
 /// Finds locations in one process. Files are opened when a location may be in them, and kept.
 #[derive(Debug)]
 pub(crate) struct Locator {
-    pid: u32,
     modules: Modules,
 }
 
@@ -68,8 +67,8 @@ enum Asked {
 const MOST_NAMES: usize = 10;
 
 impl Locator {
-    pub(crate) fn new(pid: u32, modules: Modules) -> Locator {
-        Locator { pid, modules }
+    pub(crate) fn new(modules: Modules) -> Locator {
+        Locator { modules }
     }
 
     pub(crate) fn modules(&mut self) -> &mut Modules {
@@ -262,7 +261,7 @@ impl Locator {
         StatusError {
             code: "no_such_module".to_owned(),
             refers_to: "location".to_owned(),
-            message: format!("process {} has not loaded a module `{name}`", self.pid),
+            message: format!("{} has not loaded a module `{name}`", self.modules.holder()),
             suggestions: vec![format!("it has loaded: {}", files.join(", "))],
         }
     }

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use lr_dwarf::{
-    Binary, DebugFiles, FileAddr, LoadBias, LoadError, OpenError, Root, Segment, open_regular,
+    Binary, DebugFiles, FileAddr, LoadBias, LoadError, OpenError, Root, RuntimeAddr, Segment,
+    open_regular,
 };
 use lr_tracer::TextRange;
 
+use crate::explain::Core;
 use crate::locate::file_name;
 use crate::maps::{self, Mapping};
 
@@ -18,6 +20,8 @@ use crate::maps::{self, Mapping};
 #[derive(Debug)]
 pub(crate) struct Modules {
     pid: u32,
+    /// What is read instead of the process, where that is no more.
+    core: Option<Core>,
     modules: Vec<Module>,
     generation: u64,
 }
@@ -59,6 +63,18 @@ pub(crate) enum ModuleError {
     NotRead { path: String, why: OpenError },
     #[error("none of the code of {path} is mapped")]
     NotMapped { path: String },
+    #[error("cannot open {path}, which {core} names: {error}")]
+    NotHere {
+        path: String,
+        core: String,
+        error: OpenError,
+    },
+    #[error("{path} is another build: its build-id is {found}, the process ran {wanted}")]
+    OtherBuild {
+        path: String,
+        found: String,
+        wanted: String,
+    },
     #[error(transparent)]
     Load(#[from] LoadError),
 }
@@ -73,7 +89,10 @@ impl ModuleError {
                     _ => "unreadable_file",
                 }
             }
-            ModuleError::Replaced { .. } | ModuleError::NotRead { .. } => "unreadable_file",
+            ModuleError::Replaced { .. }
+            | ModuleError::NotRead { .. }
+            | ModuleError::NotHere { .. } => "unreadable_file",
+            ModuleError::OtherBuild { .. } => "other_build",
             ModuleError::NotMapped { .. } => "bad_elf",
             ModuleError::Load(error) => error.code(),
         }
@@ -83,6 +102,9 @@ impl ModuleError {
         match self {
             ModuleError::Replaced { .. } => {
                 vec!["restart the process, so that it runs the file that is there now".to_owned()]
+            }
+            ModuleError::OtherBuild { .. } | ModuleError::NotHere { .. } => {
+                vec!["put the file there that the process ran: its build-id tells which".to_owned()]
             }
             ModuleError::Load(error) => error.suggestions(),
             _ => Vec::new(),
@@ -95,6 +117,7 @@ impl Modules {
     pub(crate) fn open(pid: u32) -> Result<Modules, ModuleError> {
         let mut modules = Modules {
             pid,
+            core: None,
             modules: Vec::new(),
             generation: 0,
         };
@@ -103,8 +126,34 @@ impl Modules {
         Ok(modules)
     }
 
+    /// What a process had loaded when its core was written, with its executable opened.
+    pub(crate) fn of_core(core: Core) -> Result<Modules, ModuleError> {
+        let executable = Executable {
+            path: core.executable().to_owned(),
+            inode: 0,
+        };
+        let mut modules = Modules {
+            pid: 0,
+            modules: grouped(core.mappings().to_vec(), Some(&executable)),
+            core: Some(core),
+        };
+        modules.executable()?;
+        Ok(modules)
+    }
+
+    /// Whose modules they are, in words.
+    pub(crate) fn holder(&self) -> String {
+        match &self.core {
+            None => format!("process {}", self.pid),
+            Some(core) => format!("the process of {}", core.path().display()),
+        }
+    }
+
     /// Reads again what is loaded. Files that are still there stay open.
     pub(crate) fn refresh(&mut self) -> Result<(), ModuleError> {
+        if self.core.is_some() {
+            return Ok(());
+        }
         let pid = self.pid;
         let mappings = maps::read(pid).map_err(|source| ModuleError::Maps { pid, source })?;
         let executable = executable_of(pid, &mappings);
@@ -170,6 +219,14 @@ impl Modules {
         })
     }
 
+    /// Whether code at an address of the target is private to it.
+    pub(crate) fn is_private_text(&self, address: RuntimeAddr) -> bool {
+        let mappings = self.modules.iter().flat_map(|module| &module.mappings);
+        mappings
+            .filter(|mapping| (mapping.start..mapping.end).contains(&address.0))
+            .any(Mapping::is_private_text)
+    }
+
     pub(crate) fn paths(&self) -> Vec<&str> {
         self.modules
             .iter()
@@ -185,9 +242,10 @@ impl Modules {
         let binary = match &module.binary {
             Some(binary) => Rc::clone(binary),
             None => {
-                let file = module.open(pid)?;
-                let files = DebugFiles::in_target(pid);
-                let binary = Binary::open_with(file, Path::new(&module.path), &files)?;
+                let binary = match &self.core {
+                    Some(core) => core.open(&module.path)?,
+                    None => module.read(pid)?,
+                };
                 Rc::clone(module.binary.insert(Rc::new(binary)))
             }
         };
@@ -268,17 +326,14 @@ impl Module {
         (&self.path, &self.device, self.inode) == (&other.path, &other.device, other.inode)
     }
 
-    /// Whether these are the last components of its path; a version behind `.so` may be left out.
     fn is_called(&self, suffix: &str) -> bool {
-        let path = self.path.strip_suffix(DELETED).unwrap_or(&self.path);
-        let ends = |path: &str| {
-            path.strip_suffix(suffix)
-                .is_some_and(|before| before.is_empty() || before.ends_with('/'))
-        };
-        let unversioned = path
-            .find(".so.")
-            .map_or(path, |at| &path[..at + ".so".len()]);
-        ends(path) || ends(unversioned) || ends(unversioned.trim_end_matches(".so"))
+        is_called(&self.path, suffix)
+    }
+
+    fn read(&self, pid: u32) -> Result<Binary, ModuleError> {
+        let file = self.open(pid)?;
+        let files = DebugFiles::in_target(pid);
+        Ok(Binary::open_with(file, Path::new(&self.path), &files)?)
     }
 
     fn open(&self, pid: u32) -> Result<File, ModuleError> {
@@ -322,6 +377,19 @@ impl Module {
             why => ModuleError::NotRead { path, why },
         }
     }
+}
+
+/// Whether these are the last components of a path; a version behind `.so` may be left out.
+pub(crate) fn is_called(path: &str, suffix: &str) -> bool {
+    let path = path.strip_suffix(DELETED).unwrap_or(path);
+    let ends = |path: &str| {
+        path.strip_suffix(suffix)
+            .is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    };
+    let unversioned = path
+        .find(".so.")
+        .map_or(path, |at| &path[..at + ".so".len()]);
+    ends(path) || ends(unversioned) || ends(unversioned.trim_end_matches(".so"))
 }
 
 impl Loaded {

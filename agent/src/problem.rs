@@ -19,6 +19,14 @@ pub(crate) fn problem(
     }
 }
 
+/// What is wrong with one location, to whoever asked for nothing else.
+pub(crate) fn of_status_error(error: StatusError) -> Problem {
+    Problem {
+        suggestions: error.suggestions,
+        ..problem(&error.code, error.message, "", &[])
+    }
+}
+
 /// The same as the error of one action.
 pub(crate) fn status_error(problem: &Problem) -> StatusError {
     let message = match problem.detail.as_str() {

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 use crate::tell::tell;
 
 use crate::verbs::{
-    actions, agents, attach, completions, detach, doctor, log, portal, ps, rm, server, sql, tail,
-    version,
+    actions, agents, attach, completions, detach, doctor, explain, log, portal, ps, rm, server,
+    sql, tail, version,
 };
 
 /// Logs from running processes, at any source line, and SQL over what they saw.
@@ -27,6 +27,8 @@ pub(crate) enum Verb {
     Attach(attach::Attach),
     /// Add a log to a process that is attached
     Log(log::Log),
+    /// Say what a location is: its addresses, and the variables that a log there can have
+    Explain(explain::Explain),
     /// List the processes that can be attached to
     Ps(ps::Ps),
     /// List the agents: what is attached
@@ -62,7 +64,6 @@ const NOT_YET: &[&str] = &[
     "metric",
     "metrics",
     "snapshots",
-    "explain",
     "edit",
     "duplicate",
     "retake",

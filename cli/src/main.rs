@@ -29,24 +29,12 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use failure::Failure;
-
 fn main() -> ExitCode {
     if let Some(status) = hidden::run() {
         return ExitCode::from(status);
     }
     let verb = args::parse();
-    let done = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new("internal", format!("cannot start: {error}")))
-        .and_then(|runtime| {
-            let done = runtime.block_on(verbs::run(verb));
-            // Looking up a host's name cannot be given up; nobody waits for it any more.
-            runtime.shutdown_background();
-            done
-        });
-    match done {
+    match verbs::run(verb) {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(failure) => {
             failure.tell();

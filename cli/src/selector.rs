@@ -118,6 +118,12 @@ fn ambiguous<'a>(title: String, agents: impl Iterator<Item = &'a Agent>) -> Fail
     failure
 }
 
+/// A selector that means several where one is needed.
+pub(crate) fn several(agents: &[&Agent]) -> Failure {
+    let title = format!("{} agents are meant, one is needed", agents.len());
+    ambiguous(title, agents.iter().copied())
+}
+
 fn describe(agent: &Agent) -> String {
     format!(
         "{} {} (pid {}, {})",

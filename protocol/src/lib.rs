@@ -11,6 +11,7 @@
 mod action;
 mod agent;
 mod batch;
+mod explanation;
 mod live;
 mod problem;
 mod query;
@@ -25,6 +26,11 @@ pub use agent::{
     Agent, AgentState, Linger, ProcessInfo, RegisterAgent, Registered, WantedAction, WantedActions,
 };
 pub use batch::{Batch, BatchAccepted, Coverage, End, EndReason, LogEvent, Loss};
+pub use explanation::{
+    ExplainedAddress, ExplainedCall, ExplainedInstruction, ExplainedModule, ExplainedTarget,
+    ExplainedVariable, Explanation, LineRange, NotBound, PiecePlace, Residence, Resume,
+    VariableKind,
+};
 pub use live::{LiveEnd, LiveEvent, LiveLog, LiveLoss, LiveState};
 pub use problem::Problem;
 pub use query::{Column, QueryFormat, QueryRequest, QueryResult};

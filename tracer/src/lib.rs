@@ -29,7 +29,7 @@ mod sys;
 pub use command::{AmendAction, ArmAction, Armed, Rate, Released, SiteProgram, Slot};
 pub use error::TracerError;
 pub use handle::Tracer;
-pub use plan::{PlanError, ResumeKind, SitePlan, TextRange, instruction_length};
+pub use plan::{PlanError, ResumeKind, SitePlan, TextRange, disassemble, instruction_length};
 pub use process::tracer_main;
 pub use record::{Ended, Record};
 pub use shared::SlotCounters;

@@ -25,6 +25,14 @@ pub fn instruction_length(code: &[u8]) -> Option<usize> {
     Instruction::decode(0, code).map(|instruction| instruction.length())
 }
 
+/// The bytes of the first instruction of `code`, which runs at `address`, and its text in Intel's
+/// notation; `None` where it is none.
+pub fn disassemble(address: u64, code: &[u8]) -> Option<(Vec<u8>, String)> {
+    let code = &code[..code.len().min(MAX_INSTRUCTION)];
+    let instruction = Instruction::decode(address, code)?;
+    Some((code[..instruction.length()].to_vec(), instruction.text()))
+}
+
 /// How a thread goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ResumeKind {
@@ -132,6 +140,12 @@ impl SitePlan {
 
     pub fn resume(&self) -> ResumeKind {
         self.kind
+    }
+
+    /// Where the instruction that is stepped instead lies in the target; `None` where it is
+    /// emulated.
+    pub fn steps_at(&self) -> Option<u64> {
+        self.twins.first().map(|twin| twin.address)
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {

@@ -6,6 +6,7 @@ pub(crate) mod attach;
 pub(crate) mod completions;
 pub(crate) mod detach;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod log;
 pub(crate) mod portal;
 pub(crate) mod ps;
@@ -15,11 +16,34 @@ pub(crate) mod sql;
 pub(crate) mod tail;
 pub(crate) mod version;
 
+use std::future::Future;
+
 use crate::args::Verb;
 use crate::failure::Failure;
 
-pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
+pub(crate) fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
+        // Editors call it at every key.
+        Verb::Explain(verb) => verb.run(),
+        verb => in_runtime(run_async(verb)),
+    }
+}
+
+/// For what speaks with a server.
+pub(crate) fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("internal", format!("cannot start: {error}")))?;
+    let done = runtime.block_on(work);
+    // Looking up a host's name cannot be given up; nobody waits for it any more.
+    runtime.shutdown_background();
+    done
+}
+
+async fn run_async(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Explain(_) => unreachable!("it needs no runtime"),
         Verb::Attach(verb) => verb.run().await,
         Verb::Log(verb) => verb.run().await,
         Verb::Ps(verb) => verb.run().await,
