@@ -1,7 +1,8 @@
 //! The only place where types of `dwarf` become types of the wire.
 
 use lr_dwarf::{
-    Absence, CompileError, DropReason, FileAddr, LoadBias, LocateError, LocationSyntax, RenderedField, Scalar,
+    Absence, CompileError, DropReason, FileAddr, LoadBias, LocateError, LocationSyntax,
+    RenderedField, Scalar,
 };
 use lr_protocol::{
     Absent, AbsentReason, ExplainedVariable, Field, FieldValue, LineRange, PiecePlace, Residence,
