@@ -136,6 +136,7 @@ impl Modules {
             pid: 0,
             modules: grouped(core.mappings().to_vec(), Some(&executable)),
             core: Some(core),
+            generation: 0,
         };
         modules.executable()?;
         Ok(modules)
