@@ -312,7 +312,7 @@ pub(crate) fn takes_traps(facts: &ProcessFacts) -> Result<(), Problem> {
 /// Opening `/proc/pid/mem` asks the kernel, Yama and every other security module the same
 /// question as attaching does, without touching the process.
 fn may_look_inside(pid: u32, yama: YamaScope) -> Result<(), Problem> {
-    match File::open(format!("/proc/{pid}/mem")) {
+    match File::open(format!("/proc/{}/mem", crate::host::living_thread(pid))) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(denied(pid, yama)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::host::living_thread;
+
 /// One line: addresses of the target and what of which file is there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Mapping {
@@ -33,7 +35,7 @@ impl Mapping {
 }
 
 pub(crate) fn read(pid: u32) -> io::Result<Vec<Mapping>> {
-    let text = std::fs::read(format!("/proc/{pid}/maps"))?;
+    let text = std::fs::read(format!("/proc/{}/maps", living_thread(pid)))?;
     Ok(parse(&String::from_utf8_lossy(&text)))
 }
 

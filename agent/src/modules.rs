@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -13,6 +13,7 @@ use lr_dwarf::{
 use lr_tracer::TextRange;
 
 use crate::explain::Core;
+use crate::host::living_thread;
 use crate::locate::file_name;
 use crate::maps::{self, Mapping};
 
@@ -198,10 +199,12 @@ impl Modules {
             .expect("a loaded module has a copy"))
     }
 
-    /// The shared objects, in the order of their addresses.
+    /// The shared objects, in the order of their addresses. Not the vDSO, in which nothing can be
+    /// planted: it has to be named.
     pub(crate) fn libraries(&self) -> Vec<usize> {
+        let is_library = |module: &Module| !module.is_executable && !module.is_vdso();
         (0..self.modules.len())
-            .filter(|&index| !self.modules[index].is_executable)
+            .filter(|&index| is_library(&self.modules[index]))
             .collect()
     }
 
@@ -331,22 +334,43 @@ impl Module {
         is_called(&self.path, suffix)
     }
 
+    fn is_vdso(&self) -> bool {
+        self.path == VDSO
+    }
+
     fn read(&self, pid: u32) -> Result<Binary, ModuleError> {
-        let file = self.open(pid)?;
-        let files = DebugFiles::in_target(pid);
-        Ok(Binary::open_with(file, Path::new(&self.path), &files)?)
+        let name = Path::new(&self.path);
+        let files = DebugFiles::in_target(living_thread(pid));
+        Ok(match self.is_vdso() {
+            true => Binary::from_bytes(self.memory(pid)?, name, &files)?,
+            false => Binary::open_with(self.open(pid)?, name, &files)?,
+        })
+    }
+
+    /// The bytes of a module that is in no file.
+    fn memory(&self, pid: u32) -> Result<Vec<u8>, ModuleError> {
+        const MOST: u64 = 1 << 20;
+        let mapping = self.mappings.first();
+        let (start, len) = mapping.map_or((0, 0), |mapping| (mapping.start, mapping.len()));
+        let mut bytes = vec![0; usize::try_from(len.min(MOST)).unwrap_or(0)];
+        File::open(format!("/proc/{}/mem", living_thread(pid)))
+            .and_then(|memory| memory.read_exact_at(&mut bytes, start))
+            .map_err(|error| self.cannot_open(pid, error.into()))?;
+        Ok(bytes)
     }
 
     fn open(&self, pid: u32) -> Result<File, ModuleError> {
         if self.is_executable {
             // The kernel's own link to the file that runs: right for deleted and replaced ones.
-            let name = format!("/proc/{pid}/exe");
+            let name = format!("/proc/{}/exe", living_thread(pid));
             return open_regular(Path::new(&name)).map_err(|error| self.cannot_open(pid, error));
         }
         if let Some(mapping) = self.mappings.first() {
             let name = format!(
-                "/proc/{pid}/map_files/{:x}-{:x}",
-                mapping.start, mapping.end
+                "/proc/{}/map_files/{:x}-{:x}",
+                living_thread(pid),
+                mapping.start,
+                mapping.end
             );
             // Following these links needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN (proc(5)).
             if let Ok(file) = open_regular(Path::new(&name)) {
@@ -354,7 +378,7 @@ impl Module {
             }
         }
         // The path as the target's mount namespace has it.
-        let file = Root::of_process(pid)
+        let file = Root::of_process(living_thread(pid))
             .map_err(OpenError::Io)
             .and_then(|root| root.open(Path::new(&self.path)))
             .map_err(|error| self.cannot_open(pid, error))?;
@@ -380,8 +404,12 @@ impl Module {
     }
 }
 
-/// Whether these are the last components of a path; a version behind `.so` may be left out.
+/// Whether these are the last components of a path. Of a library the version behind `.so` may be
+/// left out, and all behind the first dot, as of `_json.cpython-311-x86_64-linux-gnu.so`.
 pub(crate) fn is_called(path: &str, suffix: &str) -> bool {
+    if suffix.is_empty() {
+        return false;
+    }
     let path = path.strip_suffix(DELETED).unwrap_or(path);
     let ends = |path: &str| {
         path.strip_suffix(suffix)
@@ -390,7 +418,12 @@ pub(crate) fn is_called(path: &str, suffix: &str) -> bool {
     let unversioned = path
         .find(".so.")
         .map_or(path, |at| &path[..at + ".so".len()]);
-    ends(path) || ends(unversioned) || ends(unversioned.trim_end_matches(".so"))
+    let stem = file_name(unversioned).split_once('.').map(|(stem, _)| stem);
+    let is_library = unversioned.ends_with(".so");
+    ends(path)
+        || ends(unversioned)
+        || ends(unversioned.trim_end_matches(".so"))
+        || is_library && stem == Some(suffix)
 }
 
 impl Loaded {
@@ -410,6 +443,8 @@ fn is_c_library(file: &str) -> bool {
         || file.starts_with("ld-musl-")
 }
 
+/// What the kernel maps into every process (vdso(7)); it has no file.
+const VDSO: &str = "[vdso]";
 const DELETED: &str = " (deleted)";
 
 /// What `/proc/pid/exe` says of the file, to find its mappings by.
@@ -420,7 +455,7 @@ struct Executable {
 }
 
 fn executable_of(pid: u32, mappings: &[Mapping]) -> Option<Executable> {
-    let exe = PathBuf::from(format!("/proc/{pid}/exe"));
+    let exe = PathBuf::from(format!("/proc/{}/exe", living_thread(pid)));
     let path = std::fs::read_link(&exe)
         .ok()?
         .to_string_lossy()
@@ -443,7 +478,8 @@ fn executable_of(pid: u32, mappings: &[Mapping]) -> Option<Executable> {
 fn grouped(mappings: Vec<Mapping>, executable: Option<&Executable>) -> Vec<Module> {
     let mut modules: Vec<Module> = Vec::new();
     for mapping in mappings {
-        if !mapping.executable || mapping.inode == 0 || !mapping.path.starts_with('/') {
+        let is_file = mapping.inode != 0 && mapping.path.starts_with('/');
+        if !mapping.executable || !is_file && mapping.path != VDSO {
             continue;
         }
         let module = Module {
@@ -498,6 +534,8 @@ fn text_in<'a>(mapping: &Mapping, loaded: &'a Loaded) -> Option<TextRange<'a>> {
 
 #[cfg(test)]
 mod tests {
+    use lr_dwarf::Location;
+
     use super::*;
 
     fn mapping(start: u64, len: u64, offset: u64) -> Mapping {
@@ -576,6 +614,9 @@ mod tests {
         assert!(called("/usr/lib/libpq.so.5.15", "libpq"));
         assert!(called("/usr/lib/libpq.so.5.15", "lib/libpq.so"));
         assert!(called("/srv/orders (deleted)", "orders"));
+        assert!(called("/x/_json.cpython-311-x86_64-linux-gnu.so", "_json"));
+        assert!(!called("/x/.so", ""));
+        assert!(!called("/x/orders.v2", "orders"));
         assert!(!called("/usr/lib/libpq.so.5.15", "pq.so"));
         assert!(!called("/usr/lib/libpq.so.5.15", "libp"));
     }
@@ -609,6 +650,11 @@ mod tests {
             text.iter()
                 .any(|text| (text.start..text.start + text.bytes.len() as u64).contains(&address))
         );
+        let vdso = modules.named(VDSO)[0];
+        assert!(!modules.libraries().contains(&vdso));
+        let vdso = modules.load(vdso).unwrap().remove(0);
+        let name = Location::parse("__vdso_clock_gettime").unwrap();
+        assert_eq!(vdso.binary.resolve(&name).unwrap().len(), 1);
         let libc = modules.c_library().unwrap();
         let libc = modules.load(libc).unwrap().remove(0);
         assert!(libc.path.contains("libc"));

@@ -145,6 +145,13 @@ impl Action {
         Second { row, losses }
     }
 
+    /// Its warnings say nothing else while it is pending.
+    pub(crate) fn forget_what_it_waits_for(&mut self) {
+        if self.state == State::Pending {
+            self.warnings.clear();
+        }
+    }
+
     /// A time in which it was nowhere.
     pub(crate) fn look_unplanted(&mut self) -> Second {
         self.look(SlotCounters::default())

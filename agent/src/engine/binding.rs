@@ -151,6 +151,7 @@ impl Engine {
 
     fn has_failed(&mut self, id: &str, error: StatusError) {
         if let Some(action) = self.actions.get_mut(id) {
+            action.forget_what_it_waits_for();
             action.error = Some(error);
             action.state = State::Error;
         }

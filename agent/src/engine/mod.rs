@@ -211,6 +211,7 @@ impl Engine {
         if let Some(action) = self.actions.get_mut(id)
             && !action.state.is_final()
         {
+            action.forget_what_it_waits_for();
             action.state = state;
             self.tell(id);
         }
@@ -461,6 +462,7 @@ impl Engine {
             if let Some(action) = self.actions.get_mut(&id)
                 && !action.state.is_final()
             {
+                action.forget_what_it_waits_for();
                 action.state = State::Gone;
             }
             self.tell(&id);

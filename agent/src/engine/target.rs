@@ -3,7 +3,7 @@ use std::os::unix::fs::MetadataExt;
 use lr_protocol::{End, EndReason};
 
 use crate::clock::now_micros;
-use crate::host::{FactsError, ProcessFacts, Stat, read_stat};
+use crate::host::{FactsError, ProcessFacts, living_thread, read_stat};
 
 /// The process that everything here is about, as it was when we attached.
 #[derive(Clone, Debug)]
@@ -35,9 +35,7 @@ impl Target {
         Target {
             pid: facts.pid,
             start_ticks: facts.start_ticks,
-            program: read_stat(facts.pid)
-                .ok()
-                .and_then(|stat| Program::of(&stat)),
+            program: Program::of(facts.pid),
         }
     }
 
@@ -47,7 +45,7 @@ impl Target {
             Err(FactsError::NoSuchProcess(_)) => Vitals::Gone,
             Ok(stat) if stat.is_zombie() || stat.start_ticks != self.start_ticks => Vitals::Gone,
             // While it execs or exits the link cannot be read; the next look will tell.
-            Ok(stat) => match Program::of(&stat) {
+            Ok(_) => match Program::of(self.pid) {
                 Some(now) if self.program.is_some_and(|then| then != now) => Vitals::Execed,
                 _ => Vitals::Alive,
             },
@@ -76,8 +74,10 @@ impl Target {
 }
 
 impl Program {
-    fn of(stat: &Stat) -> Option<Program> {
-        let metadata = std::fs::metadata(format!("/proc/{}/exe", stat.pid)).ok()?;
+    fn of(pid: u32) -> Option<Program> {
+        let living = living_thread(pid);
+        let stat = read_stat(living).ok()?;
+        let metadata = std::fs::metadata(format!("/proc/{living}/exe")).ok()?;
         Some(Program {
             device: metadata.dev(),
             inode: metadata.ino(),

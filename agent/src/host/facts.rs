@@ -8,6 +8,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::cgroup::container_id;
 use super::elf_ident::ElfIdent;
 use super::id::process_id_of;
+use super::living::living_thread;
 use super::signals::TrapSignal;
 use super::stat::Stat;
 use super::status::Status;
@@ -60,7 +61,8 @@ pub enum FactsError {
 impl ProcessFacts {
     pub fn read(pid: u32) -> Result<ProcessFacts, FactsError> {
         let stat = read_stat(pid)?;
-        let proc_pid = proc_of(pid);
+        // What follows belongs to the memory, which a main thread that has ended has no more.
+        let proc_pid = proc_of(living_thread(pid));
         let status = match fs::read(proc_pid.join("status")) {
             Ok(text) => Status::parse(&String::from_utf8_lossy(&text)),
             Err(error) => return Err(unreadable(pid, error)),

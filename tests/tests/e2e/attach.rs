@@ -1,6 +1,6 @@
 //! `lr attach … --log …` on each language, optimised and not, position-independent and not.
 
-use lr_fixtures::{Fixture, Target, copy_program, location};
+use lr_fixtures::{Fixture, Target, copy_program, location, wait_until};
 use serde_json::Value;
 
 use crate::world::World;
@@ -173,6 +173,31 @@ fn a_program_whose_file_was_replaced() {
     attached.logs(3);
     attached.ended().done();
     target.assert_goes_on();
+}
+
+#[test]
+fn a_program_whose_main_thread_has_ended() {
+    let world = World::new();
+    let mut target = Target::spawn(&Fixture::c("leaderless.c").build(), [""; 0]);
+    let stat = format!("/proc/{}/stat", target.pid());
+    wait_until("the main thread to end", || {
+        let stat = std::fs::read_to_string(&stat).unwrap();
+        stat.contains(") Z ").then_some(())
+    });
+    let line = location("leaderless.c", "pass");
+    let mut attached = world.attach(&target, &line, "n={*n}", &["--hits", "100"]);
+    let bound = attached.until_bound();
+    assert_eq!(bound["bound"], 1, "{bound}");
+    target.send("go");
+    assert_eq!(target.line(), "worked 100");
+    for log in attached.logs(50) {
+        assert_eq!(log["message"], "n=1", "{log}");
+    }
+    attached.ended().done();
+    target.send("go");
+    assert_eq!(target.line(), "worked 200");
+    let differences = lr_fixtures::text_differences(target.threads()[1]).unwrap();
+    assert!(differences.is_empty(), "text changed: {differences:x?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Locations in shared libraries: in several modules, loaded later, unloaded, loaded again.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use lr_fixtures::{Fixture, Target, copy_program, line_of};
 use serde_json::Value;
@@ -321,4 +322,39 @@ fn what_nothing_knows_is_refused_and_the_way_to_wait_is_told() {
         "{message}"
     );
     host.assert_unharmed();
+}
+
+/// Debian's Python, whose extension modules are loaded when they are imported.
+#[test]
+fn an_extension_module_of_python() {
+    let (python, debug) = ("/usr/bin/python3.11", "/usr/bin/python3.11-dbg");
+    if !Path::new(python).exists() || !Path::new(debug).exists() {
+        println!("{python} or its debug info (python3.11-dbg) is not installed");
+        return;
+    }
+    let world = World::new();
+    let mut command = Command::new(python);
+    let program = "import os, sys\nprint('ready', os.getpid())\nfor line in sys.stdin: exec(line)";
+    command.args(["-u", "-c", program]);
+    let mut target = Target::start(command);
+    let mut attached = world.attach(&target, "_json!scanner_call", "{self->strict}", &[]);
+    until(&mut attached, "pending");
+    target.send("import json; print('imported')");
+    assert_eq!(target.line(), "imported");
+    attached.until_bound();
+    for _ in 0..3 {
+        target.send("print(json.loads('[1, {\"a\": 2}]', strict=False)[1]['a'])");
+        assert_eq!(target.line(), "2");
+    }
+    for log in attached.logs(3) {
+        assert_eq!(log["function"], "scanner_call", "{log}");
+        assert!(
+            log["file"].as_str().unwrap().ends_with("Modules/_json.c"),
+            "{log}"
+        );
+    }
+    attached.interrupted().status(0);
+    target.assert_clean();
+    target.send("print('well')");
+    assert_eq!(target.line(), "well");
 }

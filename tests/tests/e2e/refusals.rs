@@ -285,3 +285,11 @@ fn one_of_two_logs() {
     attached.ended().refused(1, "no_such_line");
     target.assert_unharmed();
 }
+
+#[test]
+fn code_that_is_in_no_file() {
+    let target = orders();
+    let vdso = "[vdso]!__vdso_clock_gettime";
+    let message = check(&target, vdso, "{$tid}", 1, "text_not_private");
+    assert!(message.contains("not mapped from a file"), "{message}");
+}
