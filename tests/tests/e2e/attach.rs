@@ -71,6 +71,11 @@ fn c_linked_statically() {
 }
 
 #[test]
+fn c_linked_statically_at_fixed_addresses() {
+    check_c(Fixture::c("orders.c").no_pie().linked_statically());
+}
+
+#[test]
 fn c_without_frame_pointers_and_with_cet() {
     check_c(
         Fixture::c("orders.c")

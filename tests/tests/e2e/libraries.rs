@@ -358,3 +358,82 @@ fn an_extension_module_of_python() {
     target.send("print('well')");
     assert_eq!(target.line(), "well");
 }
+
+#[test]
+fn a_library_whose_file_was_replaced() {
+    let mut host = Host::new();
+    host.load();
+    std::fs::remove_file(&host.plugin).unwrap();
+    std::fs::write(&host.plugin, "something else").unwrap();
+    let attached = host.attach(&in_plugin(), &["--hits", "2"]);
+    if !nix::unistd::geteuid().is_root() {
+        // Only the kernel's links in map_files lead to it, and they are root's.
+        let message = attached.ended().refused(1, "unreadable_file");
+        assert!(message.contains("was replaced"), "{message}");
+        return;
+    }
+    let mut attached = attached;
+    attached.until_bound();
+    host.tell("call 2", "called 20");
+    assert_eq!(values(&attached.logs(2)), [1, 2]);
+    attached.ended().done();
+    host.assert_unharmed();
+}
+
+/// The files that a program in a container runs are not those that are found here under the same
+/// names.
+#[test]
+fn a_program_in_a_mount_namespace_of_its_own() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("mounting in a namespace of its own takes root");
+        return;
+    }
+    // Without the kernel's links in map_files, the files are opened beneath the namespace's root.
+    for rights in [
+        &[][..],
+        &["setpriv", "--bounding-set=-sys_admin,-checkpoint_restore"],
+    ] {
+        let world = World::new();
+        let place = world.folder().join("place");
+        std::fs::create_dir(&place).unwrap();
+        for decoy in ["host", "libplugin.so"] {
+            std::fs::write(place.join(decoy), "not what runs").unwrap();
+        }
+        let script = r#"mount -t tmpfs none "$1" && cp "$2" "$1/host" && cp "$3" "$1/libplugin.so" && exec "$1/host""#;
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c", script, "sh"])
+            .arg(&place)
+            .arg(Fixture::c("modules/host.c").opt('2').build())
+            .arg(plugin_of('2').build());
+        let mut host = Host {
+            target: Target::start(command),
+            plugin: place.join("libplugin.so"),
+            world,
+        };
+        host.load();
+        let pid = host.target.pid().to_string();
+        let (plugin, own) = (in_plugin(), at("host/util.c", "util"));
+        let lr = host.world.command();
+        let words = ["attach", &pid, "--json", "--hits", "1"];
+        let logs = ["--log", &plugin, "n={n}", "--log", &own, "n={n}"];
+        let mut command = match rights {
+            [] => host.world.command(),
+            [program, more @ ..] => {
+                let mut command = Command::new(program);
+                host.world.settle(&mut command);
+                command.args(more).arg(lr.get_program());
+                command
+            }
+        };
+        command.args(words).args(logs);
+        let mut attached = Running::start(command);
+        attached.until_bound();
+        attached.until_bound();
+        host.tell("call 1", "called 7");
+        host.tell("own 1", "own 4");
+        assert_eq!(values(&attached.logs(2)), [1, 2]);
+        attached.ended().done();
+        host.tell("own 1", "own 4");
+    }
+}
