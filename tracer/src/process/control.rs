@@ -14,6 +14,7 @@ use nix::sys::eventfd::EventFd;
 use crate::command::{self, AmendAction, ArmAction, Command, Released, Reply, Slot};
 use crate::error::TracerError;
 use crate::process::engine::Engine;
+use crate::process::proc::Mappings;
 use crate::process::{attach, proc};
 use crate::record::Ended;
 use crate::ring::{Producer, Pushed};
@@ -93,7 +94,7 @@ enum Request {
     Arm(ArmAction),
     Amend(AmendAction),
     Disarm(Slot),
-    Verify,
+    Verify(Option<Mappings>),
     /// Restore and let go.
     Release,
 }
@@ -151,8 +152,10 @@ impl Control {
                 reply.unwrap_or(Reply::Failed(TracerError::ProcessGone { pid }))
             }
             Command::Verify => {
+                // Read here, so that no stopped thread waits for it.
+                let map = Mappings::read(proc::living_thread(self.pid));
                 let attachment = self.attachment.as_ref();
-                let reply = attachment.and_then(|held| held.request(Request::Verify));
+                let reply = attachment.and_then(|held| held.request(Request::Verify(map)));
                 reply.unwrap_or(Reply::Lost(Vec::new()))
             }
             Command::Disarm(slot) => {
@@ -376,7 +379,9 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>) {
                 };
                 answer(link, reply);
             }
-            Some(Request::Verify) => answer(link, Reply::Lost(engine.verify())),
+            Some(Request::Verify(map)) => {
+                answer(link, Reply::Lost(engine.verify(map.as_ref())));
+            }
             Some(Request::Disarm(slot)) => {
                 engine.disarm(slot);
                 if engine.desk.slots.is_empty() {

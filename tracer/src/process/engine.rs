@@ -14,7 +14,7 @@ use crate::process::budget::{Bucket, PROCESS_SHARE};
 use crate::process::desk::Desk;
 use crate::process::life::is_outside;
 use crate::process::monotonic_ns;
-use crate::process::proc::{Backing, Mappings};
+use crate::process::proc::{Backing, Mapping, Mappings};
 use crate::process::site::{Presence, Site, Sites, User};
 use crate::process::slot::{SlotEntry, SlotState};
 use crate::process::stop::Stop;
@@ -26,6 +26,9 @@ use crate::sys::{self, StopSignal, WaitEvent, WaitTarget};
 /// Stops served before every thread is asked in turn: waitid gives the first of a list, and busy
 /// threads at its head would starve the others.
 const STOPS_PER_ROUND: u32 = 256;
+
+/// Sites that are all read again each time that they are verified.
+const MOST_READ: usize = 64;
 
 /// What we remember of a tracee.
 #[derive(Clone, Copy, Debug)]
@@ -230,32 +233,50 @@ impl Engine {
 
     /// The planted sites that are not what they were: unloaded, loaded again, changed by another
     /// tool, or without a twin. They are given up; what they would have seen is not known since
-    /// the last time that this was asked.
-    pub(crate) fn verify(&mut self) -> Vec<u64> {
-        let Some(map) = self.text_map() else {
+    /// the last time that this was asked. `map` was read a moment ago.
+    pub(crate) fn verify(&mut self, map: Option<&Mappings>) -> Vec<u64> {
+        let Some(map) = map.filter(|_| self.ended.is_none()) else {
             return Vec::new();
         };
-        let planted: Vec<u64> = self.sites.planted().map(|(address, _)| address).collect();
+        let mut planted: Vec<u64> = self.sites.planted().map(|(address, _)| address).collect();
+        planted.sort_unstable();
+        // Threads that hit a site meanwhile wait for us. Where there are many sites, one of each
+        // mapping is read: a library is loaded again as a whole.
+        let reads_all = planted.len() <= MOST_READ;
         let mut lost = Vec::new();
+        let mut intact_mapping = None;
         for address in planted {
-            let mut byte = [0];
-            let is_ours = self.sites.get(address).is_some_and(|site| {
-                site.may_be_at(address, Some(&map))
-                    && self.text.read(address, &mut byte).is_ok()
-                    && byte[0] == INT3
-            });
-            if is_ours && self.sites.has_its_twin(address, &self.text) {
-                continue;
+            let mapping = map.at(address).map(Mapping::start);
+            let is_there = match mapping.is_some() && mapping == intact_mapping && !reads_all {
+                true => self.is_mapped_the_same(address, map),
+                false => self.is_intact(address, map),
+            };
+            if is_there {
+                intact_mapping = mapping;
             }
-            self.unplant(address, Some(&map));
-            lost.push(address);
+            if !is_there {
+                self.unplant(address, Some(map));
+                lost.push(address);
+            }
         }
-        let now = monotonic_ns();
         if !lost.is_empty() {
             self.observe_no_longer_where_nothing_is(self.verified_at);
         }
-        self.verified_at = now;
+        self.verified_at = monotonic_ns();
         lost
+    }
+
+    fn is_mapped_the_same(&self, address: u64, map: &Mappings) -> bool {
+        let site = self.sites.get(address);
+        site.is_some_and(|site| site.may_be_at(address, Some(map)))
+    }
+
+    fn is_intact(&self, address: u64, map: &Mappings) -> bool {
+        let mut byte = [0];
+        self.is_mapped_the_same(address, map)
+            && self.text.read(address, &mut byte).is_ok()
+            && byte[0] == INT3
+            && self.sites.has_its_twin(address, &self.text)
     }
 
     fn observe_no_longer_where_nothing_is(&self, since: u64) {
@@ -526,7 +547,10 @@ impl Engine {
         }
         site.presence = Presence::Ghost;
         // What is mapped there now may have an int3 of its own, as linkers put between functions.
-        if !site.may_be_at(address, map) {
+        // Where the map has nothing and the memory has, the map is another program's: an exec
+        // came between.
+        let is_elsewhere = map.is_some_and(|map| map.at(address).is_some());
+        if is_elsewhere && !site.may_be_at(address, map) {
             return;
         }
         match self.text.restore(address, site.original) {

@@ -15,6 +15,19 @@ pub(crate) fn threads(pid: i32) -> Vec<i32> {
         .collect()
 }
 
+/// A thread through which the memory of a process can be reached: a main thread that has ended while
+/// others go on has none.
+pub(crate) fn living_thread(pid: i32) -> i32 {
+    let lives = |tid: i32| status(tid).is_some_and(|status| !matches!(status.state, b'Z' | b'X'));
+    if lives(pid) {
+        return pid;
+    }
+    threads(pid)
+        .into_iter()
+        .find(|&tid| lives(tid))
+        .unwrap_or(pid)
+}
+
 /// All processes.
 pub(crate) fn processes() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else {
@@ -178,6 +191,10 @@ impl Mappings {
 }
 
 impl Mapping {
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
     /// Why a byte here may not be changed, if it may not.
     pub(crate) fn objection(&self) -> Option<String> {
         let permissions = self.permissions.as_bytes();

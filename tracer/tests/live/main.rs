@@ -56,6 +56,7 @@ fn main() {
         remaps::another_files_int3_is_not_taken_for_ours,
         remaps::another_files_text_is_not_planted_in,
         remaps::a_file_that_is_mapped_again_is_planted_again,
+        remaps::many_sites_of_a_file_that_is_mapped_again_are_all_given_up,
         remaps::places_are_refused_one_by_one,
     ];
     let mut arguments = Arguments::from_args();

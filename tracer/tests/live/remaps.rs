@@ -132,6 +132,22 @@ pub(crate) fn a_file_that_is_mapped_again_is_planted_again() {
     remapped.target.assert_clean();
 }
 
+pub(crate) fn many_sites_of_a_file_that_is_mapped_again_are_all_given_up() {
+    let mut remapped = Remapped::new();
+    let code = remapped.file("code", &DOUBLE.repeat(200), 0x90);
+    let address = remapped.map(&code);
+    let addresses: Vec<u64> = (0..200).map(|n| address + 5 * n).collect();
+    let sites = addresses.iter().map(|&address| site(plan(address)));
+    let mut tracer = tracer(&remapped.target);
+    tracer.arm(&action(0, sites.collect())).unwrap();
+    assert_eq!(remapped.tell("int3"), "int3 200");
+    assert_eq!(tracer.verify().unwrap(), [0u64; 0]);
+    remapped.map(&code);
+    assert_eq!(tracer.verify().unwrap(), addresses);
+    tracer.release().unwrap();
+    remapped.target.assert_clean();
+}
+
 pub(crate) fn places_are_refused_one_by_one() {
     let mut remapped = Remapped::new();
     let code = remapped.file("code", &DOUBLE, 0x90);
