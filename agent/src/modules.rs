@@ -37,7 +37,39 @@ pub(crate) struct Module {
     is_executable: bool,
     /// Its executable mappings.
     mappings: Vec<Mapping>,
-    binary: Option<Rc<Binary>>,
+    opened: Option<Opened>,
+    /// What is opened was found to be what is loaded, since it was last read what is loaded.
+    is_checked: bool,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug)]
+struct Opened {
+    binary: Rc<Binary>,
+    /// `None` where it is no file.
+    stamp: Option<Stamp>,
+}
+
+/// What tells two files of one inode apart: another may be written into it, or get its number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &File) -> io::Result<Stamp> {
+        let metadata = file.metadata()?;
+        Ok(Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        })
+    }
 }
 
 /// A module's file, and what the loader added to its addresses.
@@ -161,11 +193,11 @@ impl Modules {
         let executable = executable_of(pid, &mappings);
         let mut found = grouped(mappings, executable.as_ref());
         for module in &mut found {
-            module.binary = self
+            module.opened = self
                 .modules
                 .iter()
                 .find(|old| old.is_same_file(module))
-                .and_then(|old| old.binary.clone());
+                .and_then(|old| old.opened.clone());
         }
         let is_same =
             |(old, new): (&Module, &Module)| old.is_same_file(new) && old.mappings == new.mappings;
@@ -243,16 +275,20 @@ impl Modules {
     pub(crate) fn load(&mut self, index: usize) -> Result<Vec<Loaded>, ModuleError> {
         let pid = self.pid;
         let module = &mut self.modules[index];
-        let binary = match &module.binary {
-            Some(binary) => Rc::clone(binary),
-            None => {
-                let binary = match &self.core {
-                    Some(core) => core.open(&module.path)?,
-                    None => module.read(pid)?,
-                };
-                Rc::clone(module.binary.insert(Rc::new(binary)))
-            }
+        if self.core.is_none() && !std::mem::replace(&mut module.is_checked, true) {
+            module.close_if_changed(pid);
+        }
+        let opened = match module.opened.take() {
+            Some(opened) => opened,
+            None => match &self.core {
+                Some(core) => Opened {
+                    binary: Rc::new(core.open(&module.path)?),
+                    stamp: None,
+                },
+                None => module.read(pid)?,
+            },
         };
+        let binary = Rc::clone(&module.opened.insert(opened).binary);
         let mut copies: Vec<Loaded> = Vec::new();
         for mapping in &module.mappings {
             match bias_of(mapping, binary.segments()) {
@@ -338,13 +374,34 @@ impl Module {
         self.path == VDSO
     }
 
-    fn read(&self, pid: u32) -> Result<Binary, ModuleError> {
+    fn read(&self, pid: u32) -> Result<Opened, ModuleError> {
         let name = Path::new(&self.path);
         let files = DebugFiles::in_target(living_thread(pid));
-        Ok(match self.is_vdso() {
-            true => Binary::from_bytes(self.memory(pid)?, name, &files)?,
-            false => Binary::open_with(self.open(pid)?, name, &files)?,
+        if self.is_vdso() {
+            let binary = Binary::from_bytes(self.memory(pid)?, name, &files)?;
+            return Ok(Opened {
+                binary: Rc::new(binary),
+                stamp: None,
+            });
+        }
+        let file = self.open(pid)?;
+        let stamp = Stamp::of(&file).map_err(|error| self.cannot_open(pid, error.into()))?;
+        let binary = Binary::open_with(file, name, &files)?;
+        Ok(Opened {
+            binary: Rc::new(binary),
+            stamp: Some(stamp),
         })
+    }
+
+    /// What cannot be opened any more is as it was: a file that was removed is still mapped.
+    fn close_if_changed(&mut self, pid: u32) {
+        let Some(stamp) = self.opened.as_ref().and_then(|opened| opened.stamp) else {
+            return;
+        };
+        let now = self.open(pid).ok().and_then(|file| Stamp::of(&file).ok());
+        if now.is_some_and(|now| now != stamp) {
+            self.opened = None;
+        }
     }
 
     /// The bytes of a module that is in no file.
@@ -488,7 +545,8 @@ fn grouped(mappings: Vec<Mapping>, executable: Option<&Executable>) -> Vec<Modul
             device: mapping.device.clone(),
             inode: mapping.inode,
             mappings: Vec::new(),
-            binary: None,
+            opened: None,
+            is_checked: false,
         };
         let known = modules.iter().position(|known| known.is_same_file(&module));
         let index = known.unwrap_or_else(|| {

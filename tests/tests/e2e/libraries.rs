@@ -243,6 +243,33 @@ fn what_is_unloaded_is_bound_again_and_goes_on_counting() {
     host.assert_unharmed();
 }
 
+/// As a build does that writes into the file it has built before.
+#[test]
+fn a_library_that_was_built_anew_is_read_anew() {
+    let mut host = Host::new();
+    host.load();
+    let mut stays = host.attach("host_util", &[]);
+    stays.until_bound();
+    let own = &["--hits", "1"];
+    let mut first = host.attach(&in_plugin(), own);
+    first.until_bound();
+    host.tell("call 1", "called 7");
+    assert_eq!(values(&first.logs(1)), [1]);
+    first.ended().done();
+
+    host.unload();
+    let text = std::fs::read(plugin_of('0').build()).unwrap();
+    std::fs::write(&host.plugin, text).unwrap();
+    host.load();
+    let mut second = host.attach(&in_plugin(), own);
+    second.until_bound();
+    host.tell("call 1", "called 7");
+    assert_eq!(values(&second.logs(1)), [1]);
+    second.ended().done();
+    stays.interrupted().done();
+    host.assert_unharmed();
+}
+
 #[test]
 fn loading_and_unloading_again_and_again_harms_nothing() {
     let mut host = Host::new();
