@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use crate::address::{FileAddr, LoadBias};
 use crate::compile::{Compiled, Source};
 use crate::error::{CompileError, CompileErrorKind, LoadError, LocateError, Part};
-use crate::find::{self, DebugFiles, DebugInfo};
+use crate::find::{self, DebugFiles, DebugInfo, SplitFiles};
 use crate::flow::KnownFunctions;
 use crate::image::{Flaw, Image, Segment};
 use crate::index::{FileIndex, Index, IndexCache, NameIndex};
@@ -29,6 +29,7 @@ pub struct Binary {
     debug_info: DebugInfo,
     /// What debug files made by dwz share.
     shared: Option<Image>,
+    split: SplitFiles,
     symbols: OnceLock<Symbols>,
     index: Index,
     pub(crate) scopes: ScopeCache,
@@ -79,6 +80,8 @@ impl Binary {
             },
         };
         let with_info = debug.as_ref().unwrap_or(&image);
+        let debug_file = at.as_ref().map(|(_, path)| path.as_path());
+        let split = SplitFiles::new(name, debug_file, debug_files);
         let shared = find::shared(with_info, at.as_ref(), name, debug_files).unwrap_or_default();
         Ok(Binary {
             name: name.to_owned(),
@@ -86,6 +89,7 @@ impl Binary {
             debug,
             debug_info,
             shared,
+            split,
             symbols: OnceLock::new(),
             index: Index::default(),
             scopes: ScopeCache::default(),
@@ -137,9 +141,26 @@ impl Binary {
         self.flaw().is_none()
     }
 
+    /// An answer that was made of files that were not whole is none.
+    fn whole(&self) -> Result<(), LocateError> {
+        match self.flaw() {
+            None => Ok(()),
+            Some(Flaw::Changed { name }) => Err(LocateError::FileChanged { name }),
+            Some(Flaw::Section { why }) => Err(LocateError::BadDebugInfo {
+                name: self.name.display().to_string(),
+                why,
+            }),
+        }
+    }
+
     fn flaw(&self) -> Option<Flaw> {
         let images = [Some(&self.image), self.debug.as_ref(), self.shared.as_ref()];
-        images.into_iter().flatten().find_map(Image::flaw)
+        let split = self.split.images();
+        images
+            .into_iter()
+            .flatten()
+            .chain(split)
+            .find_map(Image::flaw)
     }
 
     /// Bytes of an executable segment; `None` where the file has none.
@@ -183,14 +204,8 @@ impl Binary {
     /// The same, with the rows that are not bound and why.
     pub fn resolve_all(&self, location: &Location) -> Result<Resolved, LocateError> {
         let resolved = crate::resolve::resolve(self, location);
-        match self.flaw() {
-            None => resolved,
-            Some(Flaw::Changed { name }) => Err(LocateError::FileChanged { name }),
-            Some(Flaw::Section { why }) => Err(LocateError::BadDebugInfo {
-                name: self.name.display().to_string(),
-                why,
-            }),
-        }
+        self.whole()?;
+        resolved
     }
 
     /// Compiles a condition and a template for one place. A variable that has no value there is a
@@ -217,7 +232,9 @@ impl Binary {
     /// The variables and parameters in scope at a place and where each lives there: those of the
     /// innermost scope first, then outward through the calls that were inlined to the function.
     pub fn variables(&self, place: &Place, bias: LoadBias) -> Result<Vec<Variable>, LocateError> {
-        crate::inspect::variables(self, place, bias)
+        let variables = crate::inspect::variables(self, place, bias);
+        self.whole()?;
+        variables
     }
 
     /// Source files by name; the first call reads the headers of all line tables.
@@ -239,6 +256,10 @@ impl Binary {
     /// The file that has the debug info.
     pub(crate) fn debug_image(&self) -> &Image {
         self.debug.as_ref().unwrap_or(&self.image)
+    }
+
+    pub(crate) fn split_files(&self) -> &SplitFiles {
+        &self.split
     }
 
     pub(crate) fn shared_image(&self) -> Option<&Image> {

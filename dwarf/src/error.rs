@@ -51,6 +51,15 @@ pub enum LocateError {
         /// Where it was looked for.
         tried: Vec<Tried>,
     },
+    #[error("no function called `{function}` is known; the debug info of {count} units of {name} is in files of their own, of which {} is missing: {}", first.place, first.why)]
+    NoSplitInfo {
+        name: String,
+        function: String,
+        /// How many units are without their file.
+        count: usize,
+        /// The first of them.
+        first: Tried,
+    },
     #[error("no source file of {name} is called `{file}`")]
     NoSuchFile {
         name: String,
@@ -109,7 +118,7 @@ pub enum LocateError {
 impl LocateError {
     pub fn code(&self) -> &'static str {
         match self {
-            LocateError::NoDebugInfo { .. } => "no_debug_info",
+            LocateError::NoDebugInfo { .. } | LocateError::NoSplitInfo { .. } => "no_debug_info",
             LocateError::NoSuchFile { .. } => "no_such_file",
             LocateError::AmbiguousFile { .. } => "ambiguous_file",
             LocateError::NoSuchLine { .. } | LocateError::NoSuchColumn { .. } => "no_such_line",
@@ -134,6 +143,7 @@ impl LocateError {
             LocateError::NoDebugInfo {
                 build_id, tried, ..
             } => get_debug_info(build_id, tried),
+            LocateError::NoSplitInfo { first, .. } => get_split_info(&first.place),
             LocateError::NoSuchFile { similar, .. } => similar
                 .iter()
                 .map(|file| format!("there is {file}"))
@@ -223,6 +233,8 @@ pub enum CompileErrorKind {
         name: String,
         members: Vec<String>,
     },
+    #[error("no variable `{name}` is known here: the debug info of this code is in {}, which is missing: {}", file.place, file.why)]
+    NoSplitInfo { name: String, file: Tried },
     #[error("no type `{name}` is known here")]
     UnknownType { name: String },
     /// The types do not allow it: what was expected and what is there.
@@ -234,6 +246,14 @@ pub enum CompileErrorKind {
     BadDebugInfo { why: String },
     #[error("{name} was cut short while it was read")]
     FileChanged { name: String },
+}
+
+fn get_split_info(place: &str) -> Vec<String> {
+    vec![
+        format!("put {place} back, as the build left it"),
+        "or link it into the program's .dwp file with `dwp`, or build without -gsplit-dwarf"
+            .to_owned(),
+    ]
 }
 
 /// What to write where only one half of `file:line` was.
@@ -255,6 +275,7 @@ impl CompileError {
             (CompileErrorKind::Syntax { .. }, Part::Condition) => "bad_condition",
             (CompileErrorKind::UnknownVariable { .. }, _) => "unknown_variable",
             (CompileErrorKind::BadDebugInfo { .. }, _) => "bad_debug_info",
+            (CompileErrorKind::NoSplitInfo { .. }, _) => "no_debug_info",
             (CompileErrorKind::FileChanged { .. }, _) => "file_changed",
             _ => "bad_expression",
         }
@@ -284,6 +305,7 @@ impl CompileError {
                 vec![format!("its members are: {}", members.join(", "))]
             }
             CompileErrorKind::FileChanged { .. } => vec![restart()],
+            CompileErrorKind::NoSplitInfo { file, .. } => get_split_info(&file.place),
             _ => Vec::new(),
         }
     }

@@ -8,9 +8,13 @@ use crate::command;
 type Needed = (&'static str, &'static str);
 
 /// What the tests start.
-pub(crate) const TESTS: [Needed; 4] = [
+pub(crate) const TESTS: [Needed; 8] = [
     ("gcc", "gcc libc6-dev"),
     ("g++", "g++"),
+    ("clang-14", "clang-14"),
+    ("dwp", "binutils"),
+    ("dwz", "dwz"),
+    ("debuginfod", "debuginfod"),
     ("setpriv", "util-linux"),
     ("npm", "npm"),
 ];

@@ -49,6 +49,27 @@ pub(crate) fn compile(
     bias: LoadBias,
     source: &Source<'_>,
 ) -> Result<Compiled, CompileError> {
+    compile_whole(binary, place, bias, source).map_err(|error| without_half(binary, place, error))
+}
+
+/// That a name is not known means little where the file with the names is missing.
+fn without_half(binary: &Binary, place: &Place, mut error: CompileError) -> CompileError {
+    if let CompileErrorKind::UnknownVariable { name, .. } = &error.kind
+        && let Ok(info) = Info::new(binary)
+        && let Some(file) = info.missing_half_at(place.addr.0)
+    {
+        let name = name.clone();
+        error.kind = CompileErrorKind::NoSplitInfo { name, file };
+    }
+    error
+}
+
+fn compile_whole(
+    binary: &Binary,
+    place: &Place,
+    bias: LoadBias,
+    source: &Source<'_>,
+) -> Result<Compiled, CompileError> {
     let info = Info::new(binary).map_err(|error| broken(&error))?;
     let scope = Scope::new(info, place, bias).map_err(|stop| refused(Part::Template, stop))?;
     let dialect = Dialect::of(scope.language);

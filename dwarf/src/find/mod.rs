@@ -8,9 +8,11 @@ mod debug_files;
 mod debug_info;
 mod separate;
 mod shared;
+mod split;
 
 pub(crate) use build_id::hexadecimal;
 pub use debug_files::{DebugFiles, Fetch};
 pub use debug_info::{DebugInfo, Tried};
 pub(crate) use separate::separate;
 pub(crate) use shared::shared;
+pub(crate) use split::{Half, SplitFiles, unit_of};

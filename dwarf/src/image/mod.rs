@@ -61,7 +61,6 @@ const OTHERS: &[SectionId] = &[
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Naming {
     Ordinary,
-    #[expect(dead_code, reason = "nobody opens such files yet")]
     /// `.debug_info.dwo` and so on: a `.dwo` or `.dwp` file.
     Split,
 }
@@ -152,6 +151,11 @@ impl Image {
 
     pub(crate) fn has_debug_info(&self) -> bool {
         self.size(SectionId::DebugInfo) > 0
+    }
+
+    /// Whether it is a `.dwp` file: one with an index of units.
+    pub(crate) fn is_package(&self) -> bool {
+        self.size(SectionId::DebugCuIndex) > 0
     }
 
     /// The bytes of an executable segment; `None` where the file has none.

@@ -130,8 +130,8 @@ pub(super) fn read<'a>(
 
 impl<'a> Collected<'a> {
     fn read_unit(&mut self, info: &Info<'a>, unit: usize) -> Option<()> {
-        let header = info.header(unit)?;
-        let dwarf = info.dwarf_of(unit);
+        let header = info.skeleton_header(unit)?;
+        let dwarf = info.line_dwarf_of(unit);
         let root = Root::read(dwarf, header)?;
         let all = dwarf.debug_line.reader().len();
         if self.read > all.saturating_mul(MAX_SHARED) {

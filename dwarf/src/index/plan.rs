@@ -118,7 +118,10 @@ fn field(role: Role, name: DwAt) -> Option<Field> {
     }
     match name {
         gimli::DW_AT_name => Some(Field::Name),
-        gimli::DW_AT_abstract_origin | gimli::DW_AT_specification => Some(Field::Origin),
+        // Where a type has a unit of its own, LLVM leaves its name to that.
+        gimli::DW_AT_abstract_origin | gimli::DW_AT_specification | gimli::DW_AT_signature => {
+            Some(Field::Origin)
+        }
         gimli::DW_AT_declaration => Some(Field::Declaration),
         gimli::DW_AT_call_file if role == Role::Inlined => Some(Field::CallFile),
         gimli::DW_AT_call_line if role == Role::Inlined => Some(Field::CallLine),
@@ -167,7 +170,7 @@ impl Plan {
             gimli::DW_AT_declaration if form == gimli::DW_FORM_flag_present => {
                 self.is_declaration = true;
             }
-            gimli::DW_AT_abstract_origin | gimli::DW_AT_specification => {
+            gimli::DW_AT_abstract_origin | gimli::DW_AT_specification | gimli::DW_AT_signature => {
                 self.leaves_unit |= matches!(
                     form,
                     gimli::DW_FORM_ref_addr

@@ -58,14 +58,16 @@ impl<'a> Info<'a> {
         self.reference(die.at.unit, die.attr(name)?)
     }
 
-    /// `die`, its abstract instance, its declaration: where its attributes may stand.
+    /// `die`, its abstract instance, its declaration, the type unit of that: where its attributes
+    /// may stand.
     pub(crate) fn origins(&self, at: DieRef) -> Result<Vec<Die<'a>>> {
         let mut all = vec![self.die(at)?];
         while all.len() < MAX_ORIGINS {
             let last = all.last().expect("begins with one");
             let next = self
                 .follow(last, gimli::DW_AT_abstract_origin)
-                .or_else(|| self.follow(last, gimli::DW_AT_specification));
+                .or_else(|| self.follow(last, gimli::DW_AT_specification))
+                .or_else(|| self.follow(last, gimli::DW_AT_signature));
             let Some(next) = next.filter(|next| all.iter().all(|die| die.at != *next)) else {
                 break;
             };

@@ -110,7 +110,7 @@ impl<'a> Info<'a> {
         header: &LineProgramHeader<Bytes<'a>>,
         file: u64,
     ) -> Option<String> {
-        let dwarf = self.dwarf_of(unit);
+        let dwarf = self.line_dwarf_of(unit);
         let text = |value: AttributeValue<Bytes<'a>>| {
             let bytes = dwarf.attr_string(data, value).ok()?;
             Some(String::from_utf8_lossy(bytes.slice()).into_owned())

@@ -5,6 +5,7 @@ mod frame;
 mod lines;
 mod names;
 mod scopes;
+mod split;
 mod units;
 mod views;
 

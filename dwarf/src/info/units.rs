@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use gimli::{
 use super::Result;
 use super::die::{Die, DieRef};
 use super::lines::LineTable;
+use super::split::Split;
 use crate::binary::Binary;
 use crate::image::{Bytes, Image};
 use crate::index::Parents;
@@ -21,9 +22,15 @@ pub(crate) type Unit<'a> = gimli::Unit<Bytes<'a>>;
 pub(crate) struct Info<'a> {
     pub(crate) binary: &'a Binary,
     pub(crate) dwarf: Dwarf<Bytes<'a>>,
-    /// The binary's own units, then those of the file that debug files share.
+    /// The binary's own units, then those of the file that debug files share; of either first
+    /// those of `.debug_info`, in their order.
     headers: Vec<UnitHeader<Bytes<'a>>>,
     own: usize,
+    /// Those of `.debug_info` of the binary, and of the shared file.
+    in_info: [std::ops::Range<usize>; 2],
+    pub(super) split: Split<'a>,
+    /// Type units by signature.
+    types: OnceCell<HashMap<u64, DieRef>>,
     units: RefCell<HashMap<usize, Rc<Unit<'a>>>>,
     lines: RefCell<HashMap<usize, Rc<LineTable>>>,
     pub(super) parents: RefCell<HashMap<usize, Rc<Parents>>>,
@@ -40,11 +47,13 @@ pub(crate) enum Language {
 impl<'a> Info<'a> {
     pub(crate) fn new(binary: &'a Binary) -> Result<Info<'a>> {
         let mut dwarf = binary.debug_image().dwarf();
-        let mut headers = read_headers(&dwarf)?;
+        let mut headers = Vec::new();
+        let own_info = read_headers(&dwarf, &mut headers);
         let own = headers.len();
+        let mut shared_info = own..own;
         if let Some(shared) = binary.shared_image() {
             let shared = shared.dwarf();
-            headers.extend(read_headers(&shared)?);
+            shared_info = read_headers(&shared, &mut headers);
             dwarf.set_sup(shared);
         }
         Ok(Info {
@@ -52,31 +61,76 @@ impl<'a> Info<'a> {
             dwarf,
             headers,
             own,
+            in_info: [own_info, shared_info],
+            split: Split::new(own),
+            types: OnceCell::new(),
             units: RefCell::default(),
             lines: RefCell::default(),
             parents: RefCell::default(),
         })
     }
 
-    /// Units that have code, by index.
+    /// The binary's own units, by index: those that have code, and type units.
     pub(crate) fn own_units(&self) -> std::ops::Range<usize> {
         0..self.own
     }
 
-    /// All units, those of the shared file included.
-    pub(crate) fn all_units(&self) -> std::ops::Range<usize> {
-        0..self.headers.len()
+    /// Whether a unit has a type and no code.
+    pub(crate) fn is_type_unit(&self, unit: usize) -> bool {
+        let header = self.header(unit);
+        header.is_some_and(|header| {
+            matches!(
+                header.type_(),
+                UnitType::Type { .. } | UnitType::SplitType { .. }
+            )
+        })
     }
 
+    /// All units: those of the shared file and the type units of split files included, for which
+    /// all of these are opened.
+    pub(crate) fn all_units(&self) -> std::ops::Range<usize> {
+        0..self.headers.len() + self.split_type_count()
+    }
+
+    /// The header of the unit that has the DIEs: of a skeleton it is the one of its other half.
+    pub(crate) fn header(&self, unit: usize) -> Option<&UnitHeader<Bytes<'a>>> {
+        if let Some(split) = self.split(unit) {
+            return Some(&split.header);
+        }
+        match unit.checked_sub(self.headers.len()) {
+            None => self.headers.get(unit),
+            Some(index) => self.split_type(index).map(|(_, header)| header),
+        }
+    }
+
+    /// The header of an own unit as it is in the binary: the one with the line table and the
+    /// ranges of a skeleton.
+    pub(crate) fn skeleton_header(&self, unit: usize) -> Option<&UnitHeader<Bytes<'a>>> {
+        self.headers.get(..self.own)?.get(unit)
+    }
+
+    /// The sections that a unit's DIEs are read with.
     pub(crate) fn dwarf_of(&self, unit: usize) -> &Dwarf<Bytes<'a>> {
+        if let Some(split) = self.split(unit) {
+            return &split.dwarf;
+        }
+        if let Some(index) = unit.checked_sub(self.headers.len())
+            && let Some((dwarf, _)) = self.split_type(index)
+        {
+            return dwarf;
+        }
         match self.dwarf.sup() {
             Some(shared) if unit >= self.own => shared,
             _ => &self.dwarf,
         }
     }
 
-    pub(crate) fn header(&self, unit: usize) -> Option<&UnitHeader<Bytes<'a>>> {
-        self.headers.get(unit)
+    /// The sections that a unit's line table is read with: those of the skeleton.
+    pub(crate) fn line_dwarf_of(&self, unit: usize) -> &Dwarf<Bytes<'a>> {
+        match unit < self.own {
+            true => &self.dwarf,
+            false => self.dwarf_of(unit),
+        }
     }
 
     /// The file that a unit's sections are in.
@@ -97,7 +151,8 @@ impl<'a> Info<'a> {
 
     /// The one of them that a version of DWARF has.
     pub(crate) fn location_section(&self, unit: usize, version: u16) -> Bytes<'a> {
-        self.image_of(unit).location_lists(version)
+        self.split_lists(unit, version)
+            .unwrap_or_else(|| self.image_of(unit).location_lists(version))
     }
 
     /// The offset of a unit in `.debug_info`, which is the same in every call.
@@ -112,10 +167,22 @@ impl<'a> Info<'a> {
         if let Some(known) = self.units.borrow().get(&unit) {
             return Ok(known.clone());
         }
-        let header = *self.headers.get(unit).ok_or(gimli::Error::MissingUnitDie)?;
-        let read = Rc::new(gimli::Unit::new(self.dwarf_of(unit), header)?);
+        let read = Rc::new(match self.split(unit) {
+            Some(split) => self.joined(split, &self.skeleton(unit)?)?,
+            None => {
+                let header = *self.header(unit).ok_or(gimli::Error::MissingUnitDie)?;
+                gimli::Unit::new(self.dwarf_of(unit), header)?
+            }
+        });
         self.units.borrow_mut().insert(unit, read.clone());
         Ok(read)
+    }
+
+    /// An own unit as it is in the binary.
+    pub(super) fn skeleton(&self, unit: usize) -> Result<Unit<'a>> {
+        let header = self.skeleton_header(unit);
+        let header = *header.ok_or(gimli::Error::MissingUnitDie)?;
+        gimli::Unit::new(&self.dwarf, header)
     }
 
     /// The rows of a unit's line program.
@@ -123,7 +190,11 @@ impl<'a> Info<'a> {
         if let Some(known) = self.lines.borrow().get(&unit) {
             return Ok(known.clone());
         }
-        let read = Rc::new(LineTable::read(&*self.unit(unit)?, self.binary)?);
+        let read = Rc::new(match self.is_type_unit(unit) {
+            // It names the line table of another unit, for the files in it.
+            true => LineTable::default(),
+            false => LineTable::read(&*self.unit(unit)?, self.binary)?,
+        });
         self.lines.borrow_mut().insert(unit, read.clone());
         Ok(read)
     }
@@ -164,62 +235,92 @@ impl<'a> Info<'a> {
     ) -> Option<DieRef> {
         match value {
             AttributeValue::UnitRef(UnitOffset(offset)) => Some(DieRef { unit, offset }),
+            AttributeValue::DebugInfoRef(DebugInfoOffset(offset)) if self.is_of_split(unit) => {
+                self.within(unit, offset)
+            }
             AttributeValue::DebugInfoRef(DebugInfoOffset(offset)) if unit < self.own => {
-                self.at_offset(0, self.own, offset)
+                self.own_die_at(offset)
             }
             AttributeValue::DebugInfoRef(DebugInfoOffset(offset))
             | AttributeValue::DebugInfoRefSup(DebugInfoOffset(offset)) => {
-                self.at_offset(self.own, self.headers.len(), offset)
+                self.at_offset(&self.in_info[1], offset)
             }
-            AttributeValue::DebugTypesRef(signature) => self.type_unit(signature),
+            AttributeValue::DebugTypesRef(signature) => self.type_unit(unit, signature),
             _ => None,
         }
     }
 
     /// The DIE at an offset of `.debug_info` of the binary's own debug info.
     pub(crate) fn own_die_at(&self, offset: usize) -> Option<DieRef> {
-        self.at_offset(0, self.own, offset)
+        self.at_offset(&self.in_info[0], offset)
     }
 
-    fn at_offset(&self, from: usize, to: usize, offset: usize) -> Option<DieRef> {
-        let headers = self.headers.get(from..to)?;
+    fn at_offset(&self, among: &std::ops::Range<usize>, offset: usize) -> Option<DieRef> {
+        let headers = self.headers.get(among.clone())?;
         let start =
             |header: &UnitHeader<Bytes<'a>>| header.debug_info_offset().map_or(0, |at| at.0);
         let after = headers.partition_point(|header| start(header) <= offset);
         let index = after.checked_sub(1)?;
         Some(DieRef {
-            unit: from + index,
+            unit: among.start + index,
             offset: offset - start(&headers[index]),
         })
     }
 
-    fn type_unit(&self, wanted: gimli::DebugTypeSignature) -> Option<DieRef> {
-        self.headers
-            .iter()
-            .enumerate()
-            .find_map(|(unit, header)| match header.type_() {
-                UnitType::Type {
+    /// Whether a unit's DIEs are in a `.dwo` or `.dwp` file.
+    fn is_of_split(&self, unit: usize) -> bool {
+        unit >= self.headers.len() || self.split(unit).is_some()
+    }
+
+    /// The DIE at an offset of `.debug_info.dwo`, which has one unit with code: nothing else
+    /// there is referred to by offset.
+    fn within(&self, unit: usize, offset: usize) -> Option<DieRef> {
+        let start = self.header(unit)?.debug_info_offset()?.0;
+        let offset = offset.checked_sub(start)?;
+        Some(DieRef { unit, offset })
+    }
+
+    fn type_unit(&self, from: usize, wanted: gimli::DebugTypeSignature) -> Option<DieRef> {
+        if self.is_of_split(from) {
+            let (index, UnitOffset(offset)) = self.split_type_of(wanted)?;
+            let unit = self.headers.len() + index;
+            return Some(DieRef { unit, offset });
+        }
+        let types = self.types.get_or_init(|| {
+            let mut types = HashMap::new();
+            for (unit, header) in self.headers.iter().enumerate() {
+                if let UnitType::Type {
                     type_signature,
                     type_offset,
-                } if type_signature == wanted => Some(DieRef {
-                    unit,
-                    offset: type_offset.0,
-                }),
-                _ => None,
-            })
+                } = header.type_()
+                {
+                    let offset = type_offset.0;
+                    types
+                        .entry(type_signature.0)
+                        .or_insert(DieRef { unit, offset });
+                }
+            }
+            types
+        });
+        types.get(&wanted.0).copied()
     }
 }
 
-fn read_headers<'a>(dwarf: &Dwarf<Bytes<'a>>) -> Result<Vec<UnitHeader<Bytes<'a>>>> {
-    let mut headers = Vec::new();
+/// Adds a file's units, and says which are those of `.debug_info`.
+fn read_headers<'a>(
+    dwarf: &Dwarf<Bytes<'a>>,
+    headers: &mut Vec<UnitHeader<Bytes<'a>>>,
+) -> std::ops::Range<usize> {
+    let begin = headers.len();
     let mut units = dwarf.units();
     // One broken header hides what is behind it; what was before it is still good.
     while let Ok(Some(header)) = units.next() {
         headers.push(header);
     }
+    let in_info = begin..headers.len();
     let mut types = dwarf.type_units();
     while let Ok(Some(header)) = types.next() {
         headers.push(header);
     }
-    Ok(headers)
+    in_info
 }

@@ -108,7 +108,7 @@ impl<'a> Info<'a> {
                     begin,
                     length,
                     data,
-                } => (begin, begin.wrapping_add(length), data),
+                } => (begin, begin.wrapping_add(meant_length(length)), data),
                 RawLocListEntry::StartxEndx { begin, end, data } => (at(begin)?, at(end)?, data),
                 RawLocListEntry::StartxLength {
                     begin,
@@ -116,7 +116,7 @@ impl<'a> Info<'a> {
                     data,
                 } => {
                     let begin = at(begin)?;
-                    (begin, begin.wrapping_add(length), data)
+                    (begin, begin.wrapping_add(meant_length(length)), data)
                 }
             };
             let listed = Listed {
@@ -162,10 +162,25 @@ impl<'a> Info<'a> {
         let Some(AttributeValue::SecOffset(offset)) = die.attr(gimli::DW_AT_GNU_locviews) else {
             return None;
         };
-        let version = self.unit(die.at.unit).ok()?.encoding().version;
+        let unit = self.unit(die.at.unit).ok()?;
+        let version = unit.encoding().version;
         let mut bytes = self.location_section(die.at.unit, version);
         bytes.skip(offset).ok()?;
+        // In a .dwo file gcc counts from behind the section's header, which came with DWARF 5.
+        if self.dwarf_of(die.at.unit).file_type == DwarfFileType::Dwo {
+            bytes.skip(unit.loclists_base.0).ok()?;
+        }
         Some(bytes)
+    }
+}
+
+/// What gcc means by a length. Where an entry begins a byte before a label and ends at it, split
+/// debug info has `label-label-1` for it, which is -1 in four or eight bytes, and means 1. (Longer
+/// ones come out two bytes short: then a value is missing, and none is wrong.)
+fn meant_length(length: u64) -> u64 {
+    match length {
+        0xffff_ffff | u64::MAX => 1,
+        length => length,
     }
 }
 

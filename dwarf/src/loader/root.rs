@@ -78,6 +78,16 @@ impl Root {
         directories
     }
 
+    /// A file of this name, in each of the directories that the name may stand for.
+    pub(crate) fn beside(&self, name: &Path) -> Vec<PathBuf> {
+        let file = name.file_name().unwrap_or_default();
+        let directories = self.directories_of(name);
+        directories
+            .iter()
+            .map(|directory| directory.join(file))
+            .collect()
+    }
+
     /// What one of its paths is called outside of it.
     pub fn outside_name(&self, path: &Path) -> PathBuf {
         match path.strip_prefix("/") {

@@ -85,9 +85,25 @@ fn named(
     let by_debug_info = function::resolve(info, name, offset);
     match by_debug_info {
         Err(LocateError::NoSuchFunction { .. } | LocateError::FunctionOptimizedOut { .. }) => {
-            symbol::resolve(binary, name, offset).or(by_debug_info)
+            symbol::resolve(binary, name, offset)
+                .or(by_debug_info)
+                .map_err(|error| without_halves(info, name, error))
         }
         _ => by_debug_info,
+    }
+}
+
+/// That a function is not known means little where debug info is missing.
+fn without_halves(info: &Info<'_>, function: &str, error: LocateError) -> LocateError {
+    let mut missing = info.missing_halves();
+    let (LocateError::NoSuchFunction { .. }, Some((_, first))) = (&error, missing.next()) else {
+        return error;
+    };
+    LocateError::NoSplitInfo {
+        name: info.binary.name().display().to_string(),
+        function: function.to_owned(),
+        count: 1 + missing.count(),
+        first,
     }
 }
 

@@ -272,6 +272,9 @@ impl<'a> Info<'a> {
         if !die.flag(gimli::DW_AT_declaration) {
             return Ok(die.at);
         }
+        if let Some(definition) = self.follow(die, gimli::DW_AT_signature) {
+            return Ok(definition);
+        }
         let Some(name) = self.own_name(die) else {
             return Ok(die.at);
         };

@@ -25,6 +25,11 @@ impl<'a> Info<'a> {
             return "…".to_owned();
         }
         let own = self.own_name(&die);
+        if own.is_none()
+            && let Some(whole) = self.follow(&die, gimli::DW_AT_signature)
+        {
+            return self.nested_name(Some(whole), depth + 1);
+        }
         let inner = || self.nested_name(self.follow(&die, gimli::DW_AT_type), depth + 1);
         let rust = self.language(at.unit) == Language::Rust;
         match (die.tag(), own) {
