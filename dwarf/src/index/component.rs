@@ -1,6 +1,6 @@
 //! Components of qualified names as the index keeps them: a hash of what has to be equal.
 
-use crate::info::{is_optional, without_generics};
+use crate::info::{bare_name, is_optional};
 
 /// What a component means to a search.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -42,13 +42,14 @@ impl Component {
 
 const OPTIONAL: u32 = 1 << 31;
 
-/// A name without the arguments of its generics, whatever its bytes are.
+/// A name without the arguments of its generics, whatever its bytes are. rustc calls some types by
+/// their whole path: of these it is the last component.
 pub(super) fn bare(name: &[u8]) -> &[u8] {
-    if !name.contains(&b'<') {
+    if !name.contains(&b'<') && !name.contains(&b':') {
         return name;
     }
     match std::str::from_utf8(name) {
-        Ok(name) => without_generics(name).as_bytes(),
+        Ok(name) => bare_name(name).as_bytes(),
         Err(_) => name,
     }
 }

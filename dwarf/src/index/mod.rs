@@ -15,6 +15,8 @@ mod files;
 mod form;
 mod inlined;
 mod names;
+#[cfg(test)]
+mod oracle;
 mod parallel;
 mod plan;
 mod root;

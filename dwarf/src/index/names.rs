@@ -1,6 +1,6 @@
 use super::component::Component;
 use super::table::{Table, TableBuilder};
-use crate::info::{DieRef, components, is_optional};
+use crate::info::{DieRef, components, is_optional, without_generics};
 
 /// What a name stands for at a DIE.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -84,7 +84,7 @@ impl NameIndex {
     pub(crate) fn candidates(&self, path: &str, kind: Kind) -> Vec<DieRef> {
         let parts = components(path);
         let (last, around) = parts.split_last().expect("a path has a component");
-        let bare = crate::info::without_generics(last);
+        let bare = without_generics(last);
         let wanted = Path::new(around);
         self.named(bare, kind)
             .filter(|entry| wanted.may_end(self, entry))
@@ -178,7 +178,8 @@ impl Path {
             }
             let (parent, component) = index.scope(scope);
             match component {
-                Component::UNIT => return false,
+                // The name of a type may be its whole path, whose end was found.
+                Component::UNIT => return entry.kind == Kind::Type,
                 Component::IMPLEMENTATION => return true,
                 _ if component == next => _ = wanted.next(),
                 _ if component.is_optional() => {}

@@ -17,6 +17,8 @@ pub(super) enum Role {
     Function,
     Inlined,
     Variable,
+    /// What declares a static member of a class before DWARF 5.
+    Member,
     Type,
     /// A namespace, or what is like one.
     Scope,
@@ -102,6 +104,7 @@ fn role(tag: DwTag) -> Role {
         gimli::DW_TAG_subprogram => Role::Function,
         gimli::DW_TAG_inlined_subroutine => Role::Inlined,
         gimli::DW_TAG_variable => Role::Variable,
+        gimli::DW_TAG_member => Role::Member,
         gimli::DW_TAG_structure_type
         | gimli::DW_TAG_class_type
         | gimli::DW_TAG_union_type

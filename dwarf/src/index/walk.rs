@@ -213,7 +213,7 @@ impl<'i, 'a> UnitWalk<'i, 'a> {
                 Role::Variable => function.is_none() && !plan.is_declaration,
                 Role::Inlined => plan.leaves_unit,
                 Role::Scope => is_scope,
-                Role::Other => false,
+                Role::Member | Role::Other => false,
             };
             if wanted {
                 let (role, has_code, has_place) = (plan.role, plan.has_code, plan.has_place);

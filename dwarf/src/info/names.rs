@@ -95,7 +95,8 @@ pub(crate) fn without_generics(name: &str) -> &str {
         // `<T as Trait>` begins with it.
         Some(0) | None => name,
         Some(at) if name[..at].ends_with("operator") => operator_without_generics(name, at),
-        Some(at) => &name[..at],
+        // `max::<u8>`, as Rust writes it where it is called.
+        Some(at) => name[..at].trim_end_matches("::"),
     }
 }
 
@@ -138,13 +139,24 @@ pub(crate) fn bare_name(path: &str) -> &str {
 /// The components of a path: `a::b<c::d>::e` → `a`, `b<c::d>`, `e`.
 pub(crate) fn components(path: &str) -> Vec<&str> {
     let bytes = path.as_bytes();
+    // Rust's types for `&dyn a::Trait` are called so, and are declared nowhere.
+    if path.starts_with(['&', '*']) {
+        return vec![path];
+    }
     let (mut parts, mut depth, mut start, mut at) = (Vec::new(), 0usize, 0, 0);
     while at < bytes.len() {
+        // `operator a::b` converts to that type: the rest is one name.
+        if at == start && path[at..].starts_with("operator ") {
+            break;
+        }
         match bytes[at] {
             b'<' | b'(' | b'[' | b'{' => depth += 1,
             b'>' if at > 0 && bytes[at - 1] == b'-' => {}
             b'>' | b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            b':' if depth == 0 && bytes.get(at + 1) == Some(&b':') => {
+            b':' if depth == 0
+                && bytes.get(at + 1) == Some(&b':')
+                && (at == start || bytes.get(at + 2) != Some(&b'<')) =>
+            {
                 parts.push(&path[start..at]);
                 at += 1;
                 start = at + 1;
@@ -166,6 +178,10 @@ mod tests {
         assert_eq!(components("a::b<c::d>::e"), ["a", "b<c::d>", "e"]);
         assert_eq!(components("<S as T>::f"), ["<S as T>", "f"]);
         assert_eq!(components("main"), ["main"]);
+        assert_eq!(components("<[u8]>::get::<u8>"), ["<[u8]>", "get::<u8>"]);
+        assert_eq!(bare_name("a::max::<u8>"), "max");
+        assert_eq!(components("a::operator b::c"), ["a", "operator b::c"]);
+        assert_eq!(components("&dyn a::B<c>"), ["&dyn a::B<c>"]);
         assert_eq!(bare_name("a::max<int>"), "max");
         assert_eq!(bare_name("Money::operator<"), "operator<");
     }

@@ -200,8 +200,10 @@ fn same_arguments(info: &Info<'_>, function: DieRef, wanted: &str) -> bool {
     squeezed(wanted) == found.join(",")
 }
 
+/// Without what people and compilers write or leave out as they like.
 fn squeezed(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join("")
+    let squeezed = text.split_whitespace().collect::<Vec<_>>().join("");
+    squeezed.replace("::<", "<")
 }
 
 fn similar_functions(info: &Info<'_>, wanted: &Wanted<'_>) -> Vec<String> {
