@@ -3,7 +3,8 @@
 //! Constraints, and what follows from them:
 //! - Nothing here touches a target: that is the tracer's, a process of its own that puts
 //!   everything back when this one is gone.
-//! - An agent knows what the server and its arguments told it and nothing else; it keeps no files.
+//! - An agent knows what the server and its arguments told it and nothing else; it keeps no
+//!   files but indexes of debug info, which it could do without.
 //! - Two threads share two mailboxes: one blocks on the tracer and on debug info, the other talks
 //!   to the server. Memory is bounded; what does not fit is counted, and the count is sent.
 
@@ -16,6 +17,7 @@ mod convert;
 mod engine;
 mod explain;
 pub mod host;
+mod indexed;
 mod launch;
 mod locate;
 mod maps;

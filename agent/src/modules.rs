@@ -14,6 +14,7 @@ use lr_tracer::TextRange;
 
 use crate::explain::Core;
 use crate::host::living_thread;
+use crate::indexed::indexed;
 use crate::locate::file_name;
 use crate::maps::{self, Mapping};
 
@@ -386,7 +387,7 @@ impl Module {
         }
         let file = self.open(pid)?;
         let stamp = Stamp::of(&file).map_err(|error| self.cannot_open(pid, error.into()))?;
-        let binary = Binary::open_with(file, name, &files)?;
+        let binary = indexed(Binary::open_with(file, name, &files)?);
         Ok(Opened {
             binary: Rc::new(binary),
             stamp: Some(stamp),

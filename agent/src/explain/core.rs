@@ -13,6 +13,7 @@ use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
 use object::{LittleEndian as Endian, ReadCache, ReadRef};
 
 use super::file::not_opened;
+use crate::indexed::indexed;
 use crate::maps::Mapping;
 use crate::modules::ModuleError;
 use crate::problem::problem;
@@ -153,7 +154,7 @@ impl Core {
                 wanted: hexadecimal(wanted),
             });
         }
-        Ok(binary)
+        Ok(indexed(binary))
     }
 }
 

@@ -7,6 +7,7 @@ use lr_protocol::{ExplainedTarget, Explanation, Problem};
 use super::ExplainRequest;
 use super::loaded::Explainer;
 use crate::convert;
+use crate::indexed::indexed;
 use crate::locate::of_module;
 use crate::modules::is_called;
 use crate::problem::{of_status_error, problem};
@@ -30,6 +31,7 @@ pub(super) fn in_binary(
     }
     let binary =
         Binary::open(file, &path).map_err(|error| of_status_error(of_module(&error.into())))?;
+    let binary = indexed(binary);
     let resolved = binary
         .resolve_all(location)
         .map_err(|error| of_status_error(convert::locate_error(&error)))?;

@@ -5,13 +5,14 @@
 //! right and it is about this very debug info; otherwise it is written anew. Whatever fails here
 //! costs time and nothing else.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{DirBuilder, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use nix::unistd::{Gid, Uid, geteuid, setfsgid, setfsuid};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::table::Table;
@@ -59,8 +60,8 @@ impl IndexCache {
         self
     }
 
-    /// User and group that everything kept is given to: root's cache under `sudo` is that of the
-    /// user who called it.
+    /// User and group in whose place root reads and writes: under `sudo` the cache is that of the
+    /// user who called it, and so are the links in its path.
     #[must_use]
     pub fn owned_by(mut self, uid: u32, gid: u32) -> IndexCache {
         self.owner = Some((uid, gid));
@@ -68,6 +69,7 @@ impl IndexCache {
     }
 
     pub(super) fn read(&self, key: &Key) -> Option<Table> {
+        let _as_owner = AsOwner::begin(self.owner);
         let file = open_regular(&self.folder.join(&key.name)).ok()?;
         if !is_ours(&file.metadata().ok()?, self.owner) {
             return None;
@@ -82,6 +84,7 @@ impl IndexCache {
 
     /// Keeps a table, if it can be kept.
     pub(super) fn write(&self, key: &Key, table: &Table) {
+        let _as_owner = AsOwner::begin(self.owner);
         let bytes = table.raw();
         if bytes.len() as u64 > self.most_bytes / 2 {
             return;
@@ -111,9 +114,6 @@ impl IndexCache {
             .create_new(true)
             .mode(0o600)
             .open(path)?;
-        if let Some((uid, gid)) = self.owner {
-            fchown(&file, Some(uid), Some(gid))?;
-        }
         let mut hash = Xxh3::new();
         hash.update(&key.about);
         hash.update(bytes);
@@ -128,31 +128,13 @@ impl IndexCache {
 
     fn make_folder(&self) -> io::Result<()> {
         if !self.folder.is_dir() {
-            self.make(&self.folder)?;
+            make(&self.folder)?;
         }
         let folder = std::fs::metadata(&self.folder)?;
         if !is_ours(&folder, self.owner) || folder.permissions().mode() & 0o022 != 0 {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         Ok(())
-    }
-
-    /// Makes a folder and those around it that are missing.
-    fn make(&self, folder: &Path) -> io::Result<()> {
-        if let Some(around) = folder.parent()
-            && !around.as_os_str().is_empty()
-            && !around.is_dir()
-        {
-            self.make(around)?;
-        }
-        match DirBuilder::new().mode(0o700).create(folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            made => made?,
-        }
-        match self.owner {
-            Some((uid, gid)) => fchown(File::open(folder)?, Some(uid), Some(gid)),
-            None => Ok(()),
-        }
     }
 
     /// Removes what is too much, and what writers left behind that were killed.
@@ -194,6 +176,20 @@ impl IndexCache {
     }
 }
 
+/// Makes a folder and those around it that are missing.
+fn make(folder: &Path) -> io::Result<()> {
+    if let Some(around) = folder.parent()
+        && !around.as_os_str().is_empty()
+        && !around.is_dir()
+    {
+        make(around)?;
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// At the end of the name of every file here.
 const SUFFIX: &str = ".lrindex";
 
@@ -214,10 +210,33 @@ impl Key {
     }
 }
 
-/// Whether a file is that of the user that this process works for, or of root.
+/// For as long as it is there, this thread has the rights of another user in the file system.
+struct AsOwner(Option<(Uid, Gid)>);
+
+impl AsOwner {
+    fn begin(owner: Option<(u32, u32)>) -> AsOwner {
+        let owner = owner.filter(|_| geteuid().is_root());
+        AsOwner(owner.map(|(uid, gid)| {
+            // The group first: without root's rights it could not be changed.
+            let group = setfsgid(Gid::from_raw(gid));
+            (setfsuid(Uid::from_raw(uid)), group)
+        }))
+    }
+}
+
+impl Drop for AsOwner {
+    fn drop(&mut self) {
+        if let Some((user, group)) = self.0 {
+            setfsuid(user);
+            setfsgid(group);
+        }
+    }
+}
+
+/// Whether a file is that of the user that this process works for.
 fn is_ours(metadata: &Metadata, owner: Option<(u32, u32)>) -> bool {
-    let user = owner.map_or_else(|| nix::unistd::geteuid().as_raw(), |(uid, _)| uid);
-    metadata.uid() == user || metadata.uid() == 0
+    let user = owner.map_or_else(|| geteuid().as_raw(), |(uid, _)| uid);
+    metadata.uid() == user
 }
 
 /// Where the table begins, if a file is what it should be.
@@ -238,6 +257,8 @@ fn check(bytes: &[u8], key: &Key) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::super::table::TableBuilder;
     use super::*;
 
@@ -391,6 +412,34 @@ mod tests {
         assert!(!known(5));
     }
 
+    /// As `sudo` has it.
+    #[test]
+    fn roots_cache_may_be_a_users() {
+        if !geteuid().is_root() {
+            return;
+        }
+        const NOBODY: u32 = 65_534;
+        let folder = Folder::new("owner");
+        std::fs::create_dir_all(&folder.0).unwrap();
+        let cache = folder.cache().owned_by(NOBODY, NOBODY);
+        // Where that user may not write nothing is written, whoever we are.
+        cache.write(&key(1, b""), &table(b"text"));
+        assert!(!folder.0.join("lr").exists());
+        std::os::unix::fs::chown(&folder.0, Some(NOBODY), Some(NOBODY)).unwrap();
+        cache.write(&key(1, b""), &table(b"text"));
+        for path in [folder.0.join("lr"), folder.files().remove(0)] {
+            let metadata = std::fs::metadata(path).unwrap();
+            assert_eq!((metadata.uid(), metadata.gid()), (NOBODY, NOBODY));
+        }
+        assert_eq!(text(&cache, &key(1, b"")).unwrap(), b"text");
+        // And root has root's rights again.
+        std::fs::write(folder.0.join("lr/roots"), b"").unwrap();
+        assert_eq!(
+            std::fs::metadata(folder.0.join("lr/roots")).unwrap().uid(),
+            0
+        );
+    }
+
     #[test]
     fn what_killed_writers_left_goes() {
         let folder = Folder::new("left");
@@ -438,7 +487,7 @@ mod tests {
     /// In a mount namespace of its own, so that nothing is left mounted; only root may.
     #[test]
     fn a_full_disk_keeps_nothing_and_leaves_nothing() {
-        if !nix::unistd::geteuid().is_root() {
+        if !geteuid().is_root() {
             return;
         }
         const INNER: &str = "LR_TEST_FULL_DISK";

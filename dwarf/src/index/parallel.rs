@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const MAX_THREADS: usize = 16;
 /// What takes less is not told to anybody (DESIGN: progress for anything over half a second).
 const QUIET: Duration = Duration::from_millis(500);
-const BETWEEN: Duration = Duration::from_millis(200);
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// Whoever is told how far a long reading of debug info is: from 0 to 100.
 pub(crate) type OnProgress = dyn Fn(u8) + Send + Sync;
@@ -32,15 +32,15 @@ pub(super) fn each<S, R: Send>(
     let done = AtomicUsize::new(0);
     let run = |progress: Option<&OnProgress>| {
         let mut state = begin();
-        let (start, mut told) = (Instant::now(), Instant::now());
+        let (start, mut told) = (Instant::now(), None::<Instant>);
         while let Some(&(weight, item)) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
             work(&mut state, item);
             let done = done.fetch_add(weight, Ordering::Relaxed) + weight;
             if let Some(progress) = progress
                 && start.elapsed() > QUIET
-                && told.elapsed() > BETWEEN
+                && told.is_none_or(|told| told.elapsed() > BETWEEN)
             {
-                told = Instant::now();
+                told = Some(Instant::now());
                 let share = done.saturating_mul(100) / total.max(1);
                 progress(u8::try_from(share).unwrap_or(100));
             }

@@ -48,6 +48,7 @@ impl World {
     pub(crate) fn settle(&self, command: &mut Command) {
         command
             .env("LR_STATE_DIR", self.state_dir())
+            .env("XDG_CACHE_HOME", self.folder().join("cache"))
             .env("NO_COLOR", "1")
             .env_remove("LR_SERVER")
             .env_remove("LR_TOKEN")
