@@ -33,6 +33,7 @@ cargo xtask <command>
   test [ARGUMENTS]             everything that can fail; arguments go to `cargo test`
   install [--prefix FOLDER]    lr, lr-server and the DuckDB library, into ~/.local unless said
   bench hit                    hits per second: lr, gdb and what ptrace allows
+  bench index                  the time to find a line in a large program: lr, gdb and lldb
   bench attach                 the longest gap that a running thread sees: lr, gdb and nothing
   fuzz [TARGET] [--for SECONDS]
                                hostile input to the parsers, a minute for each; needs cargo-fuzz
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         ["install"] => install::run(None),
         ["install", "--prefix", folder] => install::run(Some(folder)),
         ["bench", "hit"] => bench::hit(),
+        ["bench", "index"] => bench::index(),
         ["bench", "attach"] => bench::attach(),
         ["fuzz"] => fuzz::run(None, None),
         ["fuzz", target] => fuzz::run(Some(target), None),

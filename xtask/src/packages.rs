@@ -22,6 +22,14 @@ pub(crate) const TESTS: [Needed; 8] = [
 /// What benchmarks compare with.
 pub(crate) const BENCH: [Needed; 2] = [("gcc", "gcc libc6-dev"), ("gdb", "gdb")];
 
+/// What the benchmark of the index builds and compares with.
+pub(crate) const BENCH_INDEX: [Needed; 4] = [
+    ("g++", "g++"),
+    ("gdb", "gdb"),
+    ("objcopy", "binutils"),
+    ("lldb", "lldb"),
+];
+
 /// What builds a program from Debian's source.
 pub(crate) const REALWORLD: [Needed; 3] = [
     ("gcc", "gcc libc6-dev"),

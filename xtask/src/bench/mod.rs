@@ -3,6 +3,8 @@
 mod attach;
 mod gdb;
 mod hit;
+mod index;
 
 pub(crate) use attach::attach;
 pub(crate) use hit::hit;
+pub(crate) use index::index;
