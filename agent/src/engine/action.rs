@@ -21,8 +21,8 @@ pub(crate) struct Action {
     pub(crate) error: Option<StatusError>,
     /// What was bound may be unloaded and loaded again.
     pub(crate) was_bound: bool,
-    /// Since when what it waited for is loaded, and cannot be bound to.
-    pub(crate) failing_since: Option<Instant>,
+    /// Up to when what could not be planted is tried again: it may not be loaded completely.
+    pub(crate) retry_until: Option<Instant>,
     /// What earlier plantings of this version counted.
     earlier: Counts,
     /// What the slot counted when it was last looked at.
@@ -65,7 +65,7 @@ impl Action {
             warnings: Vec::new(),
             error: None,
             was_bound: false,
-            failing_since: None,
+            retry_until: None,
             earlier: Counts::default(),
             counted: SlotCounters::default(),
             refused: 0,

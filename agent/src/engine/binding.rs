@@ -18,6 +18,29 @@ const LOADING: Duration = Duration::from_secs(1);
 /// How many modules a sentence lists.
 const MOST_NAMES: usize = 5;
 
+/// Whether what could not be planted is tried again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tries {
+    More,
+    Last,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Well,
+    /// Something could not be planted.
+    InPart,
+}
+
+impl Tried {
+    fn of(refused: &[u64]) -> Tried {
+        match refused {
+            [] => Tried::Well,
+            _ => Tried::InPart,
+        }
+    }
+}
+
 /// An action is not bound.
 enum Unbound {
     /// Not yet: what it is in is not loaded.
@@ -80,55 +103,83 @@ impl Engine {
         for id in ids {
             let action = &self.actions[&id];
             let is_lost = |planted: &Planted| planted.addresses().iter().any(|a| lost.contains(a));
-            let is_due = has_changed
-                || action.failing_since.is_some()
-                || action.planted.as_ref().is_some_and(is_lost);
+            let is_new = has_changed || action.planted.as_ref().is_some_and(is_lost);
             let is_held = action.planted.is_some() || action.state == State::Pending;
-            if is_due && is_held && action.wanted.enabled && !action.state.is_final() {
-                self.rebind(&id, &lost, seen, now)?;
+            if !is_held || !action.wanted.enabled || action.state.is_final() {
+                continue;
+            }
+            if is_new {
+                self.retry(&id, Some(now + LOADING));
+            }
+            let Some(until) = self.actions[&id].retry_until else {
+                continue;
+            };
+            let tries = match now < until {
+                true => Tries::More,
+                false => Tries::Last,
+            };
+            let tried = self.rebind(&id, &lost, seen, tries)?;
+            if tried == Tried::Well || tries == Tries::Last {
+                self.retry(&id, None);
             }
         }
         Ok(())
     }
 
-    fn rebind(&mut self, id: &str, lost: &[u64], seen: Instant, now: Instant) -> Result<(), End> {
+    fn retry(&mut self, id: &str, until: Option<Instant>) {
+        if let Some(action) = self.actions.get_mut(id) {
+            action.retry_until = until;
+        }
+    }
+
+    fn rebind(
+        &mut self,
+        id: &str,
+        lost: &[u64],
+        seen: Instant,
+        tries: Tries,
+    ) -> Result<Tried, End> {
         let Some(action) = self.actions.get(id) else {
-            return Ok(());
+            return Ok(Tried::Well);
         };
         let is_by_name = self.binder.is_by_name(&action.wanted.spec);
-        match &action.planted {
-            Some(_) if is_by_name => self.amend(id, lost, seen)?,
+        let tried = match &action.planted {
+            Some(_) if is_by_name => self.amend(id, lost, seen, tries)?,
             // The address may mean something else by now.
             Some(planted) if planted.addresses().iter().all(|a| lost.contains(a)) => {
                 self.unplant(id)?;
                 self.has_failed(id, errors::unloaded());
+                Tried::Well
             }
-            Some(_) => {}
-            None => match self.bind_and_arm(id) {
-                Ok((planted, mut warnings)) => {
-                    warnings.push(late(planted.sites(), seen));
-                    self.is_bound(id, planted, warnings);
-                }
-                Err(Unbound::NotLoaded(what)) => self.is_pending(id, what),
-                Err(Unbound::Failed(error)) => self.is_failing(id, error, now),
-            },
-        }
+            Some(_) => Tried::Well,
+            None => self.plant_late(id, seen, tries),
+        };
         self.tell(id);
-        self.drain(ROUND)
+        self.drain(ROUND)?;
+        Ok(tried)
     }
 
-    /// What was loaded for an action cannot be bound to: it may not be loaded completely.
-    fn is_failing(&mut self, id: &str, error: StatusError, now: Instant) {
-        let Some(action) = self.actions.get_mut(id) else {
-            return;
+    /// Plants what was pending, if what it waits for is there.
+    fn plant_late(&mut self, id: &str, seen: Instant, tries: Tries) -> Tried {
+        let error = match self.bind_and_arm(id) {
+            Ok((planted, mut warnings)) => {
+                warnings.push(late(planted.sites(), seen));
+                let tried = Tried::of(planted.refused());
+                self.is_bound(id, planted, warnings);
+                return tried;
+            }
+            Err(Unbound::NotLoaded(what)) => {
+                self.is_pending(id, what);
+                return Tried::Well;
+            }
+            Err(Unbound::Failed(error)) => error,
         };
-        if action.was_bound {
-            return self.is_pending(id, format!("waits: {}", error.message));
-        }
-        let since = *action.failing_since.get_or_insert(now);
-        if now >= since + LOADING {
+        if self.actions.get(id).is_some_and(|action| action.was_bound) {
+            self.is_pending(id, format!("waits: {}", error.message));
+        } else if tries == Tries::Last {
             self.has_failed(id, error);
         }
+        Tried::InPart
     }
 
     fn is_bound(&mut self, id: &str, planted: Planted, warnings: Vec<String>) {
@@ -137,7 +188,6 @@ impl Engine {
             action.warnings = warnings;
             action.state = State::Bound;
             action.was_bound = true;
-            action.failing_since = None;
         }
     }
 
@@ -145,7 +195,6 @@ impl Engine {
         if let Some(action) = self.actions.get_mut(id) {
             action.warnings = vec![what];
             action.state = State::Pending;
-            action.failing_since = None;
         }
     }
 
@@ -227,34 +276,35 @@ impl Engine {
     }
 
     /// Gives up what is gone, plants where there is something new, and leaves the rest alone.
-    fn amend(&mut self, id: &str, lost: &[u64], seen: Instant) -> Result<(), End> {
-        let Some(planted) = self
-            .actions
-            .get(id)
-            .and_then(|action| action.planted.as_ref())
-        else {
-            return Ok(());
+    fn amend(&mut self, id: &str, lost: &[u64], seen: Instant, tries: Tries) -> Result<Tried, End> {
+        let action = self.actions.get_mut(id);
+        let Some(planted) = action.and_then(|action| action.planted.as_mut()) else {
+            return Ok(Tried::Well);
         };
         let slot = planted.slot;
         let mut held = planted.addresses();
         held.retain(|address| !lost.contains(address));
-        let refused = planted.refused().to_vec();
-        let known: Vec<u64> = held.iter().chain(&refused).copied().collect();
-        let (bound, waits_for) = match self.bind(id, &known) {
-            Ok(bound) => (bound, None),
-            Err(Unbound::NotLoaded(what)) => (Bound::default(), Some(what)),
+        let refused = match tries {
+            Tries::More => planted.take_refused(),
+            Tries::Last => planted.refused().to_vec(),
+        };
+        let mut known = held.clone();
+        if tries == Tries::Last {
+            known.extend(&refused);
+        }
+        let mut tried = Tried::Well;
+        let (bound, waits) = match self.bind(id, &known) {
+            Ok(bound) => (bound, String::new()),
+            Err(Unbound::NotLoaded(what)) => (Bound::default(), what),
             Err(Unbound::Failed(error)) => {
-                let what = format!(
-                    "waits: what it was bound in is not loaded any more ({})",
-                    error.message
-                );
-                (
-                    Bound {
-                        held,
-                        ..Bound::default()
-                    },
-                    Some(what),
-                )
+                tried = Tried::InPart;
+                let why = error.message;
+                let what = format!("waits: what it was bound in is not loaded any more ({why})");
+                let bound = Bound {
+                    held,
+                    ..Bound::default()
+                };
+                (bound, what)
             }
         };
         let Bound {
@@ -266,13 +316,12 @@ impl Engine {
         let planted = self.actions[id].planted.as_ref().expect("looked at above");
         let gone = planted.numbers_of(|site| !held.contains(&site.address()));
         if gone.is_empty() && sites.is_empty() {
-            return Ok(());
+            return Ok(tried);
         }
         if held.is_empty() && sites.is_empty() {
             self.unplant(id)?;
-            let what = waits_for.unwrap_or_default();
-            self.is_pending(id, what);
-            return Ok(());
+            self.is_pending(id, waits);
+            return Ok(tried);
         }
         let remove = gone.iter().filter_map(|&number| planted.site(number));
         let numbers = planted.free_numbers(sites.len());
@@ -286,7 +335,7 @@ impl Engine {
                 .collect(),
         };
         let Some(tracer) = &mut self.tracer else {
-            return Ok(());
+            return Ok(tried);
         };
         let armed = match tracer.amend(&change) {
             Ok(armed) => armed,
@@ -296,15 +345,18 @@ impl Engine {
             Err(error) => {
                 self.unplant(id)?;
                 self.has_failed(id, errors::of_tracer(&error, self.target.pid));
-                return Ok(());
+                return Ok(tried);
             }
         };
         let Some(action) = self.actions.get_mut(id) else {
-            return Ok(());
+            return Ok(tried);
         };
         let Some(planted) = &mut action.planted else {
-            return Ok(());
+            return Ok(tried);
         };
+        if !armed.refused.is_empty() {
+            tried = Tried::InPart;
+        }
         planted.refuse(&armed);
         let mut warnings = with_refused(warnings, &armed);
         let is_planted = |site: &BoundSite| armed.planted.contains(&site.address());
@@ -327,7 +379,7 @@ impl Engine {
         // Hits of the sites that are gone are in the ring still; none follow.
         self.drain(RING_RECORDS)?;
         let Some(action) = self.actions.get_mut(id) else {
-            return Ok(());
+            return Ok(tried);
         };
         if let Some(planted) = &mut action.planted {
             planted.remove(&gone);
@@ -336,7 +388,7 @@ impl Engine {
                 self.is_pending(id, "waits: none of its places can be planted".to_owned());
             }
         }
-        Ok(())
+        Ok(tried)
     }
 }
 

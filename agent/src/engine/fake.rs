@@ -179,6 +179,13 @@ impl Trace for FakeTracer {
             .collect();
         let call = format!("amend -{} +{}", in_words(&change.remove), in_words(&added));
         state.calls.push(call);
+        if let Some(error) = state.arm_errors.pop_front() {
+            let address = super::errors::address_of(&error).expect("it is about a place");
+            return Ok(Armed {
+                planted: added.into_iter().filter(|&a| a != address).collect(),
+                refused: vec![(address, error)],
+            });
+        }
         let action = state.armed.get_mut(&change.slot).expect("it is armed");
         let is_kept = |site: &SiteProgram| !change.remove.contains(&site.site.address());
         action.sites.retain(is_kept);
@@ -267,6 +274,11 @@ impl FakeBinder {
     pub(crate) fn know(&self, location: &str, addresses: &[u64]) {
         let mut known = self.known.borrow_mut();
         known.insert(location.to_owned(), addresses.to_vec());
+    }
+
+    /// From now on the location has these addresses, because of what was loaded.
+    pub(crate) fn load(&self, location: &str, addresses: &[u64]) {
+        self.know(location, addresses);
         *self.changed.borrow_mut() = true;
     }
 

@@ -28,6 +28,11 @@ impl Planted {
             .extend(armed.refused.iter().map(|(address, _)| address));
     }
 
+    /// Those addresses are asked for again.
+    pub(crate) fn take_refused(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.refused)
+    }
+
     pub(crate) fn refused(&self) -> &[u64] {
         &self.refused
     }

@@ -418,7 +418,7 @@ fn a_module_that_is_not_loaded_is_waited_for() {
     let row = bench.outbox.take().coverage.remove(0);
     assert_eq!((row.observed_ms, row.hits), (0, 0));
 
-    bench.binder.know("libx.so!f", &[0x7000]);
+    bench.binder.load("libx.so!f", &[0x7000]);
     bench.later(LOOK);
     let status = bench.statuses().remove(0);
     assert_eq!((status.state, status.bound.len()), (State::Bound, 1));
@@ -452,7 +452,7 @@ fn a_library_without_the_line_is_an_error_when_it_is_loaded() {
     bench.want(vec![wanted("libx.so!f")]);
     bench.outbox.take();
     // It may be in the middle of being loaded.
-    bench.binder.know("libx.so", &[]);
+    bench.binder.load("libx.so", &[]);
     bench.later(LOOK);
     assert_eq!(bench.states(), []);
     for _ in 0..4 {
@@ -481,7 +481,7 @@ fn what_is_unloaded_is_waited_for_and_goes_on_counting() {
     assert_eq!((status.state, status.counts.kept), (State::Pending, 4));
     assert!(bench.tracer.armed().is_empty());
 
-    bench.binder.know("libx.so!f", &[0x8000]);
+    bench.binder.load("libx.so!f", &[0x8000]);
     bench.later(LOOK);
     let status = bench.statuses().remove(0);
     assert_eq!((status.state, status.counts.kept), (State::Bound, 4));
@@ -492,14 +492,14 @@ fn what_is_unloaded_is_waited_for_and_goes_on_counting() {
 fn what_is_loaded_later_is_added_and_the_rest_stays_planted() {
     let mut bench = bench();
     bench.want(vec![wanted("a")]);
-    bench.binder.know("a", &[0x1000, 0x9000]);
+    bench.binder.load("a", &[0x1000, 0x9000]);
     bench.later(LOOK);
     let status = bench.statuses().remove(0);
     assert_eq!((status.state, status.bound.len()), (State::Bound, 2));
     // It goes away again, with a hit of it still in the ring.
     bench.tracer.lose(&[0x9000]);
     bench.tracer.hit_at(bench.tracer.slot_at(0x9000), 1);
-    bench.binder.know("a", &[0x1000]);
+    bench.binder.load("a", &[0x1000]);
     bench.later(LOOK);
     let parcel = bench.outbox.take();
     assert_eq!(parcel.logs.len(), 1);
@@ -516,6 +516,34 @@ fn what_is_loaded_later_is_added_and_the_rest_stays_planted() {
             "amend -0x1000 +0x1000"
         ]
     );
+}
+
+#[test]
+fn a_place_that_is_refused_while_its_library_is_loaded_is_tried_again() {
+    let mut bench = bench();
+    bench.want(vec![wanted("a")]);
+    let half_loaded = || TracerError::TextNotPrivate {
+        address: 0x9000,
+        mapping: "not executable".to_owned(),
+    };
+    bench.tracer.refuse(half_loaded());
+    bench.binder.load("a", &[0x1000, 0x9000]);
+    bench.later(LOOK);
+    assert_eq!(bench.statuses().remove(0).bound.len(), 1);
+    bench.later(LOOK);
+    assert_eq!(bench.statuses().remove(0).bound.len(), 2);
+
+    // Not for ever.
+    bench.binder.load("a", &[0x1000, 0x9000, 0xa000]);
+    for _ in 0..20 {
+        bench.tracer.refuse(TracerError::NoTwin { address: 0xa000 });
+    }
+    for _ in 0..20 {
+        bench.later(LOOK);
+    }
+    let tries = bench.tracer.calls();
+    let tries = tries.iter().filter(|call| call.ends_with("+0xa000"));
+    assert!((2..=5).contains(&tries.count()));
 }
 
 #[test]
