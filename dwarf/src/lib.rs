@@ -40,5 +40,5 @@ pub use inspect::{LineRange, PiecePlace, Residence, Variable, VariableKind};
 pub use layout::{Absence, HitContext, Layout, Rendered, RenderedField, Scalar};
 pub use loader::{OpenError, Root, open_regular};
 pub use location::{Location, LocationSyntax, Spot};
-pub use place::{DropReason, Dropped, InlinedFrame, Place, Resolved};
+pub use place::{DropReason, Dropped, Inexact, InexactReason, InlinedFrame, Place, Resolved};
 pub use symbols::Symbol;

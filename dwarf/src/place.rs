@@ -28,9 +28,25 @@ pub struct Resolved {
     pub places: Vec<Place>,
     /// Rows of the same line that are not bound, in ascending order.
     pub dropped: Vec<Dropped>,
-    /// Places that fire more than once in some passes: a loop that lies within the line and has no
-    /// code in front of it. No address tells its beginning.
-    pub repeats: Vec<FileAddr>,
+    /// Places that also fire where they should not, because no address does better.
+    pub inexact: Vec<Inexact>,
+}
+
+/// A place whose number of hits is not the number of passes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Inexact {
+    pub addr: FileAddr,
+    pub why: InexactReason,
+}
+
+/// Why a place fires too often.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum InexactReason {
+    /// A loop lies within the line and no code of the line in front of it: each iteration fires.
+    Repeats,
+    /// The optimiser left no instruction of the line. What stands there is another line's, and is
+    /// also reached from elsewhere.
+    Shared,
 }
 
 /// An address of a location at which nothing is planted, so that one pass fires once.
@@ -59,6 +75,17 @@ pub enum DropReason {
     CleanUp,
     /// The compiler says that no statement begins here (`is_stmt`, DWARF 5 section 6.2.2).
     NotStatement,
+}
+
+impl fmt::Display for InexactReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            InexactReason::Repeats => "fires in each iteration of a loop within the line",
+            InexactReason::Shared => {
+                "no instruction of the line is left: fires also where another line comes here"
+            }
+        })
+    }
 }
 
 impl fmt::Display for DropReason {

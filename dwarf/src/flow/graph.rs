@@ -1,6 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use gimli::Range;
+use iced_x86::Instruction;
 
 use super::callee::Callees;
 use super::code::{Code, Next, is_padding, next};
@@ -30,12 +31,18 @@ pub(crate) struct Block {
     pub(crate) leaves: bool,
     /// Reached only while an exception or a panic passes through.
     pub(crate) cleans_up: bool,
+    /// Where the padding begins by which it ends, if nothing else follows than what comes next in
+    /// the file.
+    pub(crate) padding: Option<u64>,
     /// Those of `next` that catch.
     pads: Vec<usize>,
     begins_catch: bool,
 }
 
 impl Graph {
+    /// Where the node without code is.
+    pub(crate) const NOWHERE: u64 = u64::MAX;
+
     /// The blocks of a function, which also begin at `splits`; `None` where its code is not in the
     /// file or too much.
     pub(crate) fn read(
@@ -82,7 +89,7 @@ impl Graph {
             .collect();
         let unknown = blocks.len();
         blocks.push(Block {
-            begin: u64::MAX,
+            begin: Graph::NOWHERE,
             ..Block::default()
         });
         let mut graph = Graph {
@@ -216,7 +223,10 @@ impl Building<'_, '_> {
         };
         let falls = self.node(instruction.next_ip());
         match next(instruction) {
-            Next::Fall => block.next.extend(falls),
+            Next::Fall => {
+                block.next.extend(falls);
+                block.padding = self.padding(first, last);
+            }
             Next::Branch(target) => {
                 block.next.extend(falls);
                 self.jump(&mut block, last, target);
@@ -281,6 +291,17 @@ impl Building<'_, '_> {
 
     fn node(&self, addr: u64) -> Option<usize> {
         self.begins.binary_search(&addr).ok()
+    }
+
+    fn padding(&self, first: usize, last: usize) -> Option<u64> {
+        let instructions = &self.code.instructions[first..=last];
+        let nops = instructions
+            .iter()
+            .rev()
+            .take_while(|instruction| is_padding(instruction))
+            .count();
+        let begin = instructions.len() - nops;
+        instructions.get(begin).map(Instruction::ip)
     }
 
     fn is_padding(&self, index: usize) -> bool {

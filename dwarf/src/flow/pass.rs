@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::graph::Graph;
 
@@ -9,7 +9,8 @@ pub(crate) enum Part {
     Outside,
     /// Of the line, but no statement begins here; or of what was inlined into the line.
     Inside,
-    /// Of no line: it belongs to where control comes from.
+    /// Of no line: it belongs to where control comes from. What comes from this line and from
+    /// others is the line's to the former, and to the latter not.
     Neutral,
     /// Of the line, and may be bound.
     Statement {
@@ -18,10 +19,14 @@ pub(crate) enum Part {
         copy_of: Option<u32>,
         /// Another line is passed right before, though no instruction of it is left.
         afresh: bool,
+        /// Another line is passed right behind, at the same instruction.
+        left: bool,
     },
     /// Where a call begins that was replaced by its callee's code. It is bound if no statement of
     /// the line is passed with it.
     Call,
+    /// A statement of such a callee whose beginning is not known: the first one is.
+    Callee,
 }
 
 /// Where a line is bound.
@@ -29,8 +34,13 @@ pub(crate) enum Part {
 pub(crate) struct Choice {
     /// Blocks, in the order in which they are reached.
     pub(crate) bound: Vec<usize>,
+    /// Bound blocks that control falls into from padding, and the address of that: it is passed
+    /// once where the block itself is the head of a loop.
+    pub(crate) instead: HashMap<usize, u64>,
     /// Bound blocks that are passed again while the line is not left: a loop within the line.
     pub(crate) repeats: Vec<usize>,
+    /// Bound blocks whose code is another line's, and to which more than one way leads.
+    pub(crate) shared: Vec<usize>,
     /// What became of the other blocks of the line.
     pub(crate) dropped: Vec<(usize, Fate)>,
 }
@@ -64,7 +74,7 @@ pub(crate) fn choose(graph: &Graph, parts: &[Part], keeps_clean_up: bool) -> Cho
     }
     let order = Order::of(graph);
     let line = Line::new(graph, parts, &order);
-    let candidates = line.first_statements();
+    let candidates = line.met_first(|part| matches!(part, Part::Statement { .. }));
     let candidates = line.without_those_on_the_way(candidates, &mut choice);
     for candidate in candidates {
         match line.already_passed(candidate, &choice.bound) {
@@ -72,17 +82,27 @@ pub(crate) fn choose(graph: &Graph, parts: &[Part], keeps_clean_up: bool) -> Cho
             None => choice.bound.push(candidate),
         }
     }
-    for index in order.blocks() {
-        if line.parts[index] == Part::Call
-            && line.already_passed(index, &choice.bound).is_none()
+    let mut callees = line.met_first(|part| matches!(part, Part::Statement { .. } | Part::Callee));
+    callees.retain(|&index| line.parts[index] == Part::Callee);
+    let is_call = |index: &usize| line.parts[*index] == Part::Call;
+    callees.extend(order.blocks().filter(is_call));
+    for index in callees {
+        if line.already_passed(index, &choice.bound).is_none()
             && !line.will_be_passed(index, &choice.bound)
         {
             choice.bound.push(index);
         }
     }
     for &index in &choice.bound {
+        if let Some(padding) = line.padding_before(index) {
+            choice.instead.insert(index, padding);
+            continue;
+        }
         if line.inside_from(index, &choice.bound).repeats {
             choice.repeats.push(index);
+        }
+        if line.parts[index].is_left() && line.before[index].len() > 1 {
+            choice.shared.push(index);
         }
     }
     let named: BTreeSet<usize> = choice.dropped.iter().map(|dropped| dropped.0).collect();
@@ -147,6 +167,36 @@ struct Inside {
     repeats: bool,
 }
 
+impl Part {
+    /// Whether control is on another line behind it.
+    fn is_left(self) -> bool {
+        matches!(self, Part::Outside | Part::Statement { left: true, .. })
+    }
+}
+
+/// The neutral blocks that are reached from `roots` and from blocks that are not neutral and are
+/// `from`, through neutral ones only.
+fn spread(
+    graph: &Graph,
+    parts: &[Part],
+    roots: &[usize],
+    from: impl Fn(Part) -> bool,
+) -> Vec<bool> {
+    let mut reached = vec![false; parts.len()];
+    let mut open = roots.to_vec();
+    for (index, part) in parts.iter().enumerate() {
+        if *part != Part::Neutral && from(*part) {
+            open.extend(&graph.blocks[index].next);
+        }
+    }
+    while let Some(index) = open.pop() {
+        if parts[index] == Part::Neutral && !std::mem::replace(&mut reached[index], true) {
+            open.extend(&graph.blocks[index].next);
+        }
+    }
+    reached
+}
+
 struct Line<'a> {
     graph: &'a Graph,
     parts: Vec<Part>,
@@ -162,21 +212,15 @@ impl<'a> Line<'a> {
                 before[next].push(index);
             }
         }
-        let mut open: Vec<usize> = graph.roots.clone();
-        for (index, part) in parts.iter().enumerate() {
-            if *part == Part::Outside {
-                open.extend(&graph.blocks[index].next);
-            }
-        }
-        while let Some(index) = open.pop() {
-            if parts[index] == Part::Neutral {
-                parts[index] = Part::Outside;
-                open.extend(&graph.blocks[index].next);
-            }
-        }
-        for part in &mut parts {
+        let from_others = spread(graph, &parts, &graph.roots, Part::is_left);
+        let from_here = spread(graph, &parts, &[], |part| !part.is_left());
+        for (index, part) in parts.iter_mut().enumerate() {
             if *part == Part::Neutral {
-                *part = Part::Inside;
+                *part = match (from_here[index], from_others[index]) {
+                    (true, true) => Part::Neutral,
+                    (true, false) => Part::Inside,
+                    (false, _) => Part::Outside,
+                };
             }
         }
         Line {
@@ -187,23 +231,43 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// The padding that is passed on the way into a block which is the head of a loop, if all
+    /// other ways come from the line itself.
+    fn padding_before(&self, index: usize) -> Option<u64> {
+        let (into, back): (Vec<usize>, Vec<usize>) = self.before[index]
+            .iter()
+            .partition(|&&from| self.graph.blocks[from].padding.is_some());
+        let [into] = into[..] else { return None };
+        let reached = self.graph.reached(&[index], |at| at == into);
+        let is_back = |&from: &usize| reached[from] && !self.is_from_others(from);
+        (!back.is_empty() && back.iter().all(is_back) && !reached[into])
+            .then_some(self.graph.blocks[into].padding)?
+    }
+
     fn is_afresh(&self, index: usize) -> bool {
         matches!(self.parts[index], Part::Statement { afresh: true, .. })
     }
 
     fn is_inside(&self, index: usize) -> bool {
-        self.parts[index] != Part::Outside
+        !matches!(self.parts[index], Part::Outside | Part::Neutral)
     }
 
-    /// The statements that are met first where the line is entered.
-    fn first_statements(&self) -> Vec<usize> {
+    /// Whether control may come from another line through a block.
+    fn is_from_others(&self, index: usize) -> bool {
+        !self.is_inside(index) || self.parts[index].is_left()
+    }
+
+    /// The blocks of some kind that are met first where the line is entered.
+    fn met_first(&self, is_wanted: impl Fn(Part) -> bool) -> Vec<usize> {
         let mut found = BTreeSet::new();
         let mut seen = vec![false; self.parts.len()];
         let mut open: Vec<usize> = Vec::new();
         for index in 0..self.parts.len() {
             let entered = self.is_afresh(index)
                 || self.graph.roots.contains(&index)
-                || self.before[index].iter().any(|&from| !self.is_inside(from));
+                || self.before[index]
+                    .iter()
+                    .any(|&from| self.is_from_others(from));
             if entered && self.is_inside(index) {
                 open.push(index);
             }
@@ -212,9 +276,10 @@ impl<'a> Line<'a> {
             if !self.is_inside(index) || std::mem::replace(&mut seen[index], true) {
                 continue;
             }
-            match self.parts[index] {
-                Part::Statement { .. } => _ = found.insert(index),
-                _ => open.extend(&self.graph.blocks[index].next),
+            if is_wanted(self.parts[index]) {
+                found.insert(index);
+            } else {
+                open.extend(&self.graph.blocks[index].next);
             }
         }
         self.order.sort(&found)
@@ -252,16 +317,24 @@ impl<'a> Line<'a> {
             leaves: self.graph.blocks[from].leaves,
             repeats: false,
         };
+        if self.parts[from].is_left() {
+            inside.leaves = true;
+            return inside;
+        }
         let mut seen = vec![false; self.parts.len()];
         let mut open: VecDeque<usize> = self.graph.blocks[from].next.iter().copied().collect();
         while let Some(index) = open.pop_front() {
-            if !self.is_inside(index) || self.is_afresh(index) {
+            if self.parts[index] == Part::Outside || self.is_afresh(index) {
                 inside.leaves = true;
             } else if index == from {
                 inside.repeats = true;
             } else if !std::mem::replace(&mut seen[index], true) {
                 if candidates.contains(&index) {
                     inside.met.push(index);
+                    continue;
+                }
+                if self.parts[index].is_left() {
+                    inside.leaves = true;
                     continue;
                 }
                 inside.leaves |= self.graph.blocks[index].leaves;
@@ -361,7 +434,11 @@ mod tests {
     }
 
     fn statement(copy_of: Option<u32>, afresh: bool) -> Part {
-        Part::Statement { copy_of, afresh }
+        Part::Statement {
+            copy_of,
+            afresh,
+            left: false,
+        }
     }
 
     fn parts(text: &str) -> Vec<Part> {
@@ -369,6 +446,11 @@ mod tests {
             'L' => statement(None, false),
             'C' => statement(Some(1), false),
             'F' => statement(Some(1), true),
+            'Z' => Part::Statement {
+                copy_of: None,
+                afresh: false,
+                left: true,
+            },
             'i' => Part::Inside,
             'c' => Part::Call,
             '0' => Part::Neutral,
@@ -470,5 +552,17 @@ mod tests {
         let edges: &[(usize, &[usize])] = &[(0, &[1]), (1, &[2]), (2, &[1, 3]), (3, &[])];
         check(edges, "LL0.", &[0]);
         check(edges, ".L0.", &[1]);
+        // The increment and the body lead to the condition through it.
+        let edges: &[(usize, &[usize])] =
+            &[(0, &[1]), (1, &[2]), (2, &[3, 4]), (3, &[1]), (4, &[])];
+        let choice = check(edges, "L0L..", &[2]);
+        assert_eq!(choice.dropped, [(0, Fate::With(2))]);
+    }
+
+    #[test]
+    fn a_line_without_instructions_is_left_at_once() {
+        let edges: &[(usize, &[usize])] = &[(0, &[1]), (1, &[2]), (2, &[1, 3]), (3, &[])];
+        check(edges, "Z.L.", &[0, 2]);
+        check(edges, "ZL..", &[0, 1]);
     }
 }

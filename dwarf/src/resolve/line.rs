@@ -5,7 +5,7 @@ use crate::flow::Callees;
 use crate::info::{Info, Row};
 use crate::place::{DropReason, Resolved};
 use crate::resolve::file::find_file;
-use crate::resolve::pass::{Line, dropped_row, inlined_calls, places};
+use crate::resolve::pass::{Line, inlined_calls, places};
 
 /// The places of a line: in each instance of its function, where passes over it begin.
 pub(crate) fn resolve(
@@ -36,7 +36,6 @@ pub(crate) fn resolve(
             units.push((unit, rows));
         }
     }
-    // Rows that are not statements are the compiler's way to say: do not stop here.
     let only_statements = units
         .iter()
         .any(|(_, rows)| rows.iter().any(|row| row.is_stmt));
@@ -72,14 +71,6 @@ pub(crate) fn resolve(
         }
         found = all_places(info, &callees, &asked)?;
     }
-    let not_statements = asked.iter().flat_map(|line| {
-        let rows = line
-            .rows
-            .iter()
-            .filter(|row| only_statements && !row.is_stmt);
-        rows.map(|row| dropped_row(info, line.unit, row, DropReason::NotStatement))
-    });
-    found.dropped.extend(not_statements);
     match column {
         _ if !found.places.is_empty() => Ok(found),
         Some(column) if !columns.is_empty() => Err(LocateError::NoSuchColumn {
@@ -110,7 +101,7 @@ fn all_places(
         let found = places(info, callees, line).map_err(|error| bad(info, error))?;
         all.places.extend(found.places);
         all.dropped.extend(found.dropped);
-        all.repeats.extend(found.repeats);
+        all.inexact.extend(found.inexact);
     }
     Ok(all)
 }

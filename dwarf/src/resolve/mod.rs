@@ -63,8 +63,8 @@ pub(crate) fn resolve(binary: &Binary, location: &Location) -> Result<Resolved, 
     resolved.dropped.retain(|dropped| !is_bound(dropped.addr));
     resolved.dropped.sort_by_key(|dropped| dropped.addr);
     resolved.dropped.dedup_by_key(|dropped| dropped.addr);
-    resolved.repeats.sort_unstable();
-    resolved.repeats.dedup();
+    resolved.inexact.sort_unstable();
+    resolved.inexact.dedup();
     Ok(resolved)
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::address::FileAddr;
 use crate::flow::{Callees, Choice, Fate, Graph, Part, choose};
 use crate::info::{DieRef, Info, NodeKind, Result, Row, UnitScopes};
-use crate::place::{DropReason, Dropped, Resolved};
+use crate::place::{DropReason, Dropped, Inexact, InexactReason, Resolved};
 use crate::resolve::nest::{block_of, nested};
 use crate::resolve::owner::owner;
 use crate::resolve::prologue::{after_prologue, has_statement_markers};
@@ -122,6 +122,13 @@ fn function_of(scopes: &UnitScopes, node: usize) -> usize {
     scopes.outward(node).last().unwrap_or(node)
 }
 
+/// A block that begins behind the row's first instruction.
+const MIDDLE: Part = Part::Statement {
+    copy_of: None,
+    afresh: false,
+    left: false,
+};
+
 struct Finding<'a, 'i> {
     info: &'a Info<'i>,
     line: &'a Line,
@@ -130,6 +137,7 @@ struct Finding<'a, 'i> {
 }
 
 impl Finding<'_, '_> {
+    /// Whether a row may be bound where nothing is known of how control comes to it.
     fn may_bind(&self, row: &Row) -> bool {
         row.is_stmt || !self.line.only_statements
     }
@@ -149,84 +157,111 @@ impl Finding<'_, '_> {
         let function = function_of(self.scopes, owner);
         let offset = self.scopes.node(function).die;
         let unit = self.line.unit;
-        let markers = has_statement_markers(self.info, DieRef { unit, offset })?;
-        let mut calls: HashMap<u64, &Call> = HashMap::new();
+        let marked = has_statement_markers(self.info, DieRef { unit, offset })?;
+        let markers = marked && self.line.only_statements;
+        let mut calls = BTreeSet::new();
+        let mut badly_begun = BTreeSet::new();
         for call in self.line.calls.iter().filter(|call| call.owner == owner) {
-            calls.entry(call.row.addr).or_insert(call);
+            let begin = call.row.addr;
+            let from = table.partition_point(|row| row.addr < begin);
+            let mut here = table[from..].iter().take_while(|row| row.addr == begin);
+            if marked && !here.any(|row| row.is_stmt) {
+                badly_begun.insert(call.node);
+            } else {
+                calls.insert(begin);
+            }
         }
         let own = Own {
             owner,
             rows: rows.iter().map(|row| (row.addr, row.view)).collect(),
             inlined: self.line.calls.iter().map(|call| call.node).collect(),
+            badly_begun: &badly_begun,
             calls: &calls,
+            marked,
             markers,
+            // Where statements are marked and none of the line is left, its rows are pieces that
+            // were moved, and calls say more.
+            only_calls: marked && !markers && !(calls.is_empty() && badly_begun.is_empty()),
         };
         let mut statements = HashMap::new();
         let mut parts = Vec::new();
         for (index, block) in graph.blocks.iter().enumerate() {
-            let (part, row) = self.part(&own, table, block.begin);
+            let (part, row) = match block.begin {
+                Graph::NOWHERE => (Part::Outside, None),
+                begin => self.part(&own, table, begin),
+            };
             parts.push(part);
             statements.extend(row.map(|row| (index, row)));
         }
+        for row in rows.iter().filter(|row| markers && !row.is_stmt) {
+            let dropped = dropped_row(self.info, unit, row, DropReason::NotStatement);
+            self.found.dropped.push(dropped);
+        }
         let keeps = self.line.keeps_clean_up || !self.has_ordinary_code(graph, owner);
         let choice = choose(graph, &parts, keeps);
-        self.take(graph, owner, &choice, &statements, &calls)
+        self.take(graph, owner, &choice, &statements)
     }
 
     /// What a block is to the line in an instance, and the row that it is bound by.
     fn part(&self, own: &Own<'_>, table: &[Row], addr: u64) -> (Part, Option<Row>) {
         let after = table.partition_point(|row| row.addr <= addr);
-        let here = table[..after].partition_point(|row| row.addr < addr);
-        let is_own = |row: &&Row| own.rows.contains(&(row.addr, row.view));
-        let begin = &table[here..after];
-        let governing = table[..after].last();
-        let rows = begin.iter().filter(is_own);
-        if let Some(row) = rows.clone().find(|row| self.may_bind(row)) {
-            let other = |before: &&Row| before.line != 0 && !is_own(before);
-            let afresh = begin
+        let before = table[..after].partition_point(|row| row.addr < addr);
+        let is_own = |row: &Row| own.rows.contains(&(row.addr, row.view));
+        let here = &table[before..after];
+        let counts = |row: &&Row| row.line != 0 && (row.is_stmt || !own.markers);
+        // LLVM says that a statement begins where the line is another than that of the code
+        // before, not of the code that control comes from.
+        let may_bind = |row: &Row| (row.is_stmt || !own.markers) && !own.only_calls;
+        let first = here.iter().find(|row| is_own(row) && may_bind(row));
+        if let Some(first) = first {
+            // Of another file are callees that were inlined and left no instruction.
+            let mut rows = here
                 .iter()
-                .take_while(|before| before.view < row.view)
-                .any(|before| other(&before));
-            let copy_of = own.markers.then_some(row.column);
-            return (Part::Statement { copy_of, afresh }, Some(*row));
-        }
-        if rows.count() > 0 {
-            return (Part::Inside, None);
-        }
-        // What is jumped to in the middle of a row.
-        if begin.is_empty()
-            && let Some(row) = governing.filter(is_own)
-        {
+                .filter(|row| counts(row) && row.file == first.file);
+            let copied = own.markers && first.is_stmt;
             let part = Part::Statement {
-                copy_of: None,
-                afresh: false,
+                copy_of: copied.then_some(first.column),
+                afresh: rows.next().is_some_and(|row| !is_own(row)),
+                left: rows.next_back().is_some_and(|row| !is_own(row)),
             };
-            return match self.may_bind(row) {
-                true => (part, Some(*row)),
+            return (part, Some(*first));
+        }
+        if own.calls.contains(&addr) {
+            return (Part::Call, None);
+        }
+        let is_marked = own.marked && here.iter().any(|row| row.is_stmt && row.line != 0);
+        if let Some(callee) = self.inlined_there(own, addr) {
+            return match is_marked && own.badly_begun.contains(&callee) {
+                true => (Part::Callee, None),
                 false => (Part::Inside, None),
             };
         }
-        if own.calls.contains_key(&addr) {
-            return (Part::Call, None);
+        if own.markers && !is_marked {
+            return (Part::Neutral, None);
         }
-        if self.is_inlined_there(own, addr) {
-            return (Part::Inside, None);
+        let Some(row) = table[..after].last() else {
+            return (Part::Outside, None);
+        };
+        if is_own(row) && !own.markers {
+            // What is jumped to in the middle of a row is bound like its beginning.
+            return match here.is_empty() && may_bind(row) {
+                true => (MIDDLE, Some(*row)),
+                false => (Part::Inside, None),
+            };
         }
-        match governing {
-            Some(row) if row.line == 0 => (Part::Neutral, None),
+        match row.line {
+            0 => (Part::Neutral, None),
             _ => (Part::Outside, None),
         }
     }
 
-    /// Whether an address is code of a callee that was inlined into the line.
-    fn is_inlined_there(&self, own: &Own<'_>, addr: u64) -> bool {
-        let Some(innermost) = self.scopes.innermost(addr) else {
-            return false;
-        };
+    /// The callee that was inlined into the line and has the code at an address.
+    fn inlined_there(&self, own: &Own<'_>, addr: u64) -> Option<usize> {
+        let innermost = self.scopes.innermost(addr)?;
         self.scopes
             .outward(innermost)
             .take_while(|&node| node != own.owner)
-            .any(|node| own.inlined.contains(&node))
+            .find(|node| own.inlined.contains(node))
     }
 
     /// Whether an instance has code that is not for exceptions and panics alone. The body of a
@@ -237,32 +272,48 @@ impl Finding<'_, '_> {
         blocks.any(|block| !block.cleans_up && node.contains(block.begin))
     }
 
+    /// The inlined call of an instance that begins at an address, or else has it.
+    fn call_at(&self, owner: usize, addr: u64) -> Option<&Call> {
+        let calls = || self.line.calls.iter().filter(|call| call.owner == owner);
+        let begins = calls().find(|call| call.row.addr == addr);
+        begins.or_else(|| calls().find(|call| self.scopes.node(call.node).contains(addr)))
+    }
+
     fn take(
         &mut self,
         graph: &Graph,
         owner: usize,
         choice: &Choice,
         statements: &HashMap<usize, Row>,
-        calls: &HashMap<u64, &Call>,
     ) -> Result<()> {
         for index in &choice.bound {
-            let addr = graph.blocks[*index].begin;
+            let begin = graph.blocks[*index].begin;
+            let addr = choice.instead.get(index).copied().unwrap_or(begin);
             match statements.get(index) {
                 Some(row) => {
                     let view = (row.addr == addr).then_some(row.view);
                     self.bind(Some(owner), row, view, addr)?;
                 }
                 None => {
-                    if let Some(call) = calls.get(&addr) {
-                        self.bind(Some(owner), &call.row, None, addr)?;
+                    if let Some(call) = self.call_at(owner, begin) {
+                        let row = call.row;
+                        self.bind(Some(owner), &row, None, addr)?;
                     }
                 }
             }
         }
         let addr = |index: usize| FileAddr(graph.blocks[index].begin);
-        self.found
-            .repeats
-            .extend(choice.repeats.iter().map(|&index| addr(index)));
+        let reasons = [
+            (&choice.repeats, InexactReason::Repeats),
+            (&choice.shared, InexactReason::Shared),
+        ];
+        for (blocks, why) in reasons {
+            let inexact = blocks.iter().map(|&index| Inexact {
+                addr: addr(index),
+                why,
+            });
+            self.found.inexact.extend(inexact);
+        }
         for (index, fate) in &choice.dropped {
             let Some(row) = statements.get(index) else {
                 continue;
@@ -338,8 +389,15 @@ struct Own<'a> {
     rows: BTreeSet<(u64, u32)>,
     /// Instances that were inlined into the line, here or in other instances.
     inlined: BTreeSet<usize>,
-    calls: &'a HashMap<u64, &'a Call>,
+    /// Where their code begins, as far as the compiler knows.
+    calls: &'a BTreeSet<u64>,
+    /// Those whose code begins with what was moved away from the rest of it: with no statement.
+    badly_begun: &'a BTreeSet<usize>,
+    /// Whether the compiler marks statements.
+    marked: bool,
+    /// Whether only rows that are statements say where control is.
     markers: bool,
+    only_calls: bool,
 }
 
 /// A row that is not bound.
