@@ -120,11 +120,10 @@ impl Explainer {
                 why: convert::why_dropped(dropped.why, bias),
             });
         }
-        for repeated in &resolved.repeats {
-            self.explanation.warnings.push(format!(
-                "{} fires more than once in passes that loop within the line",
-                hex(repeated.in_target(bias))
-            ));
+        for inexact in &resolved.inexact {
+            let address = hex(inexact.addr.in_target(bias));
+            let why = inexact.why;
+            self.explanation.warnings.push(format!("{address}: {why}"));
         }
         let modules = &mut self.explanation.modules;
         if modules.iter().all(|module| module.path != path) {
