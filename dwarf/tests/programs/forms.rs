@@ -443,10 +443,11 @@ fn type_units() {
 
 #[test]
 fn split_debug_info_of_clang() {
-    for version in ["-gdwarf-4", "-gdwarf-5"] {
-        check_split(&C, '2', &["clang", version], &["-gsplit-dwarf"]);
+    // In split DWARF 5 LLVM writes other expressions than elsewhere: without DW_OP_convert.
+    for (version, level) in [("-gdwarf-4", '2'), ("-gdwarf-5", '0')] {
+        check_split(&C, level, &["clang", version], &["-gsplit-dwarf"]);
         let both = ["-gsplit-dwarf", "-fdebug-types-section"];
-        check_split(&CPP, '2', &["clang", "-std=gnu++17", version], &both);
+        check_split(&CPP, level, &["clang", "-std=gnu++17", version], &both);
     }
 }
 
