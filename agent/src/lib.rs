@@ -3,8 +3,8 @@
 //! Constraints, and what follows from them:
 //! - Nothing here touches a target: that is the tracer's, a process of its own that puts
 //!   everything back when this one is gone.
-//! - An agent knows what the server and its arguments told it and nothing else; it keeps no
-//!   files but indexes of debug info, which it could do without.
+//! - An agent knows what the server and its arguments told it and nothing else; it keeps no files
+//!   but what it could do without: indexes of debug info, and debug files that servers sent.
 //! - Two threads share two mailboxes: one blocks on the tracer and on debug info, the other talks
 //!   to the server. Memory is bounded; what does not fit is counted, and the count is sent.
 
@@ -14,6 +14,7 @@ pub mod checks;
 pub mod client;
 mod clock;
 mod convert;
+mod debug_files;
 mod engine;
 mod explain;
 pub mod host;

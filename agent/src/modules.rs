@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use lr_dwarf::{
-    Binary, DebugFiles, FileAddr, LoadBias, LoadError, OpenError, Root, RuntimeAddr, Segment,
+    Binary, DebugInfo, FileAddr, LoadBias, LoadError, OpenError, Root, RuntimeAddr, Segment,
     open_regular,
 };
 use lr_tracer::TextRange;
 
+use crate::debug_files::{self, Asking};
 use crate::explain::Core;
 use crate::host::living_thread;
 use crate::indexed::indexed;
@@ -41,6 +42,8 @@ pub(crate) struct Module {
     opened: Option<Opened>,
     /// What is opened was found to be what is loaded, since it was last read what is loaded.
     is_checked: bool,
+    /// A user asked for something in it by its name.
+    was_named: bool,
 }
 
 /// A file that was read.
@@ -194,11 +197,11 @@ impl Modules {
         let executable = executable_of(pid, &mappings);
         let mut found = grouped(mappings, executable.as_ref());
         for module in &mut found {
-            module.opened = self
-                .modules
-                .iter()
-                .find(|old| old.is_same_file(module))
-                .and_then(|old| old.opened.clone());
+            let old = self.modules.iter().find(|old| old.is_same_file(module));
+            if let Some(old) = old {
+                module.opened = old.opened.clone();
+                module.was_named = old.was_named;
+            }
         }
         let is_same =
             |(old, new): (&Module, &Module)| old.is_same_file(new) && old.mappings == new.mappings;
@@ -242,10 +245,22 @@ impl Modules {
     }
 
     /// Every module of this name, the executable included.
-    pub(crate) fn named(&self, suffix: &str) -> Vec<usize> {
-        (0..self.modules.len())
-            .filter(|&index| self.modules[index].is_called(suffix))
-            .collect()
+    /// For those, servers are asked for debug info too.
+    pub(crate) fn named(&mut self, suffix: &str) -> Vec<usize> {
+        let mut named = Vec::new();
+        for (index, module) in self.modules.iter_mut().enumerate() {
+            if !module.is_called(suffix) {
+                continue;
+            }
+            named.push(index);
+            let is_without =
+                |opened: &Opened| matches!(opened.binary.debug_info(), DebugInfo::Missing { .. });
+            if !module.was_named && module.opened.as_ref().is_some_and(is_without) {
+                module.opened = None;
+            }
+            module.was_named = true;
+        }
+        named
     }
 
     /// The module with this address of the target in its code.
@@ -377,7 +392,11 @@ impl Module {
 
     fn read(&self, pid: u32) -> Result<Opened, ModuleError> {
         let name = Path::new(&self.path);
-        let files = DebugFiles::in_target(living_thread(pid));
+        let asking = match self.is_executable || self.was_named {
+            true => Asking::Servers,
+            false => Asking::CacheOnly,
+        };
+        let files = debug_files::of_process(living_thread(pid), asking);
         if self.is_vdso() {
             let binary = Binary::from_bytes(self.memory(pid)?, name, &files)?;
             return Ok(Opened {
@@ -548,6 +567,7 @@ fn grouped(mappings: Vec<Mapping>, executable: Option<&Executable>) -> Vec<Modul
             mappings: Vec::new(),
             opened: None,
             is_checked: false,
+            was_named: false,
         };
         let known = modules.iter().position(|known| known.is_same_file(&module));
         let index = known.unwrap_or_else(|| {

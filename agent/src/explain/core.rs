@@ -6,13 +6,14 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use lr_dwarf::{Binary, DebugFiles, OpenError, Root, open_regular};
+use lr_dwarf::{Binary, OpenError, Root, open_regular};
 use lr_protocol::Problem;
 use object::elf::{self, FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
 use object::{LittleEndian as Endian, ReadCache, ReadRef};
 
 use super::file::not_opened;
+use crate::debug_files;
 use crate::indexed::indexed;
 use crate::maps::Mapping;
 use crate::modules::ModuleError;
@@ -143,7 +144,7 @@ impl Core {
                 core: self.path.display().to_string(),
                 error,
             })?;
-        let binary = Binary::open_with(file, Path::new(module), &DebugFiles::host())?;
+        let binary = Binary::open_with(file, Path::new(module), &debug_files::of_host())?;
         let wanted = self.build_ids.iter().find(|(path, _)| path == module);
         if let Some((_, wanted)) = wanted
             && binary.build_id() != Some(wanted)

@@ -7,6 +7,7 @@ use lr_protocol::{ExplainedTarget, Explanation, Problem};
 use super::ExplainRequest;
 use super::loaded::Explainer;
 use crate::convert;
+use crate::debug_files;
 use crate::indexed::indexed;
 use crate::locate::of_module;
 use crate::modules::is_called;
@@ -29,8 +30,8 @@ pub(super) fn in_binary(
         let hint = format!("leave the module out, or explain that file: --binary {module}");
         return Err(problem("no_such_module", title, "", &[&hint]));
     }
-    let binary =
-        Binary::open(file, &path).map_err(|error| of_status_error(of_module(&error.into())))?;
+    let binary = Binary::open_with(file, &path, &debug_files::of_host())
+        .map_err(|error| of_status_error(of_module(&error.into())))?;
     let binary = indexed(binary);
     let resolved = binary
         .resolve_all(location)
