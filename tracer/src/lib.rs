@@ -30,6 +30,6 @@ pub use command::{AmendAction, ArmAction, Armed, Rate, Released, SiteProgram, Sl
 pub use error::TracerError;
 pub use handle::Tracer;
 pub use plan::{PlanError, ResumeKind, SitePlan, TextRange, disassemble, instruction_length};
-pub use process::tracer_main;
+pub use process::{PAUSE, tracer_main};
 pub use record::{Ended, Record};
 pub use shared::SlotCounters;

@@ -19,6 +19,8 @@ pub(crate) struct Action {
     pub(crate) lines: Option<Lines>,
     pub(crate) warnings: Vec<String>,
     pub(crate) error: Option<StatusError>,
+    /// Microseconds since the Unix epoch, of its last pause.
+    pub(crate) paused_until: Option<i64>,
     /// What was bound may be unloaded and loaded again.
     pub(crate) was_bound: bool,
     /// Up to when what could not be planted is tried again: it may not be loaded completely.
@@ -64,6 +66,7 @@ impl Action {
             lines: None,
             warnings: Vec::new(),
             error: None,
+            paused_until: None,
             was_bound: false,
             retry_until: None,
             earlier: Counts::default(),
@@ -196,7 +199,10 @@ impl Action {
             bound: sites.map(bound_address).collect(),
             warnings: self.warnings.clone(),
             error: self.error.clone(),
-            paused_until: None,
+            paused_until: match self.state {
+                State::Paused => self.paused_until,
+                _ => None,
+            },
         }
     }
 }

@@ -64,6 +64,9 @@ const REST: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
 /// How often the target's life is looked at.
 const LOOK: Duration = Duration::from_millis(250);
+/// Looking takes at most one part in so many of the time.
+const LOOK_SHARE: u32 = 20;
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long the tracer's own word on the end of a target is waited for: it knows the status.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// More records than the ring can hold: what was in it at one moment has been read after so many.
@@ -319,6 +322,8 @@ impl Engine {
             return;
         };
         if let Some(action) = self.actions.get_mut(&id) {
+            let pause = i64::try_from(lr_tracer::PAUSE.as_micros()).unwrap_or(0);
+            action.paused_until = Some(now_micros() + pause);
             action.state = match state {
                 State::Bound if action.counts().kept > 0 => State::Hit,
                 state => state,
@@ -354,7 +359,12 @@ impl Engine {
         }
         if now >= self.next_look {
             self.next_look = now + LOOK;
-            return self.look(now).or_else(|| self.follow_modules(now).err());
+            let begun = Instant::now();
+            let end = self.look(now).or_else(|| self.follow_modules(now).err());
+            // Tens of thousands of mappings take their time to read: not more than this share.
+            let pause = (begun.elapsed() * LOOK_SHARE).clamp(LOOK, LONGEST_PAUSE);
+            self.next_look = now + pause;
+            return end;
         }
         None
     }

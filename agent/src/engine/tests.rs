@@ -398,10 +398,13 @@ fn pauses_are_told() {
     bench.tracer.hit(slot, 1);
     bench.tracer.tell(FakeRecord::Paused(slot));
     bench.step();
-    assert_eq!(bench.states(), [State::Paused]);
+    let status = bench.statuses().remove(0);
+    assert_eq!(status.state, State::Paused);
+    assert!(status.paused_until.unwrap() > status.updated_at);
     bench.tracer.tell(FakeRecord::Resumed(slot));
     bench.step();
-    assert_eq!(bench.states(), [State::Hit]);
+    let status = bench.statuses().remove(0);
+    assert_eq!((status.state, status.paused_until), (State::Hit, None));
 }
 
 const LOOK: Duration = Duration::from_millis(250);

@@ -15,7 +15,7 @@ use crate::output::print;
 use crate::selector;
 use crate::signals::Signals;
 use crate::tell::tell;
-use crate::verbs::attach::tracked::{Tracked, failed_status};
+use crate::verbs::attach::tracked::{Tracked, all_failed_status};
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Log {
@@ -111,7 +111,7 @@ impl Waiting {
             }
         }
         let actions: Vec<_> = self.on.values().cloned().collect();
-        if let Some(status) = failed_status(&actions) {
+        if let Some(status) = all_failed_status(&actions) {
             return Err(Failure::Told(status));
         }
         if log.wait.is_none() {

@@ -1,6 +1,8 @@
 //! How much stopping an action may cause: a bucket that fills with wall time and is emptied by
 //! stops, checked at each hit (design, section 4).
 
+use std::time::Duration;
+
 /// What the bucket holds at most: ten milliseconds of stops at once.
 const BUCKET_NS: u64 = 10_000_000;
 
@@ -8,6 +10,9 @@ const BUCKET_NS: u64 = 10_000_000;
 pub(crate) const ACTION_SHARE: u64 = 10;
 /// The same for all actions on a process.
 pub(crate) const PROCESS_SHARE: u64 = 50;
+
+/// How long an action that has used up its share is not planted: until its bucket is half full.
+pub const PAUSE: Duration = Duration::from_nanos(BUCKET_NS / 2 * 1000 / ACTION_SHARE);
 
 /// Time between the int3 and our seeing it, and back, that our own clock does not show
 /// (`limits/facts/stoptime.c`, `limits/resume.c`): on the CPU of the thread, and on another.
@@ -78,7 +83,8 @@ mod tests {
             (BUCKET_NS..BUCKET_NS + BUCKET_NS / 10).contains(&spent),
             "{spent}"
         );
-        assert!(!bucket.has_recovered(now + 100_000_000));
-        assert!(bucket.has_recovered(now + 600_000_000));
+        let pause = u64::try_from(PAUSE.as_nanos()).unwrap();
+        assert!(!bucket.has_recovered(now + pause - 1_000_000));
+        assert!(bucket.has_recovered(now + pause));
     }
 }

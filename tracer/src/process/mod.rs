@@ -18,6 +18,7 @@ mod step;
 mod stop;
 mod text;
 
+pub use budget::PAUSE;
 pub use control::tracer_main;
 
 /// Nanoseconds of the monotonic clock.

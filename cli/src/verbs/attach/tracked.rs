@@ -44,12 +44,7 @@ impl Tracked {
         event: &LiveState,
         client: &Client,
     ) -> Result<(), ClientError> {
-        // What is final stays: a late event of an earlier state changes nothing, and the same end
-        // may be told by the agent and by the server.
-        let is_late = self.state.is_final();
-        if !is_late {
-            self.state = event.state;
-        }
+        let is_late = self.is_late(event);
         if let (Some(error), None) = (&event.error, &self.error) {
             let told = of_action(error, &self.label);
             crate::tell::raw(&rendered(&told, Style::of_stderr()));
@@ -73,34 +68,46 @@ impl Tracked {
         if is_late {
             return Ok(());
         }
-        let is_new = self.told_state.replace(event.state) != Some(event.state);
-        match event.state {
-            // The warning is what it waits for.
-            State::Pending => {
-                if is_new {
-                    tell!("{} {}", self.what(), waits(&event.warnings));
-                }
-                return Ok(());
-            }
-            // It may come and go every second; once is enough.
-            State::Paused if !self.told_pause => {
-                self.told_pause = true;
-                tell!(
-                    "{} is paused now and then: it takes more of the process's time than it may; \
-                     --ignore-quota takes it all the same",
-                    self.what()
-                );
-            }
-            State::Disabled if is_new => tell!("{} is disabled", self.what()),
-            State::Expired if is_new => tell!("{} has expired", self.what()),
-            _ => {}
+        for line in self.news(event) {
+            tell!("{line}");
         }
-        self.tell_warnings(&event.warnings);
         Ok(())
     }
 
-    fn tell_warnings(&mut self, warnings: &[String]) {
-        for warning in warnings {
+    /// Takes in the state. What is final stays: a late event of an earlier state changes nothing,
+    /// and the same end may be told by the agent and by the server.
+    fn is_late(&mut self, event: &LiveState) -> bool {
+        let is_late = self.state.is_final();
+        if !is_late {
+            self.state = event.state;
+        }
+        is_late
+    }
+
+    /// Lines about the state of an action that is not over, and about its warnings.
+    fn news(&mut self, event: &LiveState) -> Vec<String> {
+        let is_new = self.told_state.replace(event.state) != Some(event.state);
+        let mut lines = Vec::new();
+        match event.state {
+            // The warning is what it waits for.
+            State::Pending if is_new => {
+                return vec![format!("{} {}", self.what(), waits(&event.warnings))];
+            }
+            State::Pending => return lines,
+            // It may come and go every second; once is enough.
+            State::Paused if !self.told_pause => {
+                self.told_pause = true;
+                lines.push(format!(
+                    "{} is paused now and then: it takes more of the process's time than it may; \
+                     --ignore-quota takes it all the same",
+                    self.what()
+                ));
+            }
+            State::Disabled if is_new => lines.push(format!("{} is disabled", self.what())),
+            State::Expired if is_new => lines.push(format!("{} has expired", self.what())),
+            _ => {}
+        }
+        for warning in &event.warnings {
             if self.told_warnings.contains(warning) {
                 continue;
             }
@@ -108,8 +115,9 @@ impl Tracked {
                 self.told_warnings.push(warning.clone());
             }
             let word = Style::of_stderr().yellow("warning");
-            tell!("{word}: {}", escaped(warning));
+            lines.push(format!("{word}: {}", escaped(warning)));
         }
+        lines
     }
 
     /// Takes in what has been said so far, for when nobody listened.
@@ -148,8 +156,8 @@ impl Tracked {
     }
 }
 
-/// The exit status where an action could not be done: the first one's where none could. `None`
-/// where all could, or there are none.
+/// The exit status of a command all of whose actions are to be done: the first one's error where
+/// none could be. `None` where all could, or there are none.
 pub(crate) fn failed_status(actions: &[Tracked]) -> Option<u8> {
     let mut failed = actions.iter().filter(|action| action.state == State::Error);
     let first = failed.next()?.error.as_ref();
@@ -158,6 +166,12 @@ pub(crate) fn failed_status(actions: &[Tracked]) -> Option<u8> {
         Some(error) if all_failed => exit::status_of(&error.code),
         _ => exit::COULD_NOT,
     })
+}
+
+/// The exit status where one of them is enough, as of an action on many agents.
+pub(crate) fn all_failed_status(actions: &[Tracked]) -> Option<u8> {
+    let all_failed = actions.iter().all(|action| action.state == State::Error);
+    failed_status(actions).filter(|_| all_failed)
 }
 
 /// What a pending action waits for, as its agent says it.
@@ -178,9 +192,13 @@ pub(crate) fn label(spec: &ActionSpec) -> String {
 }
 
 pub(crate) fn address_line(bound: &BoundAddress) -> String {
+    let source = match bound.line {
+        0 => String::new(),
+        line => format!(" at {}:{line}", bound.file),
+    };
     let line = format!(
-        "{} {} at {}:{} ({}, {})",
-        bound.address, bound.function, bound.file, bound.line, bound.module, bound.resume
+        "{} {}{source} ({}, {})",
+        bound.address, bound.function, bound.module, bound.resume
     );
     escaped(&line).into_owned()
 }
@@ -225,6 +243,45 @@ mod tests {
             told_pause: false,
             told_state: None,
         }
+    }
+
+    #[test]
+    fn an_end_is_told_once_and_nothing_after_it() {
+        let mut action = tracked(None);
+        action.state = State::Bound;
+        let event = |state, bound| LiveState {
+            ts: String::new(),
+            agent: "g".into(),
+            action: "aaaaaaaa".into(),
+            state,
+            bound,
+            warnings: vec!["w".into()],
+            error: None,
+        };
+        assert!(!action.is_late(&event(State::Expired, 0)));
+        assert_eq!(action.news(&event(State::Expired, 0)).len(), 2);
+        // The agent says it as well, and what it said before comes late.
+        assert!(action.is_late(&event(State::Expired, 0)));
+        assert!(action.is_late(&event(State::Bound, 1)));
+        assert_eq!(action.state, State::Expired);
+    }
+
+    #[test]
+    fn a_symbol_has_no_line() {
+        let mut bound = BoundAddress {
+            module: "libc.so.6".into(),
+            address: "0x7f00".into(),
+            function: "nanosleep".into(),
+            file: String::new(),
+            line: 0,
+            resume: "emulate".into(),
+        };
+        assert_eq!(
+            address_line(&bound),
+            "0x7f00 nanosleep (libc.so.6, emulate)"
+        );
+        (bound.file, bound.line) = ("a.c".into(), 9);
+        assert!(address_line(&bound).contains("nanosleep at a.c:9 ("));
     }
 
     #[test]
