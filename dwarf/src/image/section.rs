@@ -105,17 +105,42 @@ impl Section {
     fn unfold(&self, map: &[u8]) -> Result<Vec<u8>, String> {
         let mut all = Vec::new();
         for piece in &self.pieces {
-            let compressed = CompressedData {
-                format: piece.format,
-                data: map.get(piece.range.clone()).unwrap_or_default(),
-                uncompressed_size: piece.size,
+            let bytes = map.get(piece.range.clone()).unwrap_or_default();
+            let unfolded = match piece.format {
+                CompressionFormat::Zlib => inflated(bytes, piece.size)?.into(),
+                format => {
+                    let compressed = CompressedData {
+                        format,
+                        data: bytes,
+                        uncompressed_size: piece.size,
+                    };
+                    compressed.decompress().map_err(|error| error.to_string())?
+                }
             };
-            let bytes = compressed.decompress().map_err(|error| error.to_string())?;
             match self.pieces.len() {
-                1 => all = bytes.into_owned(),
-                _ => all.extend_from_slice(&bytes),
+                1 => all = unfolded.into_owned(),
+                _ => all.extend_from_slice(&unfolded),
             }
         }
         Ok(all)
+    }
+}
+
+/// `object` takes a stream that goes on behind the size that the header claims; half a section
+/// is worse than none.
+fn inflated(bytes: &[u8], size: u64) -> Result<Vec<u8>, String> {
+    let wrong = || "the stream has not the size that its header claims".to_owned();
+    let size = usize::try_from(size).map_err(|_| wrong())?;
+    let mut unfolded = Vec::new();
+    unfolded
+        .try_reserve_exact(size)
+        .map_err(|error| error.to_string())?;
+    let mut stream = flate2::Decompress::new(true);
+    let status = stream
+        .decompress_vec(bytes, &mut unfolded, flate2::FlushDecompress::Finish)
+        .map_err(|error| error.to_string())?;
+    match status == flate2::Status::StreamEnd && unfolded.len() == size {
+        true => Ok(unfolded),
+        false => Err(wrong()),
     }
 }

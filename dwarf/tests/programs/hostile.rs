@@ -38,10 +38,10 @@ fn exercise(bytes: &[u8], spots: &[&str], file: &Path) {
 }
 
 /// A generator of numbers that are the same in every run (Knuth's MMIX constants).
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)

@@ -6,6 +6,7 @@
 mod forms;
 mod gdb;
 mod hostile;
+mod hostile_files;
 mod locations;
 mod passes;
 mod symbols;
