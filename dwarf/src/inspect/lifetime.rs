@@ -1,12 +1,14 @@
 //! At which lines a variable has a value.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use gimli::AttributeValue;
 
 use super::variable::LineRange;
 use crate::compile::{Scope, Stop, nodes_from};
-use crate::info::{Die, DieRef, Listed, UnitScopes};
+use crate::flow::{Callees, Graph};
+use crate::info::{Die, DieRef, Listed, Row, UnitScopes};
 use crate::resolve::owner;
 
 /// How far from the place lines are looked at.
@@ -59,28 +61,41 @@ impl<'a> Lifetime<'a> {
         }
     }
 
-    fn holds(&self, row: &InstanceRow) -> bool {
+    fn holds(&self, point: &Point) -> bool {
         match &self.extent {
             Extent::Nowhere => false,
             Extent::Everywhere => true,
             Extent::Listed(listed) => listed
                 .iter()
-                .any(|listed| listed.holds(row.addr, Some(row.view))),
+                .any(|listed| listed.holds(point.addr, point.view)),
         }
     }
 }
 
-/// The lines of one function instance near a place, each with all rows that may be bound for it.
+/// The lines of one function instance near a place, each with every point that may be bound for it.
 #[derive(Debug, Default)]
-pub(super) struct InstanceLines(BTreeMap<u32, Vec<InstanceRow>>);
+pub(super) struct InstanceLines(BTreeMap<u32, Vec<Point>>);
 
+/// An address of a line.
 #[derive(Debug)]
-struct InstanceRow {
+struct Point {
     addr: u64,
-    view: u32,
-    is_stmt: bool,
+    /// Which of the rows at the address it is, where it is one.
+    view: Option<u32>,
     /// The instance's innermost scope there.
     node: usize,
+}
+
+/// What is looked at while the lines of an instance are gathered.
+struct Gathering<'s, 'a> {
+    scope: &'s Scope<'a>,
+    scopes: &'s UnitScopes,
+    unit: usize,
+    instance: usize,
+    lines: RangeInclusive<u32>,
+    /// Whether a file of the unit's table is the instance's.
+    files: HashMap<u64, bool>,
+    file: &'s str,
 }
 
 impl InstanceLines {
@@ -90,50 +105,26 @@ impl InstanceLines {
         file: &str,
         line: u32,
     ) -> Result<InstanceLines, Stop> {
-        let mut lines = InstanceLines::default();
         let (Some(unit), Some(scopes)) = (scope.unit(), scope.unit_scopes()) else {
-            return Ok(lines);
+            return Ok(InstanceLines::default());
         };
-        let info = &scope.info;
-        let table = info.lines(unit)?;
         let offset = scopes.node(instance).die;
-        let begins = info.declared(DieRef { unit, offset })?;
-        let begins = begins.map_or(0, |(_, line)| line);
-        let mut files: HashMap<u64, bool> = HashMap::new();
-        for range in &scopes.node(instance).ranges {
-            for row in table.within(range.begin, range.end) {
-                let is_near = row.line.abs_diff(line) <= WINDOW && u64::from(row.line) >= begins;
-                if row.line == 0 || !is_near {
-                    continue;
-                }
-                let is_file = *files
-                    .entry(row.file)
-                    .or_insert_with(|| info.file_path(unit, row.file).as_deref() == Some(file));
-                // A row of what is inlined into the instance is the callee's.
-                if !is_file || owner(info, unit, scopes, row, row.addr)? != Some(instance) {
-                    continue;
-                }
-                let nodes = nodes_from(scopes, instance, row.addr);
-                let rows = lines.0.entry(row.line).or_default();
-                rows.push(InstanceRow {
-                    addr: row.addr,
-                    view: row.view,
-                    is_stmt: row.is_stmt,
-                    node: nodes.first().copied().unwrap_or(instance),
-                });
-            }
-        }
-        for rows in lines.0.values_mut() {
-            // Where there are statements, nothing else is bound.
-            if rows.iter().any(|row| row.is_stmt) {
-                rows.retain(|row| row.is_stmt);
-            }
-        }
-        Ok(lines)
+        let begins = scope.info.declared(DieRef { unit, offset })?;
+        let begins = begins.map_or(0, |(_, line)| u32::try_from(line).unwrap_or(u32::MAX));
+        let mut gathering = Gathering {
+            scope,
+            scopes,
+            unit,
+            instance,
+            lines: line.saturating_sub(WINDOW).max(begins).max(1)..=line.saturating_add(WINDOW),
+            files: HashMap::new(),
+            file,
+        };
+        gathering.lines()
     }
 
-    /// The lines at which a variable of the scope `node` has a value, whichever of the line's rows
-    /// are bound.
+    /// The lines at which a variable of the scope `node` has a value, whichever of the line's
+    /// points are bound.
     pub(super) fn live(
         &self,
         scopes: &UnitScopes,
@@ -142,11 +133,11 @@ impl InstanceLines {
     ) -> Vec<LineRange> {
         let mut ranges: Vec<LineRange> = Vec::new();
         let mut is_open = false;
-        for (&line, rows) in &self.0 {
-            let has_value = |row: &InstanceRow| {
-                scopes.outward(row.node).any(|around| around == node) && lifetime.holds(row)
+        for (&line, points) in &self.0 {
+            let has_value = |point: &Point| {
+                scopes.outward(point.node).any(|around| around == node) && lifetime.holds(point)
             };
-            if line <= lifetime.declared || !rows.iter().all(has_value) {
+            if line <= lifetime.declared || !points.iter().all(has_value) {
                 is_open = false;
                 continue;
             }
@@ -160,5 +151,111 @@ impl InstanceLines {
             is_open = true;
         }
         ranges
+    }
+}
+
+impl Gathering<'_, '_> {
+    fn lines(&mut self) -> Result<InstanceLines, Stop> {
+        let function = self.scopes.outward(self.instance).last();
+        let function = function.unwrap_or(self.instance);
+        let table = self.scope.info.lines(self.unit)?;
+        let mut rows: Vec<Row> = Vec::new();
+        for range in &self.scopes.node(function).ranges {
+            rows.extend(table.within(range.begin, range.end));
+        }
+        rows.sort_by_key(|row| (row.addr, row.view));
+        let mut own: BTreeMap<u32, Vec<Row>> = BTreeMap::new();
+        for row in &rows {
+            if self.is_own(row)? {
+                own.entry(row.line).or_default().push(*row);
+            }
+        }
+        for rows in own.values_mut() {
+            // Where there are statements, nothing else is bound.
+            if rows.iter().any(|row| row.is_stmt) {
+                rows.retain(|row| row.is_stmt);
+            }
+        }
+        let calls = self.calls()?;
+        let mut lines = InstanceLines::default();
+        for (line, rows) in &own {
+            let points = rows.iter().map(|row| self.point(row.addr, Some(row.view)));
+            lines.0.entry(*line).or_default().extend(points);
+        }
+        for &(line, addr) in &calls {
+            lines
+                .0
+                .entry(line)
+                .or_default()
+                .push(self.point(addr, None));
+        }
+        // What is jumped to in the middle of a row may be bound for it.
+        let mut splits: Vec<u64> = rows.iter().map(|row| row.addr).collect();
+        splits.extend(calls.iter().map(|call| call.1));
+        let ranges = &self.scopes.node(function).ranges;
+        let graph = Graph::read(&self.scope.info, &Callees::default(), ranges, &splits);
+        for block in graph.iter().flat_map(|graph| &graph.blocks) {
+            let after = rows.partition_point(|row| row.addr <= block.begin);
+            let Some(row) = after.checked_sub(1).map(|last| rows[last]) else {
+                continue;
+            };
+            let is_own = own.get(&row.line).is_some_and(|rows| rows.contains(&row));
+            if is_own && row.addr < block.begin {
+                let points = lines.0.entry(row.line).or_default();
+                points.push(self.point(block.begin, None));
+            }
+        }
+        // A function's first row is bound behind the prologue, wherever that ends.
+        let entry = self.scopes.node(function).ranges.first();
+        if let Some(first) = rows
+            .iter()
+            .find(|row| Some(row.addr) == entry.map(|e| e.begin))
+        {
+            lines.0.remove(&first.line);
+        }
+        Ok(lines)
+    }
+
+    /// Whether a row is the instance's and near. One of what is inlined into it is the callee's.
+    fn is_own(&mut self, row: &Row) -> Result<bool, Stop> {
+        let info = &self.scope.info;
+        if !self.lines.contains(&row.line) || !self.scopes.node(self.instance).contains(row.addr) {
+            return Ok(false);
+        }
+        let (unit, file) = (self.unit, self.file);
+        let is_file = *self
+            .files
+            .entry(row.file)
+            .or_insert_with(|| info.file_path(unit, row.file).as_deref() == Some(file));
+        Ok(is_file && owner(info, unit, self.scopes, row, row.addr)? == Some(self.instance))
+    }
+
+    /// Line and entry of each call that was inlined into the instance.
+    fn calls(&self) -> Result<Vec<(u32, u64)>, Stop> {
+        let mut calls = Vec::new();
+        for (node, parent) in self.scopes.inlined() {
+            if self.scopes.instance_of(parent) != self.instance {
+                continue;
+            }
+            let (unit, offset) = (self.unit, self.scopes.node(node).die);
+            let die = self.scope.info.die(DieRef { unit, offset })?;
+            let line = die.udata(gimli::DW_AT_call_line);
+            let line = line.and_then(|line| u32::try_from(line).ok());
+            if let Some(line) = line.filter(|line| self.lines.contains(line))
+                && let Some(entry) = self.scope.info.inlined_entry(&die)?
+            {
+                calls.push((line, entry));
+            }
+        }
+        Ok(calls)
+    }
+
+    fn point(&self, addr: u64, view: Option<u32>) -> Point {
+        let nodes = nodes_from(self.scopes, self.instance, addr);
+        Point {
+            addr,
+            view,
+            node: nodes.first().copied().unwrap_or(self.instance),
+        }
     }
 }
