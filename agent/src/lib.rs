@@ -32,6 +32,8 @@ mod ready;
 mod session;
 mod tracer;
 
-pub use explain::{ExplainRequest, ExplainTarget, explain};
+pub use explain::{
+    DebugInfoState, ExplainRequest, ExplainTarget, ModuleDebugInfo, debug_info_of, explain,
+};
 pub use launch::{LaunchFailure, LaunchRequest, launch};
 pub use tracer::tracer_main;

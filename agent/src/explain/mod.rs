@@ -3,6 +3,7 @@
 
 mod address;
 mod core;
+mod debug_info;
 mod file;
 mod loaded;
 mod target;
@@ -16,6 +17,7 @@ use crate::convert;
 use crate::problem::of_status_error;
 
 pub(crate) use self::core::Core;
+pub use debug_info::{DebugInfoState, ModuleDebugInfo, debug_info_of};
 
 /// What is to be explained.
 #[derive(Clone, Debug)]

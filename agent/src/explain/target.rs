@@ -54,7 +54,7 @@ fn in_modules(
     Ok(explanation)
 }
 
-fn not_opened(error: &ModuleError) -> Problem {
+pub(super) fn not_opened(error: &ModuleError) -> Problem {
     let mut problem = of_status_error(of_module(error));
     if problem.code == "permission_denied" && problem.suggestions.is_empty() {
         let hint = "run it as the user of that process, or as root";

@@ -1,8 +1,10 @@
 use clap::Args;
+use lr_agent::DebugInfoState;
 use lr_agent::checks::{Asker, check};
 use lr_agent::client::Local;
 use lr_agent::host::{Capability, YamaScope};
 
+use crate::escape::escaped;
 use crate::failure::{Failure, rendered};
 use crate::output::print;
 use crate::style::Style;
@@ -36,7 +38,7 @@ impl Doctor {
                 Ok(facts) => report.push_str(&format!(
                     "{} process {pid} ({}) can be attached to\n",
                     mark(Finding::Fine),
-                    crate::escape::escaped(&facts.comm)
+                    escaped(&facts.comm)
                 )),
                 Err(problem) => {
                     report.push_str(&format!(
@@ -46,6 +48,11 @@ impl Doctor {
                     report.push_str(&rendered(&problem, Style::of_stdout()));
                     refused = Some(crate::exit::status_of(&problem.code));
                 }
+            }
+        }
+        if let Some(pid) = self.pid {
+            for (finding, line) in debug_info(pid) {
+                report.push_str(&format!("{} {line}\n", mark(finding)));
             }
         }
         print(&report)?;
@@ -117,6 +124,36 @@ fn yama(asker: &Asker) -> (Finding, String) {
         finding,
         format!("ptrace_scope is {}: {meaning}", scope.number()),
     )
+}
+
+/// Where lines and variables of a process's modules are known from. That a process cannot be looked
+/// at is said elsewhere.
+fn debug_info(pid: u32) -> Vec<(Finding, String)> {
+    let Ok(modules) = lr_agent::debug_info_of(pid) else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    for module in modules {
+        let path = escaped(&module.path);
+        match module.state {
+            DebugInfoState::Own => lines.push((Finding::Fine, format!("{path} has debug info"))),
+            DebugInfoState::Separate(file) => lines.push((
+                Finding::Fine,
+                format!("{path} has debug info in {}", escaped(&file)),
+            )),
+            DebugInfoState::Missing { why, suggestions } => {
+                let mut line = escaped(&why).into_owned();
+                for suggestion in suggestions {
+                    line.push_str(&format!("\n     {}", escaped(&suggestion)));
+                }
+                lines.push((Finding::Note, line));
+            }
+            DebugInfoState::Unreadable(why) => {
+                lines.push((Finding::Note, escaped(&why).into_owned()));
+            }
+        }
+    }
+    lines
 }
 
 async fn server() -> (Finding, String) {

@@ -12,6 +12,7 @@ mod attach;
 mod binaries;
 mod counts;
 mod ends;
+mod explain;
 mod libraries;
 mod refusals;
 mod running;

@@ -380,3 +380,178 @@ fn plural(count: u64, noun: &str) -> String {
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use lr_protocol::{
+        ExplainedCall, ExplainedInstruction, ExplainedModule, NotBound, VariableKind,
+    };
+
+    use super::*;
+
+    fn variable(name: &str, of: &str, residence: Residence) -> ExplainedVariable {
+        ExplainedVariable {
+            name: name.to_owned(),
+            type_name: of.to_owned(),
+            kind: VariableKind::Local,
+            function: "orders::Store::put".to_owned(),
+            frame: 0,
+            line: 40,
+            expression: Some(name.to_owned()),
+            shadowed: false,
+            residence,
+            note: None,
+            live_lines: Vec::new(),
+        }
+    }
+
+    fn register(text: &str) -> Residence {
+        Residence::Register {
+            text: text.to_owned(),
+        }
+    }
+
+    fn gone(detail: &str) -> Residence {
+        Residence::Absent {
+            reason: AbsentReason::OptimizedOut,
+            detail: detail.to_owned(),
+        }
+    }
+
+    fn at(address: &str, caller: &str) -> ExplainedAddress {
+        let mut total = variable("total", "u64", gone("it has no value at this address"));
+        total.live_lines = vec![LineRange {
+            first: 44,
+            last: 47,
+        }];
+        let mut items = variable(
+            "items",
+            "Vec<Item>",
+            Residence::Memory {
+                text: "rsp+16".to_owned(),
+            },
+        );
+        items.note = Some("a whole `Vec<Item>`".to_owned());
+        let mut outer = variable("total", "u64", register("rbx"));
+        (outer.frame, outer.shadowed) = (1, true);
+        outer.function = caller.to_owned();
+        ExplainedAddress {
+            address: address.to_owned(),
+            file_address: "0x2310".to_owned(),
+            module: "/srv/bin/orders".to_owned(),
+            function: "orders::Store::put".to_owned(),
+            file: "src/orders.rs".to_owned(),
+            line: 42,
+            column: 9,
+            inlined: vec![ExplainedCall {
+                function: caller.to_owned(),
+                file: "src/main.rs".to_owned(),
+                line: 10,
+            }],
+            instruction: ExplainedInstruction {
+                bytes: "48 8b 45 e8".to_owned(),
+                text: "mov rax, qword ptr [rbp - 0x18]".to_owned(),
+            },
+            resume: Resume::Emulate,
+            variables: vec![
+                variable("order", "&orders::Order", register("rdi")),
+                total,
+                items,
+                outer,
+            ],
+        }
+    }
+
+    fn explanation(addresses: Vec<ExplainedAddress>) -> Explanation {
+        Explanation {
+            location: "orders.rs:42".to_owned(),
+            target: ExplainedTarget::Process { pid: 7 },
+            addresses,
+            more_addresses: 0,
+            not_bound: vec![NotBound {
+                address: "0x55d8a9c02400".to_owned(),
+                function: String::new(),
+                line: 42,
+                column: 13,
+                why: "passed together with 0x55d8a9c02310".to_owned(),
+            }],
+            modules: vec![ExplainedModule {
+                path: "/srv/bin/orders".to_owned(),
+                build_id: String::new(),
+                debug_info: "/srv/bin/orders".to_owned(),
+            }],
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_people_read() {
+        let copies = vec![
+            at("0x55d8a9c02310", "orders::main"),
+            at("0x55d8a9c02390", "orders::main"),
+        ];
+        let expected = "\
+src/orders.rs:42:9  2 addresses, 1 not bound
+
+0x55d8a9c02310  orders  orders::Store::put
+  inlined into orders::main at main.rs:10
+  48 8b 45 e8  mov rax, qword ptr [rbp - 0x18]
+  goes on by emulation
+    order  &orders::Order  register rdi
+    total  u64             optimized out here; live at lines 44-47
+    items  Vec<Item>       memory rsp+16; in parts only
+  of orders::main:
+    total  u64             register rbx; shadowed
+  and 1 more inlined copy with the same answers:
+    0x55d8a9c02390  in orders::main at main.rs:10
+
+not bound, so that one pass fires once:
+  0x55d8a9c02400  column 13: passed together with 0x55d8a9c02310
+";
+        assert_eq!(of(&explanation(copies), false, Style::Plain), expected);
+    }
+
+    #[test]
+    fn what_a_file_says_cannot_drive_the_terminal() {
+        let mut address = at("0x1", "caller\u{202e}");
+        address.function = "evil\x1b[2J".to_owned();
+        address.variables[0].name = "a\nb".to_owned();
+        address.variables[0].type_name = "t\u{9b}".to_owned();
+        address.file = "x\x07.c".to_owned();
+        address.module = "/tmp/\x1b".to_owned();
+        let shown = of(&explanation(vec![address]), false, Style::Plain);
+        for c in ['\x1b', '\u{202e}', '\u{9b}', '\x07'] {
+            assert!(!shown.contains(c), "{shown:?}");
+        }
+        assert!(shown.contains("a\\nb"), "{shown}");
+    }
+
+    #[test]
+    fn long_names_go_on_below() {
+        let mut address = at("0x1", "c");
+        let long = "std::collections::BTreeMap<alloc::string::String, core::option::Option<u64>>";
+        address.variables[0].type_name = long.to_owned();
+        let shown = of(&explanation(vec![address]), false, Style::Plain);
+        let lines: Vec<&str> = shown.lines().collect();
+        let at = lines.iter().position(|line| line.ends_with(long)).unwrap();
+        assert_eq!(lines[at + 1].trim(), "register rdi");
+    }
+
+    #[test]
+    fn the_nearest_lines() {
+        let range = |first, last| LineRange { first, last };
+        let ranges = [range(1, 2), range(10, 10), range(20, 30), range(50, 51)];
+        assert_eq!(lines(&ranges, 25), "lines 1-2, 10, 20-30, …");
+        assert_eq!(lines(&ranges[1..2], 25), "line 10");
+    }
+
+    #[test]
+    fn the_documented_json_is_what_is_printed() {
+        let page = include_str!("../../../../docs/explain.md");
+        let example = page.split("```json\n").nth(1).unwrap();
+        let example = example.split("```").next().unwrap();
+        let documented: serde_json::Value = serde_json::from_str(example).unwrap();
+        let explanation: Explanation = serde_json::from_str(example).unwrap();
+        assert_eq!(serde_json::to_value(&explanation).unwrap(), documented);
+    }
+}
