@@ -409,9 +409,10 @@ fn has_value_at(binary: &Binary, place: &Place, variable: &Variable, line: u32) 
         };
         held.push(!matches!(found.residence, Residence::Absent { .. }));
     }
-    // A line has more than one place in an instance where a loop's header begins and goes round.
+    // A line has more than one place in an instance where a loop's header begins and goes round:
+    // whichever is bound has the value.
     assert!(
-        held.is_empty() || held.contains(&true),
+        !held.contains(&false),
         "{} of {} {} is said to live at {line}",
         variable.name,
         place.addr,
