@@ -191,6 +191,12 @@ impl Binary {
         symbols.functions(&self.image, self.debug.as_ref())
     }
 
+    /// Whether a name is that of a function that is chosen when the program starts.
+    pub(crate) fn is_chosen(&self, name: &str) -> bool {
+        let symbols = self.symbols();
+        symbols.is_chosen(name, &self.image, self.debug.as_ref())
+    }
+
     fn symbols(&self) -> &Symbols {
         self.symbols
             .get_or_init(|| Symbols::read(&self.image, self.debug.as_ref()))

@@ -92,6 +92,14 @@ pub enum LocateError {
         function: String,
         similar: Vec<String>,
     },
+    #[error(
+        "`{function}` stands for several functions, of which the program chooses one when it starts"
+    )]
+    ChosenAtStart {
+        function: String,
+        /// Functions that are likely to be among them.
+        candidates: Vec<String>,
+    },
     #[error("`{function}` is declared, but the compiler left no code of it")]
     FunctionOptimizedOut { function: String },
     #[error("`{function}` is {size} bytes long, offset {offset} is not in it")]
@@ -122,7 +130,9 @@ impl LocateError {
             LocateError::NoSuchFile { .. } => "no_such_file",
             LocateError::AmbiguousFile { .. } => "ambiguous_file",
             LocateError::NoSuchLine { .. } | LocateError::NoSuchColumn { .. } => "no_such_line",
-            LocateError::NoSuchFunction { .. } => "no_such_function",
+            LocateError::NoSuchFunction { .. } | LocateError::ChosenAtStart { .. } => {
+                "no_such_function"
+            }
             LocateError::FunctionOptimizedOut { .. } => "function_optimized_out",
             LocateError::OffsetOutside { .. }
             | LocateError::NoSuchAddress { .. }
@@ -144,6 +154,10 @@ impl LocateError {
                 build_id, tried, ..
             } => get_debug_info(build_id, tried),
             LocateError::NoSplitInfo { first, .. } => get_split_info(&first.place),
+            LocateError::ChosenAtStart { candidates, .. } => candidates
+                .iter()
+                .map(|name| format!("one may be {name}"))
+                .collect(),
             LocateError::NoSuchFile { similar, .. } => similar
                 .iter()
                 .map(|file| format!("there is {file}"))

@@ -25,6 +25,8 @@ pub struct Symbol<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Symbols {
     functions: Vec<Function>,
+    /// What `STT_GNU_IFUNC` names: code that chooses a function when the program is linked.
+    choosers: Vec<Name>,
     /// `(address of the slot, name)`, ascending.
     imports: Vec<(u64, Name)>,
 }
@@ -77,10 +79,10 @@ impl Symbols {
             };
             let (addr, size) = (symbol.address(), symbol.size());
             let is_function = st_info.st_type() == elf::STT_FUNC;
-            // Assembly often leaves the type out. What STT_GNU_IFUNC is for is not the function
-            // but what chooses one when the program is linked.
+            let is_chooser = st_info.st_type() == elf::STT_GNU_IFUNC;
+            // Assembly often leaves the type out.
             let is_label = st_info.st_type() == elf::STT_NOTYPE;
-            if symbol.is_undefined() || !is_function && !is_label {
+            if symbol.is_undefined() || !is_function && !is_label && !is_chooser {
                 continue;
             }
             let Some(segment) = binary.segment(FileAddr(addr)) else {
@@ -96,6 +98,13 @@ impl Symbols {
             // `.L` begins what is the assembler's own.
             let bytes = image.bytes_of(range.clone()).unwrap_or_default();
             if bytes.is_empty() || is_label && bytes.starts_with(b".L") {
+                continue;
+            }
+            if is_chooser {
+                self.choosers.push(Name {
+                    in_debug_file,
+                    range,
+                });
                 continue;
             }
             let end = segment.addr.0 + segment.len;
@@ -159,6 +168,12 @@ impl Symbols {
         self.functions
             .iter()
             .filter_map(move |function| function.symbol(binary, debug))
+    }
+
+    /// Whether a name is that of a function that is chosen when the program starts.
+    pub(crate) fn is_chosen(&self, name: &str, binary: &Image, debug: Option<&Image>) -> bool {
+        let mut names = self.choosers.iter();
+        names.any(|chooser| chooser.text(binary, debug) == Some(name))
     }
 
     /// The symbol whose address the dynamic linker puts into a slot, as of the `.got`.

@@ -11,9 +11,10 @@ type Needed = (&'static str, &'static str);
 pub(crate) const TESTS: [Needed; 8] = [
     ("gcc", "gcc libc6-dev"),
     ("g++", "g++"),
+    // The debug files of the C library come with what would not be there either.
+    ("dwz", "dwz libc6-dbg"),
     ("clang-14", "clang-14"),
     ("dwp", "binutils"),
-    ("dwz", "dwz"),
     ("debuginfod", "debuginfod"),
     ("setpriv", "util-linux"),
     ("npm", "npm"),

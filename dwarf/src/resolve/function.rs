@@ -228,7 +228,7 @@ fn similar_functions(info: &Info<'_>, wanted: &Wanted<'_>) -> Vec<String> {
 }
 
 /// The place at which an instance begins; `None` if no code of it is left.
-fn entry(info: &Info<'_>, instance: DieRef) -> Result<Option<Place>> {
+pub(super) fn entry(info: &Info<'_>, instance: DieRef) -> Result<Option<Place>> {
     let unit = instance.unit;
     let scopes = info.scopes(unit)?;
     let Some(node) = scopes.of_die(instance.offset) else {

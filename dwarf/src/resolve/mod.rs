@@ -15,7 +15,7 @@ mod symbol;
 use crate::binary::Binary;
 use crate::error::LocateError;
 use crate::find::{DebugInfo, hexadecimal};
-use crate::info::Info;
+use crate::info::{DieRef, Info};
 use crate::location::{Location, Spot};
 use crate::place::{Place, Resolved};
 
@@ -85,11 +85,52 @@ fn named(
     let by_debug_info = function::resolve(info, name, offset);
     match by_debug_info {
         Err(LocateError::NoSuchFunction { .. } | LocateError::FunctionOptimizedOut { .. }) => {
-            symbol::resolve(binary, name, offset)
-                .or(by_debug_info)
-                .map_err(|error| without_halves(info, name, error))
+            let by_symbol = symbol::resolve(binary, name, offset);
+            let by_symbol = match offset {
+                None => by_symbol.map(|places| {
+                    let places = places.into_iter();
+                    places.map(|place| known_otherwise(info, place)).collect()
+                }),
+                Some(_) => by_symbol,
+            };
+            match by_symbol {
+                Err(error @ LocateError::ChosenAtStart { .. }) => Err(error),
+                by_symbol => by_symbol
+                    .or(by_debug_info)
+                    .map_err(|error| without_halves(info, name, error)),
+            }
         }
         _ => by_debug_info,
+    }
+}
+
+/// What debug info says of a function that it has under another name: `malloc` is
+/// `__libc_malloc`.
+fn known_otherwise(info: &Info<'_>, place: Place) -> Place {
+    let addr = place.addr.0;
+    let Ok(found) = address::resolve(info, addr) else {
+        return place;
+    };
+    let function = || {
+        let scope = found.scope?;
+        let unit = info.own_die_at(scope.unit)?.unit;
+        let scopes = info.scopes(unit).ok()?;
+        let node = scopes.outward(scopes.of_die(scope.die)?).last()?;
+        let node = scopes.node(node);
+        let begins = node.ranges.first().is_some_and(|range| range.begin == addr);
+        let offset = node.die;
+        let entry = begins.then(|| function::entry(info, DieRef { unit, offset }));
+        entry?.ok()?
+    };
+    match function() {
+        Some(entry) => entry,
+        // Assembly has lines, and no functions.
+        None if found.scope.is_none() => Place {
+            file: found.file,
+            line: found.line,
+            ..place
+        },
+        None => place,
     }
 }
 

@@ -17,6 +17,22 @@ pub(super) fn resolve(
     offset: Option<u64>,
 ) -> Result<Vec<Place>, LocateError> {
     let wanted = Wanted::new(name);
+    // An old version of the same name may be a function: it is not the one that is meant.
+    if binary.is_chosen(wanted.bare) {
+        let inside = format!("__{}_", wanted.bare);
+        let mut candidates: Vec<String> = binary
+            .functions()
+            .map(|symbol| symbol.linkage.to_owned())
+            .filter(|linkage| linkage.starts_with(&inside))
+            .collect();
+        candidates.sort();
+        candidates.dedup();
+        candidates.truncate(8);
+        return Err(LocateError::ChosenAtStart {
+            function: name.to_owned(),
+            candidates,
+        });
+    }
     let mut places: Vec<Place> = Vec::new();
     let mut outside = None;
     for symbol in binary.functions() {

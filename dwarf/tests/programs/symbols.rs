@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
-use lr_dwarf::{Binary, DebugFiles, FileAddr, LoadBias, Location, Source};
+use lr_dwarf::{Binary, DebugFiles, DebugInfo, FileAddr, LoadBias, Location, Source};
 use lr_fixtures::Fixture;
 
 use crate::gdb::{one_place, places};
@@ -129,6 +129,38 @@ fn the_c_library_without_its_debug_file() {
         ways.contains("-dbgsym") && ways.contains("DEBUGINFOD_URLS"),
         "{ways}"
     );
+}
+
+/// Debian's libc6-dbg: compressed, by build-id, of 800 C files and assembly.
+#[test]
+fn the_c_library_with_its_debug_file() {
+    let path = Path::new("/lib/x86_64-linux-gnu/libc.so.6");
+    let binary = Binary::open(std::fs::File::open(path).unwrap(), path).unwrap();
+    assert!(
+        matches!(binary.debug_info(), DebugInfo::Separate { .. }),
+        "libc6-dbg is installed: {:?}",
+        binary.debug_info()
+    );
+    // The same function by its own name and by the one that programs know.
+    let own = one_place(&binary, "__libc_malloc");
+    let known = one_place(&binary, "malloc");
+    assert_eq!(known.addr, own.addr);
+    assert!(known.file.ends_with("malloc/malloc.c"), "{known:?}");
+    assert!(binary.variables(&known, LoadBias(0)).unwrap().len() > 1);
+    let line = one_place(&binary, &format!("malloc.c:{}", own.line));
+    assert_eq!(line.function, "__libc_malloc");
+    // The program has several, and chooses one.
+    let memcpy = Location::parse("memcpy").unwrap();
+    let error = binary.resolve(&memcpy).unwrap_err();
+    assert_eq!(error.code(), "no_such_function");
+    assert!(error.to_string().contains("chooses one"), "{error}");
+    let ways = error.suggestions();
+    assert!(
+        ways.iter().any(|way| way.contains("__memcpy_avx")),
+        "{ways:?}"
+    );
+    let one = one_place(&binary, "__memcpy_avx_unaligned_erms");
+    assert!(one.file.ends_with(".S") && one.line > 0, "{one:?}");
 }
 
 #[test]
