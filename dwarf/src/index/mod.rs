@@ -106,12 +106,21 @@ fn key(info: &Info<'_>, part: &str) -> Option<Key> {
         about.extend(build_id);
     }
     let mut units = xxhash_rust::xxh3::Xxh3::new();
-    for unit in info.all_units() {
-        let len = info.header(unit).map_or(0, |header| header.unit_length());
+    // For lines the files that split units are in need not be opened.
+    let all = match part {
+        "files" => info.own_units(),
+        _ => info.all_units(),
+    };
+    for unit in all.clone() {
+        let header = match part {
+            "files" => info.skeleton_header(unit),
+            _ => info.header(unit),
+        };
+        let len = header.map_or(0, |header| header.unit_length());
         units.update(&(len as u64).to_le_bytes());
     }
     about.extend((info.own_units().len() as u64).to_le_bytes());
-    about.extend((info.all_units().len() as u64).to_le_bytes());
+    about.extend((all.len() as u64).to_le_bytes());
     about.extend(units.digest().to_le_bytes());
     Key::new(binary.build_id()?, part, &about)
 }
