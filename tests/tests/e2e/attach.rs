@@ -190,7 +190,12 @@ fn a_program_whose_main_thread_has_ended() {
         stat.contains(") Z ").then_some(())
     });
     let line = location("leaderless.c", "pass");
-    let mut attached = world.attach(&target, &line, "n={*n}", &["--hits", "100", "--ignore-quota"]);
+    let mut attached = world.attach(
+        &target,
+        &line,
+        "n={*n}",
+        &["--hits", "100", "--ignore-quota"],
+    );
     let bound = attached.until_bound();
     assert_eq!(bound["bound"], 1, "{bound}");
     target.send("go");

@@ -297,6 +297,44 @@ fn loading_and_unloading_again_and_again_harms_nothing() {
     host.assert_unharmed();
 }
 
+/// At the entry of an unoptimised function are instructions that are stepped elsewhere: their twins
+/// lie in the library itself, which goes away and comes back at the same place.
+#[test]
+fn no_hit_is_missed_in_a_library_that_comes_and_goes() {
+    let mut host = Host::with(Fixture::c("modules/host.c").opt('2'), '0');
+    let stepped = ["plugin_work+0", "plugin_work+4", "plugin_work+9"];
+    let logs = stepped.map(|place| format!("libplugin.so!{place}"));
+    let more = ["--rate", "100000", "--ignore-quota"];
+    let more: Vec<&str> = logs[1..]
+        .iter()
+        .flat_map(|place| ["--log", place, "{$hits}"])
+        .chain(more)
+        .collect();
+    let mut attached = host.world.attach(&host.target, &logs[0], "{$hits}", &more);
+    until(&mut attached, "pending");
+    let all_are = |host: &Host, states: &[&str]| {
+        lr_fixtures::wait_until(states[0], || {
+            let actions = host.world.get("/actions");
+            let mut states_of = actions.as_array()?.iter().map(|action| {
+                let state = action["statuses"][0]["state"].as_str();
+                state.is_some_and(|state| states.contains(&state))
+            });
+            (states_of.len() == 3 && states_of.all(|is| is)).then_some(())
+        });
+    };
+    for _ in 0..5 {
+        all_are(&host, &["pending"]);
+        host.load();
+        all_are(&host, &["bound", "hit"]);
+        host.tell("call 50", "called 7700");
+        host.unload();
+    }
+    assert_eq!(attached.logs(750).len(), 750);
+    attached.interrupted().done();
+    host.assert_unharmed();
+    assert_eq!(host.world.sql_number("SELECT count(*) FROM logs"), 750);
+}
+
 #[test]
 fn a_library_that_is_loaded_twice_is_bound_twice() {
     let mut host = Host::new();
