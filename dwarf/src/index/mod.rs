@@ -13,6 +13,7 @@ mod component;
 mod cursor;
 mod files;
 mod form;
+mod hints;
 mod inlined;
 mod names;
 #[cfg(test)]

@@ -22,9 +22,13 @@ pub(crate) fn resolve(info: &Info<'_>, address: u64) -> Result<Place, LocateErro
         scope: None,
         view: None,
     };
+    let hinted = info.hinted_units(address);
+    let others = info.own_units().filter(|unit| !hinted.contains(unit));
     // Units whose debug info is broken do not make the address less of an address.
-    let found = info
-        .own_units()
+    let found = hinted
+        .iter()
+        .copied()
+        .chain(others)
         .filter(|&unit| info.covers(unit, address).unwrap_or(false))
         .find_map(|unit| {
             let scopes = info.scopes(unit).ok()?;

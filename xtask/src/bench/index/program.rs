@@ -248,8 +248,8 @@ pub(super) fn rust() -> Result<[Program; 2]> {
     ])
 }
 
-/// A line of that release in the function `rg::run`.
-const LINE: &str = "core/main.rs:90";
+/// A line of that release, in the function `rg::search`.
+const LINE: &str = "core/main.rs:108";
 
 fn separate(file: &Path, stripped: &Path) -> Result<()> {
     std::fs::create_dir_all(stripped.parent().context("it is in a folder")?)?;
