@@ -17,12 +17,19 @@ pub(crate) fn resolve(
     offset: Option<u64>,
 ) -> std::result::Result<Vec<Place>, LocateError> {
     let names = info.binary.names(info);
-    let wanted = Wanted::new(name);
+    let mut wanted = Wanted::new(name);
     let bad = |error: gimli::Error| LocateError::BadDebugInfo {
         name: info.binary.name().display().to_string(),
         why: error.to_string(),
     };
-    let functions = wanted.candidates(info);
+    let mut functions = wanted.candidates(info);
+    // What people call an async function is its body; the function itself only makes a future.
+    let body = format!("{}::{ASYNC_BODY}", wanted.path);
+    let body = Wanted::new(&body);
+    let bodies = body.candidates(info);
+    if wanted.arguments.is_none() && body.is_one_of(info, &bodies) {
+        (wanted, functions) = (body, bodies);
+    }
     let mut instances: Vec<(DieRef, DieRef)> = Vec::new();
     for &function in &functions {
         // The linker leaves the debug info of copies behind whose code it dropped.
@@ -74,6 +81,9 @@ pub(crate) fn resolve(
         },
     })
 }
+
+/// What rustc calls the code of an async function: a closure in a namespace of its name.
+const ASYNC_BODY: &str = "{async_fn#0}";
 
 /// What a user wrote for a function.
 pub(super) struct Wanted<'a> {
@@ -146,7 +156,10 @@ impl<'a> Wanted<'a> {
 
 /// Whether one component of a name is meant by what a user wrote, who may leave out generics.
 fn same_component(wanted: &str, full: &str) -> bool {
-    squeezed(wanted) == squeezed(full)
+    // Symbols call every closure so; which one it is its DIE says, by which it was found.
+    let is_closure = matches!(full, "{{closure}}" | "{closure#0}") && wanted == ASYNC_BODY;
+    is_closure
+        || squeezed(wanted) == squeezed(full)
         || wanted == without_generics(full)
         || wanted == without_generics(full).trim_start_matches('<')
 }
@@ -237,6 +250,9 @@ pub(super) fn entry(info: &Info<'_>, instance: DieRef) -> Result<Option<Place>> 
     let Some(first) = scopes.node(node).ranges.first() else {
         return Ok(None);
     };
+    if let Some(addr) = first_statement(info, unit, &scopes, node)? {
+        return place_at(info, unit, &scopes, node, addr).map(Some);
+    }
     let addr = match scopes.node(node).kind {
         NodeKind::Inlined => info
             .inlined_entry(&info.die(instance)?)?
@@ -244,6 +260,45 @@ pub(super) fn entry(info: &Info<'_>, instance: DieRef) -> Result<Option<Place>> 
         _ => after_prologue(info, unit, &scopes, node)?,
     };
     entry_place(info, unit, &scopes, node, addr).map(Some)
+}
+
+/// Where the first line of an async function's body begins, which every poll but the first jumps
+/// over; `None` for other functions, and where the body is on one line.
+fn first_statement(
+    info: &Info<'_>,
+    unit: usize,
+    scopes: &UnitScopes,
+    node: usize,
+) -> Result<Option<u64>> {
+    let offset = scopes.node(node).die;
+    let at = DieRef { unit, offset };
+    let origins = info.origins(at)?;
+    let name = origins.iter().find_map(|die| info.own_name(die));
+    if name.is_none_or(|name| without_generics(&name) != ASYNC_BODY) {
+        return Ok(None);
+    }
+    let Some((file, line)) = info.declared(at)? else {
+        return Ok(None);
+    };
+    let lines = info.lines(unit)?;
+    let mut first: Option<(u32, u64)> = None;
+    for range in &scopes.node(node).ranges {
+        for row in lines.within(range.begin, range.end) {
+            let innermost = scopes.innermost(row.addr);
+            let is_own = innermost.is_some_and(|inner| scopes.instance_of(inner) == node);
+            if row.is_stmt
+                && u64::from(row.line) > line
+                && is_own
+                && first.is_none_or(|first| (row.line, row.addr) < first)
+                && info
+                    .file_path(unit, row.file)
+                    .is_some_and(|path| same_file(&path, &file))
+            {
+                first = Some((row.line, row.addr));
+            }
+        }
+    }
+    Ok(first.map(|(_, addr)| addr))
 }
 
 impl<'a> Info<'a> {

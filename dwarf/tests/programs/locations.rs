@@ -418,3 +418,28 @@ fn fields_are_named_and_typed() {
     ];
     assert_eq!(fields, expected);
 }
+
+/// An async function's name is that of what runs when it is polled first.
+#[test]
+fn async_functions_of_rust() {
+    for level in ['0', '2'] {
+        let exe = Fixture::rust("tasks.rs").opt(level).build();
+        let binary = open(&exe);
+        for (name, marker) in [
+            ("fetch", "fetch"),
+            ("tasks::fetch", "fetch"),
+            ("Load::load", "load"),
+            ("Store::load", "load"),
+        ] {
+            let found = places(&binary, name);
+            let lines: Vec<u32> = found.iter().map(|place| place.line).collect();
+            // Optimised, nothing may be left of the first line but what was inlined there.
+            let first = line_of("tasks.rs", marker);
+            let expected = first..=first + u32::from(level == '2');
+            assert!(
+                lines.iter().all(|line| expected.contains(line)),
+                "-O{level} {name} {found:#?}"
+            );
+        }
+    }
+}
