@@ -8,12 +8,14 @@ use crate::command;
 type Needed = (&'static str, &'static str);
 
 /// What the tests start.
-pub(crate) const TESTS: [Needed; 8] = [
+pub(crate) const TESTS: [Needed; 10] = [
     ("gcc", "gcc libc6-dev"),
     ("g++", "g++"),
     // The debug files of the C library come with what would not be there either.
     ("dwz", "dwz libc6-dbg"),
     ("clang-14", "clang-14"),
+    ("gcore", "gdb"),
+    ("python3.11-dbg", "python3.11 python3.11-dbg"),
     ("dwp", "binutils"),
     ("debuginfod", "debuginfod"),
     ("setpriv", "util-linux"),
