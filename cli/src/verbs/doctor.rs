@@ -133,6 +133,7 @@ fn debug_info(pid: u32) -> Vec<(Finding, String)> {
         return Vec::new();
     };
     let mut lines = Vec::new();
+    let mut is_said = false;
     for module in modules {
         let path = escaped(&module.path);
         match module.state {
@@ -143,9 +144,13 @@ fn debug_info(pid: u32) -> Vec<(Finding, String)> {
             )),
             DebugInfoState::Missing { why, suggestions } => {
                 let mut line = escaped(&why).into_owned();
-                for suggestion in suggestions {
-                    line.push_str(&format!("\n     {}", escaped(&suggestion)));
+                // What can be done is the same for each.
+                if !is_said {
+                    for suggestion in suggestions {
+                        line.push_str(&format!("\n     {}", escaped(&suggestion)));
+                    }
                 }
+                is_said = true;
                 lines.push((Finding::Note, line));
             }
             DebugInfoState::Unreadable(why) => {
