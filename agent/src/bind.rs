@@ -142,6 +142,9 @@ fn site(
         .find_map(|len| loaded.binary.bytes_at(place.addr, len))
         .unwrap_or_default();
     let site = SitePlan::choose(address, code, texts, avoid).map_err(|error| of_plan(&error))?;
+    // The bytes that were looked at may be zeros by now.
+    let whole = loaded.binary.whole();
+    whole.map_err(|error| convert::locate_error(&error))?;
     let bound = BoundSite {
         program: SiteProgram {
             site,

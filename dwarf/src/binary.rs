@@ -141,8 +141,9 @@ impl Binary {
         self.flaw().is_none()
     }
 
-    /// An answer that was made of files that were not whole is none.
-    fn whole(&self) -> Result<(), LocateError> {
+    /// An answer that was made of files that were not whole is none: for whoever used
+    /// [`Binary::bytes_at`] or [`Binary::data_at`].
+    pub fn whole(&self) -> Result<(), LocateError> {
         match self.flaw() {
             None => Ok(()),
             Some(Flaw::Changed { name }) => Err(LocateError::FileChanged { name }),
