@@ -78,7 +78,7 @@ impl Scope<'_> {
 
 impl Info<'_> {
     /// The enumerators of an enumeration: their values, extended by its sign, and names.
-    pub(crate) fn enumerators(&self, at: DieRef) -> Result<Vec<(u64, String)>> {
+    pub(crate) fn enumerators(&self, at: DieRef) -> crate::info::Result<Vec<(u64, String)>> {
         let mut all = Vec::new();
         for die in self.children(at)? {
             if die.tag() != gimli::DW_TAG_enumerator {

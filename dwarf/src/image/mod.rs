@@ -170,6 +170,33 @@ impl Image {
         segment.bytes(&self.map, addr, len)
     }
 
+    /// The same up to the end of the segment.
+    pub(crate) fn data_from(&self, addr: FileAddr) -> Option<&[u8]> {
+        let segment = self.loaded.iter().find(|segment| segment.holds(addr))?;
+        let len = usize::try_from(segment.len - (addr.0 - segment.addr.0)).ok()?;
+        segment.bytes(&self.map, addr, len)
+    }
+
+    /// Bytes and alignment of the block of thread-local variables, if there is one.
+    pub(crate) fn thread_local(&self) -> Option<(u64, u64)> {
+        use object::read::elf::ProgramHeader;
+
+        let elf = self.elf()?;
+        let endian = elf.endian();
+        let mut headers = elf.elf_program_headers().iter();
+        let header = headers.find(|header| header.p_type(endian) == object::elf::PT_TLS)?;
+        Some((header.p_memsz(endian), header.p_align(endian)))
+    }
+
+    /// The load bias, if some offset of the file is mapped at an address: where a `PT_LOAD` begins
+    /// in that page.
+    pub(crate) fn bias_of(&self, offset: u64, address: u64) -> Option<u64> {
+        const PAGE_MASK: u64 = !0xfff;
+        let begins = |segment: &&Segment| segment.offset & PAGE_MASK == offset;
+        let segment = self.loaded.iter().find(begins)?;
+        Some(address.wrapping_sub(segment.addr.0 & PAGE_MASK))
+    }
+
     pub(crate) fn segment(&self, addr: FileAddr) -> Option<&Segment> {
         self.segments.iter().find(|segment| segment.holds(addr))
     }

@@ -1,6 +1,6 @@
 use gimli::{
     BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameOffset, EndianSlice, FrameDescriptionEntry,
-    LittleEndian, Pointer, Range, UnwindContext, UnwindSection,
+    LittleEndian, Pointer, Range, RegisterRule, UnwindContext, UnwindSection,
 };
 
 use super::units::Info;
@@ -13,7 +13,42 @@ pub(crate) enum Cfa<'a> {
     Expression(gimli::Expression<Bytes<'a>>),
 }
 
+/// How the caller's registers are found at some address.
+#[derive(Clone, Debug)]
+pub(crate) struct FrameRules<'a> {
+    pub(crate) cfa: Cfa<'a>,
+    /// By DWARF number; those that are not listed have no rule.
+    pub(crate) registers: Vec<(u16, SavedAt<'a>)>,
+    pub(crate) return_address: u16,
+    /// The kernel called what is here, and did so in between two instructions.
+    pub(crate) is_signal: bool,
+}
+
+/// Where a register of the caller is (DWARF 5, 6.4.1).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SavedAt<'a> {
+    Nowhere,
+    Same,
+    /// In memory, so far from the CFA.
+    Offset(i64),
+    /// So far from the CFA itself.
+    ValOffset(i64),
+    Register(u16),
+    Expression(gimli::Expression<Bytes<'a>>),
+    ValExpression(gimli::Expression<Bytes<'a>>),
+    Constant(u64),
+}
+
 impl<'a> Info<'a> {
+    /// The rules for an address from `.eh_frame`, else from `.debug_frame`.
+    pub(crate) fn frame_rules(&self, addr: u64) -> Option<FrameRules<'a>> {
+        let bases = self.bases();
+        let (eh_frame, debug_frame) = (self.eh_frame(), self.debug_frame());
+        self.eh_entry(addr)
+            .and_then(|entry| rules(&eh_frame, &bases, &entry, addr))
+            .or_else(|| rules(&debug_frame, &bases, &self.debug_entry(addr)?, addr))
+    }
+
     /// The rule for the CFA from `.eh_frame`, else from `.debug_frame`.
     pub(crate) fn cfa(&self, addr: u64) -> Option<Cfa<'a>> {
         let bases = self.bases();
@@ -131,4 +166,47 @@ fn rule<'a, S: UnwindSection<Bytes<'a>>>(
         }),
         CfaRule::Expression(expression) => Some(Cfa::Expression(expression.get(section).ok()?)),
     }
+}
+
+fn rules<'a, S: UnwindSection<Bytes<'a>>>(
+    section: &S,
+    bases: &BaseAddresses,
+    entry: &FrameDescriptionEntry<Bytes<'a>>,
+    addr: u64,
+) -> Option<FrameRules<'a>> {
+    let mut context = UnwindContext::new();
+    let row = entry
+        .unwind_info_for_address(section, bases, &mut context, addr)
+        .ok()?;
+    let cfa = match row.cfa() {
+        CfaRule::RegisterAndOffset { register, offset } => Cfa::Register {
+            number: register.0,
+            offset: *offset,
+        },
+        CfaRule::Expression(expression) => Cfa::Expression(expression.get(section).ok()?),
+    };
+    let mut registers = Vec::new();
+    for (register, rule) in row.registers() {
+        let saved = match rule {
+            RegisterRule::Undefined | RegisterRule::Architectural => SavedAt::Nowhere,
+            RegisterRule::SameValue => SavedAt::Same,
+            RegisterRule::Offset(offset) => SavedAt::Offset(*offset),
+            RegisterRule::ValOffset(offset) => SavedAt::ValOffset(*offset),
+            RegisterRule::Register(other) => SavedAt::Register(other.0),
+            RegisterRule::Expression(expression) => {
+                SavedAt::Expression(expression.get(section).ok()?)
+            }
+            RegisterRule::ValExpression(expression) => {
+                SavedAt::ValExpression(expression.get(section).ok()?)
+            }
+            RegisterRule::Constant(value) => SavedAt::Constant(*value),
+        };
+        registers.push((register.0, saved));
+    }
+    Some(FrameRules {
+        cfa,
+        registers,
+        return_address: entry.cie().return_address_register().0,
+        is_signal: entry.is_signal_trampoline(),
+    })
 }

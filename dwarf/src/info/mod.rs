@@ -10,7 +10,7 @@ mod units;
 mod views;
 
 pub(crate) use die::{Die, DieRef};
-pub(crate) use frame::Cfa;
+pub(crate) use frame::{Cfa, FrameRules, SavedAt};
 pub(crate) use lines::{Row, normal_path, same_file};
 pub(crate) use names::{
     ScopeCache, bare_name, components, demangled, is_optional, without_generics,

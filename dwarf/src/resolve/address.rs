@@ -50,7 +50,7 @@ pub(crate) fn resolve(info: &Info<'_>, address: u64) -> Result<Place, LocateErro
 
 impl Info<'_> {
     /// Whether a unit's own list of addresses has one; a unit without a list may have any.
-    fn covers(&self, unit: usize, address: u64) -> crate::info::Result<bool> {
+    pub(crate) fn covers(&self, unit: usize, address: u64) -> crate::info::Result<bool> {
         let offset = self.unit(unit)?.header.root_offset().0;
         let root = self.die(crate::info::DieRef { unit, offset })?;
         let listed =

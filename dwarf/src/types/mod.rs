@@ -211,7 +211,7 @@ impl<'a> Info<'a> {
         Ok(Shape::Other)
     }
 
-    fn counts(&self, array: DieRef) -> Result<Vec<Option<u64>>> {
+    pub(crate) fn counts(&self, array: DieRef) -> Result<Vec<Option<u64>>> {
         let mut counts = Vec::new();
         for child in self.children(array)? {
             if child.tag() != gimli::DW_TAG_subrange_type {
@@ -268,7 +268,7 @@ impl<'a> Info<'a> {
     }
 
     /// A structure's definition, where `die` is only its declaration.
-    fn complete(&self, die: &crate::info::Die<'a>) -> Result<DieRef> {
+    pub(crate) fn complete(&self, die: &crate::info::Die<'a>) -> Result<DieRef> {
         if !die.flag(gimli::DW_AT_declaration) {
             return Ok(die.at);
         }

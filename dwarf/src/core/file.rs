@@ -1,0 +1,174 @@
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use object::LittleEndian;
+use object::elf::{self, FileHeader64};
+use object::read::elf::{FileHeader, ProgramHeader};
+
+use super::notes::{MappedFile, Notes};
+use crate::loader::{Mapped, OpenError, open_regular};
+use crate::unwind::ThreadRegisters;
+
+/// The most program headers: the kernel allows a process 65,530 mappings unless told otherwise.
+const MAX_SEGMENTS: usize = 1 << 20;
+
+/// A core file. What is read of its memory is read when it is asked for.
+#[derive(Debug)]
+pub struct Core {
+    path: PathBuf,
+    map: Mapped,
+    /// Ascending by address.
+    pub(super) segments: Vec<CoreSegment>,
+    notes: Notes,
+}
+
+/// A thread of a core.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CoreThread {
+    pub tid: u32,
+    pub registers: ThreadRegisters,
+}
+
+/// A piece of memory that the core has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct CoreSegment {
+    pub(super) addr: u64,
+    /// Offset in the core.
+    pub(super) offset: usize,
+    pub(super) len: u64,
+}
+
+/// Why a core cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    #[error("cannot open {}: {error}", path.display())]
+    Open { path: PathBuf, error: OpenError },
+    #[error("{} is not the core of a process of x86-64: {why}", path.display())]
+    NotACore { path: PathBuf, why: &'static str },
+    #[error("{} was cut short while it was read", path.display())]
+    Changed { path: PathBuf },
+}
+
+impl Core {
+    pub fn open(path: &Path) -> Result<Core, CoreError> {
+        let not_opened = |error| CoreError::Open {
+            path: path.to_owned(),
+            error,
+        };
+        let file = open_regular(path).map_err(not_opened)?;
+        Core::read(&file, path)
+    }
+
+    fn read(file: &File, path: &Path) -> Result<Core, CoreError> {
+        let bad = |why| CoreError::NotACore {
+            path: path.to_owned(),
+            why,
+        };
+        if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            return Err(bad("it is empty"));
+        }
+        let map = Mapped::new(file).map_err(|error| CoreError::Open {
+            path: path.to_owned(),
+            error: OpenError::Io(error),
+        })?;
+        let (segments, notes) = parse(&map).map_err(bad)?;
+        if map.is_torn() {
+            return Err(CoreError::Changed {
+                path: path.to_owned(),
+            });
+        }
+        Ok(Core {
+            path: path.to_owned(),
+            map,
+            segments,
+            notes,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The thread that the process died of first; then in the order of the file.
+    pub fn threads(&self) -> &[CoreThread] {
+        &self.notes.threads
+    }
+
+    /// Parts of files that were mapped, in the order of the file.
+    pub fn files(&self) -> &[MappedFile] {
+        &self.notes.files
+    }
+
+    /// An entry of the auxiliary vector (getauxval(3)).
+    pub fn auxiliary(&self, key: u64) -> Option<u64> {
+        let entry = self.notes.auxiliary.iter().find(|entry| entry.0 == key);
+        entry.map(|entry| entry.1)
+    }
+
+    /// Whether everything that was read so far was there.
+    pub fn is_whole(&self) -> bool {
+        !self.map.is_torn()
+    }
+
+    /// The bytes from an address to the end of what the core has there.
+    pub(super) fn at(&self, addr: u64) -> Option<&[u8]> {
+        let after = self
+            .segments
+            .partition_point(|segment| segment.addr <= addr);
+        let segment = self.segments.get(after.checked_sub(1)?)?;
+        let skip = addr - segment.addr;
+        if skip >= segment.len {
+            return None;
+        }
+        let start = segment.offset.checked_add(usize::try_from(skip).ok()?)?;
+        let len = usize::try_from(segment.len - skip).ok()?;
+        self.map.get(start..start.checked_add(len)?)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<(Vec<CoreSegment>, Notes), &'static str> {
+    let endian = LittleEndian;
+    let header = FileHeader64::<LittleEndian>::parse(bytes).map_err(|_| "it is not an ELF file")?;
+    if !header.is_little_endian() || header.e_machine(endian) != elf::EM_X86_64 {
+        return Err("it is of another machine");
+    }
+    if header.e_type(endian) != elf::ET_CORE {
+        return Err("it is another kind of ELF file");
+    }
+    let headers = header
+        .program_headers(endian, bytes)
+        .map_err(|_| "its headers are damaged")?;
+    if headers.len() > MAX_SEGMENTS {
+        return Err("it has too many segments");
+    }
+    let mut segments = Vec::new();
+    let mut notes = Notes::default();
+    for program in headers {
+        match program.p_type(endian) {
+            elf::PT_LOAD => {
+                // A core that was cut has less than it says: what is there is good.
+                let offset = program.p_offset(endian);
+                let left = (bytes.len() as u64).saturating_sub(offset);
+                let len = program.p_filesz(endian).min(left);
+                let addr = program.p_vaddr(endian);
+                if let Ok(offset) = usize::try_from(offset)
+                    && len > 0
+                    && addr.checked_add(len).is_some()
+                {
+                    segments.push(CoreSegment { addr, offset, len });
+                }
+            }
+            elf::PT_NOTE => {
+                if let Ok(Some(found)) = program.notes(endian, bytes) {
+                    notes.read(found);
+                }
+            }
+            _ => {}
+        }
+    }
+    segments.sort_by_key(|segment| segment.addr);
+    if notes.threads.is_empty() {
+        return Err("it has no thread (NT_PRSTATUS)");
+    }
+    Ok((segments, notes))
+}

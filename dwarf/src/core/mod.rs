@@ -1,0 +1,14 @@
+//! What the kernel or gdb kept of a process (core(5)): memory, threads, and which files were
+//! mapped where.
+//!
+//! A core is as hostile as any other file: what it counts is bounded by what it has.
+
+mod file;
+mod memory;
+mod module;
+mod notes;
+
+pub use file::{Core, CoreError, CoreThread};
+pub use memory::CoreMemory;
+pub use module::{CoreModules, MissingModule};
+pub use notes::MappedFile;

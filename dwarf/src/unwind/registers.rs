@@ -1,0 +1,107 @@
+use lr_probe::REGISTER_COUNT;
+
+/// The DWARF numbers of rsp and of the return address (System V psABI for x86-64, figure 3.36).
+pub(crate) const RSP: usize = 7;
+pub(crate) const RIP: usize = 16;
+/// Those of the first vector and of the first x87 register.
+const XMM0: u16 = 17;
+const ST0: u16 = 33;
+const FS_BASE: u16 = 58;
+/// Registers that a function leaves as it found them: rbx, rbp, r12 to r15.
+const PRESERVED: [usize; 6] = [3, 6, 12, 13, 14, 15];
+const NAMES: [&str; REGISTER_COUNT] = [
+    "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13",
+    "r14", "r15", "rip",
+];
+
+/// The registers of a thread that does not run.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ThreadRegisters {
+    /// rax to r15 and rip, by DWARF number.
+    pub general: [u64; REGISTER_COUNT],
+    pub fs_base: u64,
+    /// `xmm0` to `xmm15`; `None` where they were not kept.
+    pub xmm: Option<[[u8; 16]; 16]>,
+    /// `st0` to `st7`, ten bytes of each.
+    pub st: Option<[[u8; 16]; 8]>,
+}
+
+/// What is known of the registers in one frame.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct FrameRegisters {
+    general: [Option<u64>; REGISTER_COUNT],
+    xmm: Option<[[u8; 16]; 16]>,
+    st: Option<[[u8; 16]; 8]>,
+    pub(crate) fs_base: u64,
+}
+
+impl FrameRegisters {
+    pub(crate) fn of_thread(registers: &ThreadRegisters) -> FrameRegisters {
+        FrameRegisters {
+            general: registers.general.map(Some),
+            xmm: registers.xmm,
+            st: registers.st,
+            fs_base: registers.fs_base,
+        }
+    }
+
+    /// Those of the caller before any rule is applied: what functions preserve.
+    pub(crate) fn preserved(&self) -> FrameRegisters {
+        let mut caller = self.unknown();
+        for number in PRESERVED {
+            caller.general[number] = self.general[number];
+        }
+        caller
+    }
+
+    /// Those of another frame of the thread before any rule is applied.
+    pub(crate) fn unknown(&self) -> FrameRegisters {
+        FrameRegisters {
+            fs_base: self.fs_base,
+            ..FrameRegisters::default()
+        }
+    }
+
+    pub(crate) fn general(&self, number: u16) -> Option<u64> {
+        *self.general.get(usize::from(number))?
+    }
+
+    pub(crate) fn set(&mut self, number: usize, value: Option<u64>) {
+        if let Some(room) = self.general.get_mut(number) {
+            *room = value;
+        }
+    }
+
+    pub(crate) fn pc(&self) -> Option<u64> {
+        self.general[RIP]
+    }
+
+    /// The bytes of a register; `None` where they are not known in this frame.
+    pub(crate) fn bytes(&self, number: u16) -> Option<Vec<u8>> {
+        if number == FS_BASE {
+            return Some(self.fs_base.to_le_bytes().to_vec());
+        }
+        let indexed = |first: u16| number.checked_sub(first).map(usize::from);
+        if let Some(st) = indexed(ST0)
+            && st < 8
+        {
+            return Some(self.st?[st].to_vec());
+        }
+        if let Some(xmm) = indexed(XMM0)
+            && xmm < 16
+        {
+            return Some(self.xmm?[xmm].to_vec());
+        }
+        Some(self.general(number)?.to_le_bytes().to_vec())
+    }
+}
+
+/// A register as people call it.
+pub(crate) fn name(number: u16) -> String {
+    match number {
+        0..17 => NAMES[usize::from(number)].to_owned(),
+        XMM0..ST0 => format!("xmm{}", number - XMM0),
+        ST0..41 => format!("st{}", number - ST0),
+        _ => format!("register {number}"),
+    }
+}

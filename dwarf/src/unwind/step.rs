@@ -1,0 +1,116 @@
+use super::activation::Activation;
+use super::registers::{FrameRegisters, RIP, RSP};
+use crate::info::{Cfa, FrameRules, SavedAt};
+use crate::target::Target;
+use crate::value::evaluate::{self, Context};
+
+/// What is behind an activation.
+pub(super) enum Step<'a> {
+    Caller(Box<Activation<'a>>),
+    Bottom,
+    Broken(String),
+}
+
+/// Finds the caller, and fills in what its own tables say of the activation.
+pub(super) fn step<'a>(target: &Target<'a>, activation: &mut Activation<'a>) -> Step<'a> {
+    let Some(module) = activation.module else {
+        return Step::Broken(format!("{:#x} is in no program or library", activation.pc));
+    };
+    let Some(info) = target.info(module) else {
+        return Step::Broken("its file cannot be read".to_owned());
+    };
+    let Some(rules) = info.frame_rules(activation.addr) else {
+        return Step::Broken("its file has no unwind table for the address".to_owned());
+    };
+    activation.is_signal = rules.is_signal;
+    let unwinding = Unwinding {
+        target,
+        module,
+        activation,
+    };
+    let Some(cfa) = unwinding.cfa(&rules) else {
+        return Step::Broken("its frame address cannot be computed".to_owned());
+    };
+    activation.cfa = Some(cfa);
+    let unwinding = Unwinding {
+        target,
+        module,
+        activation,
+    };
+    let Some(caller) = unwinding.caller(&rules, cfa) else {
+        return Step::Bottom;
+    };
+    let Some(pc) = caller.pc() else {
+        return Step::Broken("its return address cannot be read".to_owned());
+    };
+    if pc == 0 {
+        return Step::Bottom;
+    }
+    // A caller's frame is above, but for signals, whose handlers may have a stack of their own.
+    let is_above = caller.general(7) > activation.registers.general(7);
+    if !is_above && !rules.is_signal {
+        return Step::Broken("the frame behind it is not above it".to_owned());
+    }
+    let caller = Activation::new(target, caller, pc, rules.is_signal);
+    Step::Caller(Box::new(caller))
+}
+
+struct Unwinding<'t, 'a> {
+    target: &'t Target<'a>,
+    module: usize,
+    activation: &'t Activation<'a>,
+}
+
+impl<'a> Unwinding<'_, 'a> {
+    fn cfa(&self, rules: &FrameRules<'a>) -> Option<u64> {
+        match rules.cfa {
+            Cfa::Register { number, offset } => {
+                let base = self.activation.registers.general(number)?;
+                Some(base.wrapping_add_signed(offset))
+            }
+            Cfa::Expression(expression) => self.evaluated(expression, None),
+        }
+    }
+
+    /// The registers of the caller; `None` where there is none.
+    fn caller(&self, rules: &FrameRules<'a>, cfa: u64) -> Option<FrameRegisters> {
+        let own = &self.activation.registers;
+        let mut caller = match rules.is_signal {
+            // Its rules tell all that the kernel saved.
+            true => own.unknown(),
+            false => own.preserved(),
+        };
+        caller.set(RSP, Some(cfa));
+        for &(number, saved) in &rules.registers {
+            let value = match saved {
+                // Of a return address it means that nobody called (psABI, 6.3.1).
+                SavedAt::Nowhere if number == rules.return_address => return None,
+                SavedAt::Nowhere => None,
+                SavedAt::Same => own.general(number),
+                SavedAt::Offset(offset) => self.target.word(cfa.wrapping_add_signed(offset)),
+                SavedAt::ValOffset(offset) => Some(cfa.wrapping_add_signed(offset)),
+                SavedAt::Register(other) => own.general(other),
+                SavedAt::Expression(expression) => self
+                    .evaluated(expression, Some(cfa))
+                    .and_then(|at| self.target.word(at)),
+                SavedAt::ValExpression(expression) => self.evaluated(expression, Some(cfa)),
+                SavedAt::Constant(value) => Some(value),
+            };
+            let number = match number {
+                number if number == rules.return_address => RIP,
+                number => usize::from(number),
+            };
+            caller.set(number, value);
+        }
+        Some(caller)
+    }
+
+    fn evaluated(
+        &self,
+        expression: gimli::Expression<crate::image::Bytes<'a>>,
+        initial: Option<u64>,
+    ) -> Option<u64> {
+        let context = Context::of_registers(self.target, self.module, &self.activation.registers);
+        evaluate::address(&context, expression, initial).ok()
+    }
+}

@@ -1,0 +1,175 @@
+use super::constant;
+use super::evaluate::{self, Context, Result};
+use super::limits::Limits;
+use super::object::Object;
+use super::reader::Reader;
+use super::tree::{Absent, Kind, Reason, Value};
+use crate::info::{Die, DieRef, Language, same_file};
+use crate::target::Target;
+use crate::unwind::{CodeScope, Frame, Stack};
+
+/// The parameters and variables of a frame: those of the function first, then those of the blocks
+/// around the address, each in the order of the debug info.
+pub fn variables<'a>(
+    target: &Target<'a>,
+    stack: &Stack<'a>,
+    frame: &Frame,
+    limits: &Limits,
+) -> Vec<Value> {
+    let activation = stack.activations.get(frame.activation);
+    let Some(code) = activation.and_then(|activation| activation.code.as_ref()) else {
+        return Vec::new();
+    };
+    let Some(context) = Context::of_activation(target, stack, frame.activation) else {
+        return Vec::new();
+    };
+    let listing = Listing {
+        context,
+        code,
+        frame,
+        reader: Reader::new(target, &code.info, limits),
+    };
+    let mut values = Vec::new();
+    for &node in &frame.nodes {
+        // A broken scope costs its own variables.
+        let _ = listing.add(code.die(node), &mut values);
+    }
+    values
+}
+
+struct Listing<'t, 'a> {
+    context: Context<'t, 'a>,
+    code: &'t CodeScope<'a>,
+    frame: &'t Frame,
+    reader: Reader<'t, 'a>,
+}
+
+impl<'a> Listing<'_, 'a> {
+    fn add(&self, scope: DieRef, values: &mut Vec<Value>) -> Result<()> {
+        let info = &self.code.info;
+        let mut named = Vec::new();
+        for die in info.children(scope)? {
+            if !is_variable(&die) || is_elsewhere(&die) {
+                continue;
+            }
+            let origins = info.origins(die.at)?;
+            named.extend(origins.iter().map(|die| die.at));
+            let Some(name) = origins.iter().find_map(|die| info.own_name(die)) else {
+                continue;
+            };
+            values.push(self.variable(&name, &die));
+        }
+        // Where no trace of a variable is left, only the abstract instance still has it.
+        for origin in info.origins(scope)?.iter().skip(1) {
+            for die in info.children(origin.at)? {
+                if !is_variable(&die) || is_elsewhere(&die) || named.contains(&die.at) {
+                    continue;
+                }
+                if let Some(name) = info.own_name(&die) {
+                    let absent = Absent::optimized_out("the compiler kept no trace of it");
+                    let type_name = info.type_name_of(&die);
+                    let value = match die.attr(gimli::DW_AT_const_value) {
+                        Some(_) => self.variable(&name, &die),
+                        None => Value::new(&name, type_name, self.kind(&die)).without(absent),
+                    };
+                    values.push(value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn variable(&self, name: &str, die: &Die<'a>) -> Value {
+        let of = match self.code.info.type_die_of(die.at) {
+            Ok(of) => of,
+            Err(error) => {
+                let value = Value::new(name, String::new(), Kind::Unknown);
+                return value.without(error.into());
+            }
+        };
+        match self.object(die, of) {
+            Ok(object) => self.reader.value(name, of, &object),
+            Err(absent) => {
+                let type_name = self.code.info.type_name(of);
+                Value::new(name, type_name, self.kind(die)).without(absent)
+            }
+        }
+    }
+
+    fn kind(&self, die: &Die<'a>) -> Kind {
+        let of = self.code.info.type_die_of(die.at).ok().flatten();
+        self.reader.kind(of)
+    }
+
+    fn object(&self, die: &Die<'a>, of: Option<DieRef>) -> Result<Object> {
+        let info = &self.code.info;
+        if self.is_later(die)? {
+            return Err(Absent::new(Reason::NotLive, "declared further down"));
+        }
+        if let Some(location) = self.context.location(die, gimli::DW_AT_location)? {
+            let size = self.reader.size(of)?;
+            return evaluate::object(&self.context, location, size);
+        }
+        let origins = info.origins(die.at)?;
+        let constant = origins
+            .iter()
+            .find_map(|die| Some((die, die.attr(gimli::DW_AT_const_value)?)));
+        match constant {
+            Some((die, value)) => constant::object(info, die, value),
+            None if die.attr(gimli::DW_AT_location).is_some() => {
+                Err(Absent::optimized_out("it has no value at this address"))
+            }
+            None => {
+                // What is static may stand in the abstract instance, with its address.
+                for origin in origins.iter().skip(1) {
+                    if let Some(location) = self.context.location(origin, gimli::DW_AT_location)? {
+                        let size = self.reader.size(of)?;
+                        return evaluate::object(&self.context, location, size);
+                    }
+                }
+                Err(Absent::optimized_out("the compiler kept no trace of it"))
+            }
+        }
+    }
+
+    /// Whether a variable has a place in the frame for all of its block, and is declared only
+    /// behind the line that is being executed: its place has what was there before.
+    fn is_later(&self, die: &Die<'a>) -> Result<bool> {
+        if die.tag() != gimli::DW_TAG_variable || !self.is_in_frame(die)? {
+            return Ok(false);
+        }
+        let info = &self.code.info;
+        let Some((file, line)) = info.declared(die.at)? else {
+            return Ok(false);
+        };
+        let here = u64::from(self.frame.line);
+        if here == 0 || !same_file(&file, &self.frame.file) {
+            return Ok(false);
+        }
+        // rustc's blocks begin behind the declaration.
+        let at_once = info.language(self.code.unit) != Language::Rust;
+        Ok(line > here || line == here && at_once)
+    }
+
+    fn is_in_frame(&self, die: &Die<'a>) -> Result<bool> {
+        let Some(gimli::AttributeValue::Exprloc(expression)) = die.attr(gimli::DW_AT_location)
+        else {
+            return Ok(false);
+        };
+        let encoding = self.code.info.unit(die.at.unit)?.encoding();
+        let first = expression.operations(encoding).next()?;
+        Ok(matches!(first, Some(gimli::Operation::FrameOffset { .. })))
+    }
+}
+
+fn is_variable(die: &Die<'_>) -> bool {
+    matches!(
+        die.tag(),
+        gimli::DW_TAG_variable | gimli::DW_TAG_formal_parameter
+    )
+}
+
+/// What is declared `extern` in a function is a variable of somewhere else.
+fn is_elsewhere(die: &Die<'_>) -> bool {
+    die.flag(gimli::DW_AT_declaration) && die.flag(gimli::DW_AT_external)
+}

@@ -1,0 +1,21 @@
+//! Values as trees: the variables of a frame, read from registers and memory by what debug info
+//! says of them. A value is right, or it is a reason.
+
+mod call_site;
+mod constant;
+pub(crate) mod evaluate;
+mod extended;
+mod fields;
+mod limits;
+mod listing;
+mod object;
+mod reader;
+mod scalar;
+mod shape;
+mod text;
+mod tree;
+mod variant;
+
+pub use limits::Limits;
+pub use listing::variables;
+pub use tree::{Absent, Kind, Reason, Value};
