@@ -1,12 +1,12 @@
 //! The only place where types of `dwarf` become types of the wire.
 
 use lr_dwarf::{
-    Absence, CompileError, DropReason, FileAddr, LoadBias, LocateError, LocationSyntax,
-    RenderedField, Scalar,
+    Absence, CompileError, DropReason, FileAddr, Kind, LoadBias, LocateError, LocationSyntax,
+    Reason, RenderedField, Scalar,
 };
 use lr_protocol::{
-    Absent, AbsentReason, ExplainedVariable, Field, FieldValue, LineRange, PiecePlace, Residence,
-    StatusError, VariableKind,
+    Absent, AbsentReason, CapturedValue, ExplainedVariable, Field, FieldValue, LineRange,
+    PiecePlace, Residence, StatusError, ValueKind, VariableKind,
 };
 
 pub(crate) fn field(field: RenderedField) -> Field {
@@ -28,6 +28,58 @@ fn value(scalar: Scalar) -> FieldValue {
             reason: absence(reason),
             detail,
         }),
+    }
+}
+
+pub(crate) fn captured(value: lr_dwarf::Value) -> CapturedValue {
+    CapturedValue {
+        name: value.name,
+        type_name: value.type_name,
+        kind: kind(value.kind),
+        value: value.value,
+        children: value.children.into_iter().map(captured).collect(),
+        absent: value.absent.map(|absent| Absent {
+            reason: reason(absent.reason),
+            detail: absent.detail,
+        }),
+    }
+}
+
+fn kind(kind: Kind) -> ValueKind {
+    match kind {
+        Kind::Int => ValueKind::Int,
+        Kind::Uint => ValueKind::Uint,
+        Kind::Float => ValueKind::Float,
+        Kind::Bool => ValueKind::Bool,
+        Kind::Char => ValueKind::Char,
+        Kind::String => ValueKind::String,
+        Kind::Pointer => ValueKind::Pointer,
+        Kind::Struct => ValueKind::Struct,
+        Kind::Union => ValueKind::Union,
+        Kind::Enum => ValueKind::Enum,
+        Kind::Variant => ValueKind::Variant,
+        Kind::Array => ValueKind::Array,
+        Kind::Sequence => ValueKind::Sequence,
+        Kind::Map => ValueKind::Map,
+        Kind::Optional => ValueKind::Optional,
+        Kind::Function => ValueKind::Function,
+        Kind::Unit => ValueKind::Unit,
+        Kind::Unknown => ValueKind::Unknown,
+    }
+}
+
+fn reason(reason: Reason) -> AbsentReason {
+    match reason {
+        Reason::OptimizedOut => AbsentReason::OptimizedOut,
+        Reason::NotLive => AbsentReason::NotLive,
+        Reason::Unreadable => AbsentReason::Unreadable,
+        Reason::Depth => AbsentReason::Depth,
+        Reason::Length => AbsentReason::Length,
+        Reason::Size => AbsentReason::Size,
+        Reason::Cycle => AbsentReason::Cycle,
+        Reason::Redacted => AbsentReason::Redacted,
+        Reason::Unsupported => AbsentReason::Unsupported,
+        Reason::Budget => AbsentReason::Budget,
     }
 }
 

@@ -30,10 +30,12 @@ mod problem;
 pub mod process;
 mod ready;
 mod session;
+mod snapshot;
 mod tracer;
 
 pub use explain::{
     DebugInfoState, ExplainRequest, ExplainTarget, ModuleDebugInfo, debug_info_of, explain,
 };
 pub use launch::{LaunchFailure, LaunchRequest, launch};
+pub use snapshot::{CoreSnapshotRequest, snapshot_of_core};
 pub use tracer::tracer_main;

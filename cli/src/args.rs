@@ -5,7 +5,7 @@ use crate::tell::tell;
 
 use crate::verbs::{
     actions, agents, attach, completions, detach, doctor, explain, log, portal, ps, rm, server,
-    sql, tail, version,
+    snapshot, sql, tail, version,
 };
 
 /// Logs from running processes, at any source line, and SQL over what they saw.
@@ -41,6 +41,8 @@ pub(crate) enum Verb {
     Rm(rm::Rm),
     /// Print events as they are stored
     Tail(tail::Tail),
+    /// Show stacks and variables of a core
+    Snapshot(snapshot::Snapshot),
     /// Query what was stored; a prompt on a terminal
     Sql(sql::Sql),
     /// Start, stop or look at the local server
@@ -57,7 +59,6 @@ pub(crate) enum Verb {
 
 /// Verbs and options that other versions have or will have.
 const NOT_YET: &[&str] = &[
-    "snapshot",
     "counter",
     "tictoc",
     "duration",
@@ -153,8 +154,8 @@ mod tests {
 
     #[test]
     fn what_other_versions_have_is_said_not_to_be_here() {
-        let error = check_err(&["lr", "snapshot", "a.c:1"], ErrorKind::InvalidSubcommand);
-        assert_eq!(not_yet(&error), Some("snapshot"));
+        let error = check_err(&["lr", "counter", "a.c:1"], ErrorKind::InvalidSubcommand);
+        assert_eq!(not_yet(&error), Some("counter"));
         let error = check_err(
             &["lr", "attach", "1", "--counter", "x"],
             ErrorKind::UnknownArgument,

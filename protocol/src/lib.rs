@@ -16,6 +16,7 @@ mod live;
 mod problem;
 mod query;
 mod server;
+mod snapshot;
 mod value;
 
 pub use action::{
@@ -35,6 +36,7 @@ pub use live::{LiveEnd, LiveEvent, LiveLog, LiveLoss, LiveState};
 pub use problem::Problem;
 pub use query::{Column, QueryFormat, QueryRequest, QueryResult};
 pub use server::{PortalCode, PortalLogin, ServerInfo};
+pub use snapshot::{CapturedValue, Snapshot, SnapshotFrame, SnapshotThread, ValueKind};
 pub use value::{Absent, AbsentReason, Field, FieldValue};
 
 /// The version of what this crate describes.

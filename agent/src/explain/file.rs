@@ -42,7 +42,7 @@ pub(super) fn in_binary(
     Ok(explainer.finish())
 }
 
-pub(super) fn not_opened(path: &Path, error: &OpenError) -> Problem {
+pub(crate) fn not_opened(path: &Path, error: &OpenError) -> Problem {
     let code = match error.kind() {
         Some(io::ErrorKind::PermissionDenied) => "permission_denied",
         _ => "unreadable_file",

@@ -17,6 +17,7 @@ use crate::convert;
 use crate::problem::of_status_error;
 
 pub(crate) use self::core::Core;
+pub(crate) use self::file::not_opened;
 pub use debug_info::{DebugInfoState, ModuleDebugInfo, debug_info_of};
 
 /// What is to be explained.

@@ -12,6 +12,7 @@ pub(crate) mod portal;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod server;
+pub(crate) mod snapshot;
 pub(crate) mod sql;
 pub(crate) mod tail;
 pub(crate) mod version;
@@ -25,6 +26,7 @@ pub(crate) fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         // Editors call it at every key.
         Verb::Explain(verb) => verb.run(),
+        Verb::Snapshot(verb) => verb.run(),
         verb => in_runtime(run_async(verb)),
     }
 }
@@ -43,7 +45,7 @@ pub(crate) fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> R
 
 async fn run_async(verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::Explain(_) => unreachable!("it needs no runtime"),
+        Verb::Explain(_) | Verb::Snapshot(_) => unreachable!("it needs no runtime"),
         Verb::Attach(verb) => verb.run().await,
         Verb::Log(verb) => verb.run().await,
         Verb::Ps(verb) => verb.run().await,

@@ -1,0 +1,157 @@
+use serde::{Deserialize, Serialize};
+
+use crate::value::Absent;
+
+/// What a process was doing at one moment: the stack of a thread, and the variables in it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The thread that it is of.
+    pub tid: u32,
+    /// Innermost first.
+    pub frames: Vec<SnapshotFrame>,
+    /// Why there are no more frames, where that is not because nobody called the last.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub end: String,
+    /// The other threads, without variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub threads: Vec<SnapshotThread>,
+    /// What one may not have expected, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// Where another thread stands.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SnapshotThread {
+    pub tid: u32,
+    pub frames: Vec<SnapshotFrame>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub end: String,
+}
+
+/// A function that has not returned.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SnapshotFrame {
+    /// Empty where it is not known.
+    pub function: String,
+    /// Empty where it is not known.
+    pub file: String,
+    /// Zero where it is not known.
+    pub line: u32,
+    /// Whether the compiler put its code into that of the next frame.
+    pub inlined: bool,
+    /// Whether it is what the kernel put between a signal's handler and what was interrupted.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub signal: bool,
+    /// The path of the program or library; empty where the address is in none.
+    #[serde(default)]
+    pub module: String,
+    /// The next instruction, as `0x…`.
+    pub address: String,
+    /// Parameters, then variables. Not told of frames further out than those that are looked into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<Vec<CapturedValue>>,
+}
+
+/// A value with what is in it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct CapturedValue {
+    /// Of the variable or member; the index of an element; `*` for what a pointer points to.
+    pub name: String,
+    /// As the program declares it.
+    #[serde(rename = "type", default)]
+    pub type_name: String,
+    pub kind: ValueKind,
+    /// Numbers in decimal, addresses as `0x…`, text as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<CapturedValue>,
+    /// Why there is no value, or not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Absent>,
+}
+
+/// What a value is, whatever its language calls it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueKind {
+    Int,
+    Uint,
+    Float,
+    Bool,
+    Char,
+    String,
+    Pointer,
+    Struct,
+    Union,
+    Enum,
+    Variant,
+    Array,
+    Sequence,
+    Map,
+    Optional,
+    Function,
+    Unit,
+    #[serde(other)]
+    Unknown,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AbsentReason;
+
+    fn value(name: &str, type_name: &str, kind: ValueKind) -> CapturedValue {
+        CapturedValue {
+            name: name.to_owned(),
+            type_name: type_name.to_owned(),
+            kind,
+            value: None,
+            children: Vec::new(),
+            absent: None,
+        }
+    }
+
+    /// The form is a promise to scripts.
+    #[test]
+    fn values_in_json() {
+        let absent = |reason, detail: &str| {
+            let detail = detail.to_owned();
+            Some(Absent { reason, detail })
+        };
+        let tree = CapturedValue {
+            value: Some("0x7ffd5e3c".to_owned()),
+            children: vec![
+                CapturedValue {
+                    value: Some("1".to_owned()),
+                    ..value("id", "int", ValueKind::Int)
+                },
+                CapturedValue {
+                    value: Some("…".to_owned()),
+                    absent: absent(AbsentReason::Length, "first 100 of 4096"),
+                    ..value("buf", "char[4096]", ValueKind::Array)
+                },
+                CapturedValue {
+                    absent: absent(AbsentReason::OptimizedOut, "live at lines 12–19"),
+                    ..value("tmp", "long", ValueKind::Int)
+                },
+            ],
+            ..value("o", "struct order *", ValueKind::Pointer)
+        };
+        let expected = concat!(
+            r#"{"name":"o","type":"struct order *","kind":"pointer","value":"0x7ffd5e3c","children":["#,
+            r#"{"name":"id","type":"int","kind":"int","value":"1"},"#,
+            r#"{"name":"buf","type":"char[4096]","kind":"array","value":"…","absent":{"reason":"length","detail":"first 100 of 4096"}},"#,
+            r#"{"name":"tmp","type":"long","kind":"int","absent":{"reason":"optimized_out","detail":"live at lines 12–19"}}]}"#,
+        );
+        let json = serde_json::to_string(&tree).unwrap();
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_str::<CapturedValue>(&json).unwrap(), tree);
+    }
+}
