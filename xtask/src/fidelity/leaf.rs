@@ -1,0 +1,212 @@
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+/// A place in a variable: its name, which one of that name, and the members down to it.
+type Path = (String, u64, Vec<String>);
+
+/// What `lr` says of the places in a frame's variables.
+#[derive(Debug, Default)]
+pub(super) struct Leaves {
+    known: HashMap<Path, Known>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Known {
+    Value {
+        kind: String,
+        value: String,
+    },
+    /// Reason and detail.
+    Absent(String),
+}
+
+impl Leaves {
+    pub(super) fn of(variables: &[Value]) -> Leaves {
+        let mut leaves = Leaves::default();
+        let mut seen: HashMap<&str, u64> = HashMap::new();
+        for variable in variables {
+            let name = variable["name"].as_str().unwrap_or_default();
+            let nth = seen.entry(name).or_insert(0);
+            let path = (name.to_owned(), *nth, Vec::new());
+            *nth += 1;
+            leaves.add(path, variable);
+        }
+        leaves
+    }
+
+    fn add(&mut self, mut path: Path, value: &Value) {
+        let kind = value["kind"].as_str().unwrap_or_default();
+        if let Some(absent) = value.get("absent") {
+            let word = |name: &str| absent[name].as_str().unwrap_or_default().to_owned();
+            let why = format!("{}: {}", word("reason"), word("detail"));
+            if value.get("value").is_none() || kind == "array" {
+                self.known.insert(path.clone(), Known::Absent(why));
+            }
+        }
+        if let Some(text) = value["value"].as_str() {
+            if kind == "variant" || kind == "optional" {
+                path.2.push(text.to_owned());
+            } else {
+                let known = Known::Value {
+                    kind: kind.to_owned(),
+                    value: text.to_owned(),
+                };
+                self.known.insert(path, known);
+                return;
+            }
+        }
+        for child in value["children"].as_array().into_iter().flatten() {
+            let mut inside = path.clone();
+            let name = child["name"].as_str().unwrap_or_default();
+            inside.2.push(name.to_owned());
+            self.add(inside, child);
+        }
+    }
+
+    /// What is said of a place, or of what it is part of.
+    pub(super) fn at(&self, variable: &str, nth: u64, path: &[String]) -> Option<&Known> {
+        for len in (0..=path.len()).rev() {
+            let place = (variable.to_owned(), nth, path[..len].to_vec());
+            match self.known.get(&place) {
+                Some(Known::Value { .. }) if len < path.len() => return None,
+                Some(known) => return Some(known),
+                None => {}
+            }
+        }
+        None
+    }
+}
+
+/// Whether gdb's leaf says the same as ours.
+pub(super) fn is_same(kind: &str, ours: &str, gdb: &Value) -> bool {
+    if let Some(address) = gdb["address"].as_u64() {
+        let word = ours.split(' ').next().unwrap_or_default();
+        let word = word.strip_prefix("0x").unwrap_or_default();
+        return u64::from_str_radix(word, 16) == Ok(address);
+    }
+    if let Some(float) = gdb["float"].as_str() {
+        return same_float(ours, float, gdb["bytes"].as_u64());
+    }
+    if let Some(number) = gdb["int"].as_str() {
+        let name = gdb["name"].as_str().unwrap_or_default();
+        return ours == number
+            || kind == "enum" && enumerators(ours) == enumerators(name)
+            || kind == "bool" && (ours == "true") == (number == "1")
+            || kind == "char" && character(ours).is_some_and(|code| same_code(code, number));
+    }
+    gdb["text"].as_str() == Some(ours)
+}
+
+fn same_float(ours: &str, gdb: &str, bytes: Option<u64>) -> bool {
+    let (Ok(a), Ok(b)) = (ours.parse::<f64>(), gdb.parse::<f64>()) else {
+        return false;
+    };
+    match bytes {
+        Some(4) => ours
+            .parse::<f32>()
+            .is_ok_and(|a| f64::from(a) == b || a.is_nan() && b.is_nan()),
+        // gdb's Python has a `long double` as a double.
+        _ => a == b || a.is_nan() && b.is_nan(),
+    }
+}
+
+/// Enumerators without the scopes that gdb puts before them.
+fn enumerators(text: &str) -> Vec<&str> {
+    let text = text.trim_start_matches('(').trim_end_matches(')');
+    let parts = text.split('|').map(str::trim);
+    parts
+        .map(|part| part.trim_start_matches("unknown: "))
+        .map(|part| part.rsplit("::").next().unwrap_or(part))
+        .collect()
+}
+
+/// The number of a character as `lr` writes it.
+fn character(text: &str) -> Option<u32> {
+    let mut letters = text.chars();
+    let first = letters.next()?;
+    let rest = letters.as_str();
+    if rest.is_empty() {
+        return Some(u32::from(first));
+    }
+    match (first, rest) {
+        ('\\', "n") => Some(10),
+        ('\\', "r") => Some(13),
+        ('\\', "t") => Some(9),
+        ('\\', "0") => Some(0),
+        ('\\', "\\") => Some(92),
+        ('\\', rest) => {
+            let digits = rest
+                .trim_start_matches(['x', 'u', '{'])
+                .trim_end_matches('}');
+            u32::from_str_radix(digits, 16).ok()
+        }
+        _ => None,
+    }
+}
+
+fn same_code(code: u32, number: &str) -> bool {
+    let Ok(number) = number.parse::<i64>() else {
+        return false;
+    };
+    let code = i64::from(code);
+    // A byte may be signed.
+    number == code || number < 0 && number + 256 == code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn leaves_are_found_by_their_members() {
+        let variables = [json!({"name": "o", "kind": "struct", "children": [
+            {"name": "id", "kind": "int", "value": "1"},
+            {"name": "e", "kind": "variant", "value": "Some", "children": [
+                {"name": "0", "kind": "int", "value": "2"}]},
+            {"name": "gone", "kind": "struct",
+             "absent": {"reason": "optimized_out", "detail": "x"}}]})];
+        let leaves = Leaves::of(&variables);
+        let path =
+            |words: &[&str]| -> Vec<String> { words.iter().map(|&word| word.to_owned()).collect() };
+        let value = |text: &str| Known::Value {
+            kind: "int".to_owned(),
+            value: text.to_owned(),
+        };
+        assert_eq!(leaves.at("o", 0, &path(&["id"])), Some(&value("1")));
+        assert_eq!(
+            leaves.at("o", 0, &path(&["e", "Some", "0"])),
+            Some(&value("2"))
+        );
+        let gone = Known::Absent("optimized_out: x".to_owned());
+        assert_eq!(leaves.at("o", 0, &path(&["gone", "deep"])), Some(&gone));
+        assert_eq!(leaves.at("o", 0, &path(&["no"])), None);
+        assert_eq!(leaves.at("o", 1, &path(&["id"])), None);
+    }
+
+    #[test]
+    fn the_same_in_both_notations() {
+        assert!(is_same("pointer", "0x10", &json!({"address": 16})));
+        assert!(is_same("function", "0x10 <main>", &json!({"address": 16})));
+        assert!(!is_same("pointer", "0x11", &json!({"address": 16})));
+        assert!(is_same("char", "\\xff", &json!({"int": "-1"})));
+        assert!(is_same("bool", "true", &json!({"int": "1"})));
+        assert!(!is_same("bool", "true", &json!({"int": "0"})));
+        assert!(is_same(
+            "enum",
+            "A | 0x4",
+            &json!({"int": "5", "name": "(n::A | unknown: 0x4)"})
+        ));
+        assert!(is_same(
+            "float",
+            "0.1",
+            &json!({"float": "0.10000000149011612", "bytes": 4})
+        ));
+        assert!(!is_same(
+            "float",
+            "0.1",
+            &json!({"float": "0.10000000149011612", "bytes": 8})
+        ));
+    }
+}

@@ -1,0 +1,175 @@
+"""Run by gdb on a program's cores: tells frames and variables as JSON, one line for each core.
+
+Taken from the environment: LR_FOLDER, where the cores are; LR_FRAMES, how many frames; and of how
+many the variables, LR_LOOKED_INTO.
+"""
+
+import glob
+import json
+import os
+
+import gdb
+
+FOLDER = os.environ["LR_FOLDER"]
+FRAMES = int(os.environ["LR_FRAMES"])
+LOOKED_INTO = int(os.environ["LR_LOOKED_INTO"])
+# Elements of one array, and how deep structures nest.
+ITEMS = 100
+DEPTH = 5
+TEXT = 2048
+NUMBERS = (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_CHAR, gdb.TYPE_CODE_BOOL, gdb.TYPE_CODE_ENUM)
+REFERENCES = (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF)
+
+
+def last_component(name):
+    """`a::b<c::d>` is `b<c::d>`."""
+    depth, start = 0, 0
+    for at, letter in enumerate(name):
+        if letter in "<({":
+            depth += 1
+        elif letter in ">)}":
+            depth -= 1
+        elif letter == ":" and depth == 0:
+            start = at + 1
+    return name[start:]
+
+
+def field_name(field):
+    if field.is_base_class:
+        return last_component(field.name)
+    name = field.name
+    if name and name.startswith("__") and name[2:].isdigit():
+        return name[2:]
+    return name
+
+
+def is_text(of):
+    return of.sizeof == 1 and of.name == "char" and of.code in NUMBERS
+
+
+def leaf(value, of):
+    """What a number or an address is, in a form that can be compared."""
+    if of.code == gdb.TYPE_CODE_PTR:
+        return {"address": int(value) % 2**64}
+    if of.code in REFERENCES:
+        return {"address": int(value.referenced_value().address) % 2**64}
+    if of.code == gdb.TYPE_CODE_FLT:
+        return {"float": str(float(value)), "bytes": of.sizeof, "type": of.name}
+    if of.code == gdb.TYPE_CODE_ENUM:
+        return {"int": str(int(value)), "name": str(value)}
+    if of.code in NUMBERS:
+        return {"int": str(int(value))}
+    return {"text": str(value)}
+
+
+def text(value, count):
+    """A `char` array up to its NUL."""
+    taken = bytearray()
+    for index in range(min(count, TEXT)):
+        byte = int(value[index]) % 256
+        if byte == 0:
+            break
+        taken.append(byte)
+    return {"text": taken.decode("utf-8", errors="backslashreplace")}
+
+
+def walk(value, path, depth, found):
+    of = value.type.strip_typedefs()
+    try:
+        if of.code in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION):
+            if depth == 0:
+                return
+            for field in of.fields():
+                if not hasattr(field, "bitpos") and not field.is_base_class:
+                    continue
+                if field.artificial and not (field.name or "").startswith("_vptr"):
+                    continue
+                name = field_name(field)
+                inside = path + [name] if name else path
+                try:
+                    member = value[field]
+                except (gdb.error, gdb.MemoryError) as error:
+                    found.append((inside, {"none": str(error)}))
+                    continue
+                walk(member, inside, depth - 1 if name else depth, found)
+            return
+        if of.code == gdb.TYPE_CODE_ARRAY:
+            low, high = of.range()
+            count = high - low + 1
+            if is_text(of.target().strip_typedefs()):
+                found.append((path, text(value, count)))
+                return
+            if depth == 0:
+                return
+            for index in range(min(count, ITEMS)):
+                walk(value[low + index], path + [str(index)], depth - 1, found)
+            return
+        found.append((path, leaf(value, of)))
+    except (gdb.error, gdb.MemoryError) as error:
+        found.append((path, {"none": str(error)}))
+
+
+def variables(frame):
+    """Symbols of the frame's function, outermost block first."""
+    blocks = []
+    try:
+        block = frame.block()
+    except RuntimeError:
+        return
+    while block is not None:
+        blocks.append(block)
+        if block.function is not None:
+            break
+        block = block.superblock
+    for block in reversed(blocks):
+        for symbol in block:
+            if symbol.is_argument or symbol.is_variable:
+                yield symbol
+
+
+def tell(frame):
+    sal = frame.find_sal()
+    return {
+        "function": frame.name() or "",
+        "line": sal.line if sal.symtab else 0,
+        "file": sal.symtab.fullname() if sal.symtab else "",
+        "inlined": frame.type() == gdb.INLINE_FRAME,
+        "signal": frame.type() == gdb.SIGTRAMP_FRAME,
+        "address": frame.pc(),
+    }
+
+
+def tell_core():
+    frames = []
+    frame = gdb.newest_frame()
+    while frame is not None and len(frames) < FRAMES:
+        told = tell(frame)
+        if len(frames) < LOOKED_INTO:
+            told["leaves"] = []
+            seen = {}
+            for symbol in variables(frame):
+                nth = seen.get(symbol.name, 0)
+                seen[symbol.name] = nth + 1
+                leaves = []
+                try:
+                    walk(frame.read_var(symbol), [], DEPTH, leaves)
+                except (gdb.error, gdb.MemoryError) as error:
+                    leaves.append(([], {"none": str(error)}))
+                for path, value in leaves:
+                    told["leaves"].append(
+                        {"variable": symbol.name, "nth": nth, "path": path, **value})
+        frames.append(told)
+        try:
+            frame = frame.older()
+        except gdb.error:
+            break
+    return frames
+
+
+gdb.execute("set pagination off")
+gdb.execute("set confirm off")
+gdb.execute("set backtrace past-main on")
+with open(FOLDER + "/told.json", "w") as out:
+    for core in sorted(glob.glob(FOLDER + "/*.core")):
+        gdb.execute("core-file " + core, to_string=True)
+        out.write(json.dumps({"core": core, "frames": tell_core()}) + "\n")
