@@ -85,6 +85,18 @@ impl LineTable {
             .filter(move |row| !row.end && row.addr >= begin && row.addr < end)
     }
 
+    /// The row that tells the line of an address: of several that begin where its own does, the
+    /// last one at which a statement begins.
+    pub(crate) fn statement_at(&self, addr: u64) -> Option<&Row> {
+        let last = self.row_at(addr)?;
+        if last.is_stmt {
+            return Some(last);
+        }
+        let same = self.within(last.addr, last.addr + 1);
+        let statement = same.filter(|row| row.is_stmt && row.line != 0).last();
+        Some(statement.unwrap_or(last))
+    }
+
     /// The row that an address belongs to: the last one at or before it.
     pub(crate) fn row_at(&self, addr: u64) -> Option<&Row> {
         let sequence = self.sequences.iter().find(|sequence| {

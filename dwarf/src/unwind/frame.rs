@@ -62,7 +62,7 @@ impl Frame {
         let lines = info.lines(code.unit).ok();
         let row = lines
             .as_ref()
-            .and_then(|lines| lines.row_at(activation.addr));
+            .and_then(|lines| lines.statement_at(activation.addr));
         let mut file = row
             .and_then(|row| info.file_path(code.unit, row.file))
             .unwrap_or_default();

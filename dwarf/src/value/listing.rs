@@ -32,10 +32,13 @@ pub fn variables<'a>(
     let mut values = Vec::new();
     for &node in &frame.nodes {
         // A broken scope costs its own variables.
-        let _ = listing.add(code.die(node), &mut values);
+        let _ = listing.add(code.die(node), 0, &mut values);
     }
     values
 }
+
+/// How deep blocks without addresses nest.
+const MAX_BLOCKS: usize = 16;
 
 struct Listing<'t, 'a> {
     context: Context<'t, 'a>,
@@ -45,10 +48,14 @@ struct Listing<'t, 'a> {
 }
 
 impl<'a> Listing<'_, 'a> {
-    fn add(&self, scope: DieRef, values: &mut Vec<Value>) -> Result<()> {
+    fn add(&self, scope: DieRef, depth: usize, values: &mut Vec<Value>) -> Result<()> {
         let info = &self.code.info;
         let mut named = Vec::new();
         for die in info.children(scope)? {
+            // A block without addresses is there wherever the scope is.
+            if is_bare_block(&die) && depth < MAX_BLOCKS {
+                self.add(die.at, depth + 1, values)?;
+            }
             if !is_variable(&die) || is_elsewhere(&die) {
                 continue;
             }
@@ -160,6 +167,12 @@ impl<'a> Listing<'_, 'a> {
         let first = expression.operations(encoding).next()?;
         Ok(matches!(first, Some(gimli::Operation::FrameOffset { .. })))
     }
+}
+
+fn is_bare_block(die: &Die<'_>) -> bool {
+    die.tag() == gimli::DW_TAG_lexical_block
+        && die.attr(gimli::DW_AT_low_pc).is_none()
+        && die.attr(gimli::DW_AT_ranges).is_none()
 }
 
 fn is_variable(die: &Die<'_>) -> bool {

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::leaf::{Known, Leaves, is_same};
 
 /// How many differences are kept to be shown.
-const SHOWN: usize = 40;
+const SHOWN: usize = 60;
+const WIDTH: usize = 400;
 
 /// What came of comparing one program's stops.
 #[derive(Debug, Default)]
@@ -125,7 +126,7 @@ impl Comparison {
 
     fn example(&mut self, text: String) {
         if self.examples.len() < SHOWN {
-            self.examples.push(text);
+            self.examples.push(text.chars().take(WIDTH).collect());
         }
     }
 }

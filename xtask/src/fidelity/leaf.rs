@@ -95,7 +95,12 @@ pub(super) fn is_same(kind: &str, ours: &str, gdb: &Value) -> bool {
             || kind == "bool" && (ours == "true") == (number == "1")
             || kind == "char" && character(ours).is_some_and(|code| same_code(code, number));
     }
-    gdb["text"].as_str() == Some(ours)
+    let text = gdb["text"].as_str().unwrap_or_default();
+    // A text that was cut says so.
+    ours == text
+        || ours
+            .strip_suffix('…')
+            .is_some_and(|begin| begin.len() > 1000 && text.starts_with(begin))
 }
 
 fn same_float(ours: &str, gdb: &str, bytes: Option<u64>) -> bool {

@@ -11,6 +11,8 @@ import gdb
 
 WANTED = int(os.environ["LR_STOPS"])
 FOLDER = os.environ["LR_FOLDER"]
+# How long the program may run, stops included.
+SECONDS = 20 + WANTED
 # Not every statement is reached.
 PLANTED = 12 * WANTED
 # Of one function, so that large ones do not take all.
@@ -52,6 +54,7 @@ def address(expression):
 
 gdb.execute("set pagination off")
 gdb.execute("set confirm off")
+gdb.execute("set language c")
 gdb.execute("set breakpoint always-inserted on")
 addresses = list(statements())
 random.Random(1).shuffle(addresses)
@@ -62,12 +65,19 @@ gdb.execute("handle all nostop noprint pass", to_string=True)
 gdb.execute("handle SIGTRAP stop nopass", to_string=True)
 for at in addresses[:PLANTED]:
     gdb.execute("tbreak *%#x" % (at + bias), to_string=True)
+# A server waits for ever where no statement that is planted is reached any more.
+pid = gdb.selected_inferior().pid
+watchdog = subprocess.Popen(["sh", "-c", "sleep %d; kill -KILL %d" % (SECONDS, pid)])
 stops = 0
 while stops < WANTED:
-    gdb.execute("continue", to_string=True)
+    try:
+        gdb.execute("continue", to_string=True)
+    except gdb.error:
+        break
     if gdb.selected_thread() is None:
         break
     gdb.execute("generate-core-file %s/%05d.core" % (FOLDER, stops), to_string=True)
     stops += 1
+watchdog.kill()
 if gdb.selected_thread() is not None:
     gdb.execute("kill")
