@@ -36,7 +36,6 @@ pub(crate) enum Unlocated {
 
 impl Unlocated {
     /// For those who do not wait.
-    #[allow(dead_code, reason = "explaining a location does not wait")]
     pub(crate) fn into_error(self) -> StatusError {
         match self {
             Unlocated::NotLoaded { error, .. } | Unlocated::Failed(error) => error,

@@ -41,6 +41,19 @@ impl Tried {
     }
 }
 
+/// How the sites of a planted action are to change.
+struct SiteChange {
+    /// The numbers of those that it gives up.
+    gone: Vec<u16>,
+    new: Vec<(u16, BoundSite)>,
+    /// It would be planted nowhere.
+    leaves_nothing: bool,
+    warnings: Vec<String>,
+    /// What it waits for then.
+    waits: String,
+    tried: Tried,
+}
+
 /// An action is not bound.
 enum Unbound {
     /// Not yet: what it is in is not loaded.
@@ -277,67 +290,20 @@ impl Engine {
 
     /// Gives up what is gone, plants where there is something new, and leaves the rest alone.
     fn amend(&mut self, id: &str, lost: &[u64], seen: Instant, tries: Tries) -> Result<Tried, End> {
-        let action = self.actions.get_mut(id);
-        let Some(planted) = action.and_then(|action| action.planted.as_mut()) else {
+        let Some(change) = self.plan_change(id, lost, tries) else {
             return Ok(Tried::Well);
         };
-        let slot = planted.slot;
-        let mut held = planted.addresses();
-        held.retain(|address| !lost.contains(address));
-        let refused = match tries {
-            Tries::More => planted.take_refused(),
-            Tries::Last => planted.refused().to_vec(),
-        };
-        let mut known = held.clone();
-        if tries == Tries::Last {
-            known.extend(&refused);
-        }
-        let mut tried = Tried::Well;
-        let (bound, waits) = match self.bind(id, &known) {
-            Ok(bound) => (bound, String::new()),
-            Err(Unbound::NotLoaded(what)) => (Bound::default(), what),
-            Err(Unbound::Failed(error)) => {
-                tried = Tried::InPart;
-                let why = error.message;
-                let what = format!("waits: what it was bound in is not loaded any more ({why})");
-                let bound = Bound {
-                    held,
-                    ..Bound::default()
-                };
-                (bound, what)
-            }
-        };
-        let Bound {
-            sites,
-            mut held,
-            warnings,
-        } = bound;
-        held.retain(|address| !refused.contains(address));
-        let planted = self.actions[id].planted.as_ref().expect("looked at above");
-        let gone = planted.numbers_of(|site| !held.contains(&site.address()));
-        if gone.is_empty() && sites.is_empty() {
+        let tried = change.tried;
+        if change.gone.is_empty() && change.new.is_empty() {
             return Ok(tried);
         }
-        if held.is_empty() && sites.is_empty() {
+        if change.leaves_nothing {
             self.unplant(id)?;
-            self.is_pending(id, waits);
+            self.is_pending(id, change.waits);
             return Ok(tried);
         }
-        let remove = gone.iter().filter_map(|&number| planted.site(number));
-        let numbers = planted.free_numbers(sites.len());
-        let change = AmendAction {
-            slot,
-            remove: remove.map(BoundSite::address).collect(),
-            add: numbers
-                .iter()
-                .zip(&sites)
-                .map(|(&number, site)| (number, site.program.clone()))
-                .collect(),
-        };
-        let Some(tracer) = &mut self.tracer else {
-            return Ok(tried);
-        };
-        let armed = match tracer.amend(&change) {
+        let gone = change.gone.clone();
+        let armed = match self.carry_out(id, change, seen) {
             Ok(armed) => armed,
             Err(error @ (TracerError::Died | TracerError::ProcessGone { .. })) => {
                 return Err(self.lost_tracer(&error));
@@ -348,47 +314,103 @@ impl Engine {
                 return Ok(tried);
             }
         };
-        let Some(action) = self.actions.get_mut(id) else {
-            return Ok(tried);
-        };
-        let Some(planted) = &mut action.planted else {
-            return Ok(tried);
-        };
-        if !armed.refused.is_empty() {
-            tried = Tried::InPart;
-        }
-        planted.refuse(&armed);
-        let mut warnings = with_refused(warnings, &armed);
-        let is_planted = |site: &BoundSite| armed.planted.contains(&site.address());
-        let sites: Vec<_> = numbers.into_iter().zip(sites).collect();
-        let new = sites
-            .iter()
-            .map(|(_, site)| site)
-            .filter(|site| is_planted(site));
-        if !armed.planted.is_empty() {
-            warnings.push(late(new, seen));
-        }
-        for (number, site) in sites {
-            if is_planted(&site) {
-                planted.add(number, site);
-            }
-        }
-        if !warnings.is_empty() {
-            action.warnings = warnings;
-        }
         // Hits of the sites that are gone are in the ring still; none follow.
         self.drain(RING_RECORDS)?;
-        let Some(action) = self.actions.get_mut(id) else {
-            return Ok(tried);
-        };
-        if let Some(planted) = &mut action.planted {
+        let action = self.actions.get_mut(id);
+        if let Some(planted) = action.and_then(|action| action.planted.as_mut()) {
             planted.remove(&gone);
             if planted.is_empty() {
                 self.unplant(id)?;
                 self.is_pending(id, "waits: none of its places can be planted".to_owned());
             }
         }
-        Ok(tried)
+        Ok(match armed.refused.as_slice() {
+            [] => tried,
+            _ => Tried::InPart,
+        })
+    }
+
+    /// What has to change for a planted action to be where its location is now.
+    fn plan_change(&mut self, id: &str, lost: &[u64], tries: Tries) -> Option<SiteChange> {
+        let planted = self.actions.get_mut(id)?.planted.as_mut()?;
+        let mut held = planted.addresses();
+        held.retain(|address| !lost.contains(address));
+        let refused = match tries {
+            Tries::More => planted.take_refused(),
+            Tries::Last => planted.refused().to_vec(),
+        };
+        let mut known = held.clone();
+        if tries == Tries::Last {
+            known.extend(&refused);
+        }
+        let (mut tried, mut waits) = (Tried::Well, String::new());
+        let mut bound = match self.bind(id, &known) {
+            Ok(bound) => bound,
+            Err(Unbound::NotLoaded(what)) => {
+                waits = what;
+                Bound::default()
+            }
+            Err(Unbound::Failed(error)) => {
+                tried = Tried::InPart;
+                let why = error.message;
+                waits = format!("waits: what it was bound in is not loaded any more ({why})");
+                Bound {
+                    held,
+                    ..Bound::default()
+                }
+            }
+        };
+        bound.held.retain(|address| !refused.contains(address));
+        let planted = self.actions.get(id)?.planted.as_ref()?;
+        let gone = planted.numbers_of(|site| !bound.held.contains(&site.address()));
+        let numbers = planted.free_numbers(bound.sites.len());
+        Some(SiteChange {
+            leaves_nothing: bound.held.is_empty() && bound.sites.is_empty(),
+            gone,
+            new: numbers.into_iter().zip(bound.sites).collect(),
+            warnings: bound.warnings,
+            waits,
+            tried,
+        })
+    }
+
+    /// Changes what is planted. The sites that are gone are still known afterwards.
+    fn carry_out(
+        &mut self,
+        id: &str,
+        change: SiteChange,
+        seen: Instant,
+    ) -> Result<Armed, TracerError> {
+        let action = self.actions.get_mut(id);
+        let action = action.filter(|action| action.planted.is_some());
+        let (Some(action), Some(tracer)) = (action, &mut self.tracer) else {
+            return Ok(Armed::default());
+        };
+        let planted = action.planted.as_mut().expect("looked at just now");
+        let gone = change
+            .gone
+            .iter()
+            .filter_map(|&number| planted.site(number));
+        let program = |(number, site): &(u16, BoundSite)| (*number, site.program.clone());
+        let armed = tracer.amend(&AmendAction {
+            slot: planted.slot,
+            remove: gone.map(BoundSite::address).collect(),
+            add: change.new.iter().map(program).collect(),
+        })?;
+        planted.refuse(&armed);
+        let mut new = change.new;
+        new.retain(|(_, site)| armed.planted.contains(&site.address()));
+        let mut warnings = with_refused(change.warnings, &armed);
+        if !new.is_empty() {
+            warnings.push(late(new.iter().map(|(_, site)| site), seen));
+        }
+        for (number, site) in new {
+            planted.add(number, site);
+        }
+        if !warnings.is_empty() {
+            action.warnings = warnings;
+        }
+        Ok(armed)
     }
 }
 
