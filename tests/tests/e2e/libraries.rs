@@ -195,10 +195,7 @@ fn people_are_told_what_is_waited_for() {
         "n={n}",
     ]);
     lr_fixtures::wait_until("the action to wait", || {
-        let actions = host
-            .world
-            .server_pid()
-            .map(|_| host.world.get("/actions"))?;
+        let actions = host.world.get("/actions");
         (actions[0]["statuses"][0]["state"] == "pending").then_some(())
     });
     host.load();
