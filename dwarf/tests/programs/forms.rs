@@ -70,6 +70,10 @@ fn findings(binary: &Binary, spots: &[String]) -> BTreeMap<String, String> {
                 .collect();
             let line = format!("{}:{}:{} {calls:?}", place.file, place.line, place.column);
             all.insert(what.clone(), line);
+            let address = Location::parse(&format!("{:#x}", place.addr.0)).unwrap();
+            let there = binary.resolve(&address).unwrap().remove(0);
+            let there = format!("{} {}:{}", there.function, there.file, there.line);
+            all.insert(format!("{what} by its address"), there);
             let variables = binary.variables(place, LoadBias(0x1000)).unwrap();
             for variable in variables {
                 let name = format!("{what} {} of {}", variable.name, variable.function);
