@@ -147,11 +147,11 @@ fn source(number: usize) -> String {
     for header in headers {
         text += &format!("#include <{header}>\n");
     }
-    text += &format!("namespace p{number:04} {{\n");
+    text += &format!("\nnamespace p{number:04} {{\n");
     for class in 0..CLASSES {
         text += &CLASS.replace('@', &class.to_string());
     }
-    text += "double run(int n) {\n  double s = 0;\n";
+    text += "double run(int n) { double s = 0;\n";
     for class in 0..CLASSES {
         text += &format!("  s += run{class}(n);\n");
     }
@@ -159,19 +159,9 @@ fn source(number: usize) -> String {
 }
 
 const CLASS: &str = r#"
-struct Item@ {
-  int id;
-  std::string name;
-  std::vector<double> values;
-  double total() const { double t = 0; for (double v : values) t += v; return t; }
-  bool operator<(const Item@ &o) const { return id < o.id; }
-};
+struct Item@ { int id; std::string name; std::vector<double> values; double total() const { double t = 0; for (double v : values) t += v; return t; } bool operator<(const Item@ &o) const { return id < o.id; } };
 class Store@ {
-  std::map<int, Item@> by_id;
-  std::unordered_map<std::string, std::shared_ptr<Item@>> by_name;
-  std::set<Item@> ordered;
-  std::deque<Item@> recent;
-  std::list<std::unique_ptr<Item@>> owned;
+  std::map<int, Item@> by_id; std::unordered_map<std::string, std::shared_ptr<Item@>> by_name; std::set<Item@> ordered; std::deque<Item@> recent; std::list<std::unique_ptr<Item@>> owned;
 public:
   void put(Item@ item) {
     auto shared = std::make_shared<Item@>(item);
@@ -181,22 +171,13 @@ public:
     recent.push_back(item);
     owned.push_back(std::make_unique<Item@>(std::move(item)));
   }
-  std::optional<Item@> find(int id) const {
-    auto it = by_id.find(id);
-    if (it == by_id.end()) return std::nullopt;
-    return it->second;
-  }
+  std::optional<Item@> find(int id) const { auto it = by_id.find(id); if (it == by_id.end()) return std::nullopt; return it->second; }
   std::vector<Item@> sorted() const {
     std::vector<Item@> all(recent.begin(), recent.end());
-    std::sort(all.begin(), all.end(),
-              [](const Item@ &a, const Item@ &b) { return a.total() < b.total(); });
+    std::sort(all.begin(), all.end(), [](const Item@ &a, const Item@ &b) { return a.total() < b.total(); });
     return all;
   }
-  double sum(std::function<double(const Item@ &)> of) const {
-    double s = 0;
-    for (auto &[id, item] : by_id) s += of(item);
-    return s;
-  }
+  double sum(std::function<double(const Item@ &)> of) const { double s = 0; for (auto &[id, item] : by_id) s += of(item); return s; }
 };
 double run@(int n) {
   Store@ store;
