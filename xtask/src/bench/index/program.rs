@@ -43,11 +43,13 @@ pub(super) fn cpp() -> Result<Program> {
         build_cpp(&folder, &file)?;
     }
     let source = source(1);
-    let put = source.lines().position(|line| line.contains("auto shared"));
-    let put = put.context("the source has the line")? + 1;
+    let line = source
+        .lines()
+        .position(|line| line.contains("Store0 store;"));
+    let line = line.context("the source has the line")? + 1;
     Ok(Program {
         what: format!("C++, {}", debug_info(&file)?),
-        line: format!("p0101.cc:{put}"),
+        line: format!("p0101.cc:{line}"),
         function: "p0101::Store3::put",
         file,
     })
