@@ -112,22 +112,30 @@ impl Graph {
 
     /// Leads the indirect jumps that are not understood to what nothing else leads to.
     fn find_the_unreached(&mut self, unknown: usize, building: &Building<'_, '_>) {
-        let reached = self.reached(&self.roots, |_| false);
+        let mut reached = self.reached(&self.roots, |_| false);
+        let mut is_next = vec![false; self.blocks.len()];
+        for block in &self.blocks {
+            for &next in &block.next {
+                is_next[next] = true;
+            }
+        }
+        // First what nothing leads to at all, then what only leads to itself.
         let mut found = Vec::new();
-        for (index, &reached) in reached.iter().enumerate().take(unknown) {
-            // Behind what falls through comes what is reached by that.
-            let falls = index > 0 && self.blocks[index - 1].next.contains(&index);
-            if !reached && !falls && !building.is_padding(index) {
-                found.push(index);
+        for with_next in [false, true] {
+            for index in 0..unknown {
+                if !reached[index] && is_next[index] == with_next && !building.is_padding(index) {
+                    found.push(index);
+                    self.reach(&mut reached, index);
+                }
             }
         }
         if found.is_empty() {
             return;
         }
-        self.blocks[unknown].next = found;
         if !reached[unknown] {
             self.roots.push(unknown);
         }
+        self.blocks[unknown].next = found;
     }
 
     /// Marks what only an exception or a panic reaches, up to where it is caught.
@@ -177,6 +185,16 @@ impl Graph {
             }
         }
         reached
+    }
+
+    /// Adds what is reached from a block.
+    fn reach(&self, reached: &mut [bool], from: usize) {
+        let mut open = vec![from];
+        while let Some(index) = open.pop() {
+            if !std::mem::replace(&mut reached[index], true) {
+                open.extend(&self.blocks[index].next);
+            }
+        }
     }
 
     fn reached_unless_caught(&self, from: &[usize]) -> Vec<bool> {

@@ -93,6 +93,7 @@ pub(crate) fn choose(graph: &Graph, parts: &[Part], keeps_clean_up: bool) -> Cho
             choice.bound.push(index);
         }
     }
+    line.drop_what_calls_begin(&mut choice);
     for &index in &choice.bound {
         if let Some(padding) = line.padding_before(index) {
             choice.instead.insert(index, padding);
@@ -371,6 +372,29 @@ impl<'a> Line<'a> {
         self.last_before(index, &passes)
     }
 
+    /// Drops statements whose passes begin with a call that was bound after them.
+    fn drop_what_calls_begin(&self, choice: &mut Choice) {
+        for index in choice.bound.clone() {
+            let others: Vec<usize> = choice
+                .bound
+                .iter()
+                .copied()
+                .filter(|&at| at != index)
+                .collect();
+            let calls = others
+                .iter()
+                .any(|&at| !matches!(self.parts[at], Part::Statement { .. }));
+            let is_statement = matches!(self.parts[index], Part::Statement { .. });
+            if calls
+                && is_statement
+                && let Some(by) = self.already_passed(index, &others)
+            {
+                choice.bound.retain(|&at| at != index);
+                choice.dropped.push((index, Fate::With(by)));
+            }
+        }
+    }
+
     fn are_copies(&self, a: usize, b: usize) -> bool {
         match (self.parts[a], self.parts[b]) {
             (
@@ -539,9 +563,15 @@ mod tests {
         check(edges, ".ci.", &[1]);
         check(edges, ".cL.", &[2]);
         check(edges, ".Lc.", &[1]);
-        // A way around the statement.
+        // A way around the statement, which is passed with the call.
         check(
             &[(0, &[1]), (1, &[2, 3]), (2, &[3]), (3, &[])],
+            ".cL.",
+            &[1],
+        );
+        // Another way to it.
+        check(
+            &[(0, &[1, 2]), (1, &[2, 3]), (2, &[3]), (3, &[])],
             ".cL.",
             &[1, 2],
         );

@@ -74,16 +74,27 @@ fn find(code: &Code, index: usize) -> Option<Table> {
     if jump.op0_kind() == OpKind::Memory {
         return absolute(code, index, jump);
     }
-    let mut target = jump.op0_register();
-    let mut base = None;
+    let mut target = jump.op0_register().full_register();
+    let mut base: Option<Register> = None;
+    let mut in_base = None;
     for at in (index.saturating_sub(NEAR)..index).rev() {
         let instruction = &code.instructions[at];
-        if instruction.op0_kind() != OpKind::Register || instruction.op0_register() != target {
+        if instruction.op0_kind() != OpKind::Register {
+            continue;
+        }
+        let written = instruction.op0_register().full_register();
+        if Some(written) == base
+            && instruction.mnemonic() == Mnemonic::Lea
+            && instruction.is_ip_rel_memory_operand()
+        {
+            in_base = in_base.or(Some(instruction.ip_rel_memory_address()));
+        }
+        if written != target {
             continue;
         }
         match instruction.mnemonic() {
             Mnemonic::Add if instruction.op1_kind() == OpKind::Register => {
-                base = Some(instruction.op1_register());
+                base = Some(instruction.op1_register().full_register());
             }
             Mnemonic::Movsxd if instruction.op1_kind() == OpKind::Memory => {
                 let added = base?;
@@ -102,7 +113,7 @@ fn find(code: &Code, index: usize) -> Option<Table> {
                 let from = instruction.ip_rel_memory_address();
                 let reads = |load: &Instruction| {
                     load.mnemonic() == Mnemonic::Movsxd
-                        && Some(load.op0_register()) == base
+                        && Some(load.op0_register().full_register()) == base
                         && load.memory_index_scale() == 4
                 };
                 let window = index.saturating_sub(NEAR)..index;
@@ -115,11 +126,24 @@ fn find(code: &Code, index: usize) -> Option<Table> {
                         relative: true,
                     });
             }
+            // Unoptimised: `lea 0(,i,4),%d; lea table,%r; mov (%d,%r),%r; cltq; lea table,%d`.
+            Mnemonic::Mov
+                if base.is_some()
+                    && instruction.op1_kind() == OpKind::Memory
+                    && instruction.memory_index_scale() == 1
+                    && instruction.memory_index() != Register::None =>
+            {
+                return in_base.map(|at| Table {
+                    at,
+                    width: 4,
+                    relative: true,
+                });
+            }
             Mnemonic::Mov if instruction.op1_kind() == OpKind::Memory => {
                 return absolute(code, at, instruction);
             }
             Mnemonic::Mov if instruction.op1_kind() == OpKind::Register => {
-                target = instruction.op1_register();
+                target = instruction.op1_register().full_register();
             }
             _ => {}
         }
@@ -148,7 +172,7 @@ fn absolute(code: &Code, index: usize, load: &Instruction) -> Option<Table> {
 fn address_in(code: &Code, index: usize, register: Register) -> Option<u64> {
     let loads = |instruction: &&Instruction| {
         instruction.mnemonic() == Mnemonic::Lea
-            && instruction.op0_register() == register
+            && instruction.op0_register().full_register() == register.full_register()
             && instruction.is_ip_rel_memory_operand()
     };
     let (before, after) = code.instructions.split_at(index);

@@ -160,6 +160,12 @@ impl UnitScopes {
         })
     }
 
+    /// Inlined instances inside a scope.
+    pub(crate) fn inlined_in(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
+        let inside = node + 1..self.nodes[node].end;
+        inside.filter(|&inside| self.nodes[inside].kind == NodeKind::Inlined)
+    }
+
     /// The node of a DIE.
     pub(crate) fn of_die(&self, offset: usize) -> Option<usize> {
         self.nodes

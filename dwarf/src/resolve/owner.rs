@@ -39,9 +39,49 @@ pub(crate) fn owner(
     }
     Ok(Some(match best {
         Some((_, node)) => node,
-        // The source of a macro: whatever is innermost.
-        None => scopes.instance_of(innermost),
+        None => match beside(info, unit, scopes, row, innermost)? {
+            Some(node) => node,
+            // The source of a macro: whatever is innermost.
+            None => scopes.instance_of(innermost),
+        },
     }))
+}
+
+/// How far the code of an instance may be from a row of it, in bytes: what is left of a statement
+/// may be no instruction, and then stands beside the instance's others.
+const BESIDE: u64 = 64;
+
+/// The instance next to a row whose function begins last before it in the source, where the row is
+/// of none of the functions around it.
+fn beside(
+    info: &Info<'_>,
+    unit: usize,
+    scopes: &UnitScopes,
+    row: &Row,
+    innermost: usize,
+) -> Result<Option<usize>> {
+    let Some(function) = scopes.outward(innermost).last() else {
+        return Ok(None);
+    };
+    let path = info.file_path(unit, row.file);
+    let mut best: Option<(u64, std::cmp::Reverse<u64>, usize)> = None;
+    for node in scopes.inlined_in(function) {
+        let distances = scopes.node(node).ranges.iter().map(|range| {
+            let before = row.addr.saturating_sub(range.end);
+            before.max(range.begin.saturating_sub(row.addr))
+        });
+        let Some(distance) = distances.min().filter(|&distance| distance <= BESIDE) else {
+            continue;
+        };
+        let offset = scopes.node(node).die;
+        let Some((file, line)) = info.declared(DieRef { unit, offset })? else {
+            continue;
+        };
+        if line <= u64::from(row.line) && path.as_ref().is_some_and(|path| same_file(path, &file)) {
+            best = best.max(Some((line, std::cmp::Reverse(distance), node)));
+        }
+    }
+    Ok(best.map(|(_, _, node)| node))
 }
 
 impl Info<'_> {

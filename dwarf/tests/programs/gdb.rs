@@ -1,10 +1,12 @@
 //! Programs under gdb, which is not us: stopped at an address, with registers and all memory, or
 //! run to the end while it counts.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lr_dwarf::{Binary, HitContext, LoadBias, Location, Place, Rendered, Source};
+use lr_fixtures::Fixture;
 use lr_probe::{Budget, Context, Memory, MemoryFault, Outcome, Register, Registers};
 
 /// Runs in gdb: stops at a file address and writes bias, registers and memory to a file.
@@ -50,57 +52,56 @@ with open(out, "wb") as f:
 gdb.execute("kill")
 "#;
 
-/// Runs in gdb: lets the program run to its end and says how often it passed each address.
-const COUNT: &str = r#"
-import gdb, os
-exe = os.environ["EXE"]
-gdb.execute("set pagination off")
-gdb.execute("set confirm off")
-gdb.execute("set breakpoint condition-evaluation host")
-gdb.execute("starti", to_string=True)
-pid = gdb.selected_inferior().pid
-bias = 0
-if os.environ["PIE"] == "1":
-    maps = [line.split() for line in open(f"/proc/{pid}/maps")]
-    bias = min(int(m[0].split("-")[0], 16) for m in maps if len(m) > 5 and m[5] == exe)
-stops = [gdb.Breakpoint(f"*{bias + int(a):#x}") for a in os.environ["ADDR"].split()]
-for stop in stops:
-    stop.ignore_count = 1 << 30
-gdb.execute("continue", to_string=True)
-for stop in stops:
-    print("HITS", stop.hit_count)
-"#;
-
 /// How often a program passes each place until it ends.
 pub(crate) fn passes(exe: &Path, places: &[Place]) -> Vec<u64> {
-    let exe = exe.canonicalize().unwrap();
-    let addresses: Vec<String> = places
+    let tally = Fixture::c("tally.c").opt('2').build();
+    let (list, counts) = (unique_path("addresses"), unique_path("counts"));
+    let lines: Vec<String> = places
         .iter()
-        .map(|place| place.addr.0.to_string())
+        .map(|place| format!("{:x}\n", place.addr.0))
         .collect();
-    let script = unique_path("py");
-    std::fs::write(&script, COUNT).unwrap();
+    let mut once: Vec<&String> = lines.iter().collect();
+    once.sort_unstable();
+    once.dedup();
+    std::fs::write(
+        &list,
+        once.into_iter().map(String::as_str).collect::<String>(),
+    )
+    .unwrap();
+    let output = Command::new(&tally)
+        .args([counts.as_path(), exe, &list])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("done "), "{exe:?}: {said}\n{errors}");
+    let counted = std::fs::read_to_string(&counts).unwrap();
+    std::fs::remove_file(&list).unwrap();
+    std::fs::remove_file(&counts).unwrap();
+    let counted: HashMap<&str, u64> = counted
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(addr, count)| (addr, count.parse().unwrap()))
+        .collect();
+    lines.iter().map(|line| counted[line.trim_end()]).collect()
+}
+
+/// How many locations gdb finds for a line.
+pub(crate) fn locations_in_gdb(exe: &Path, location: &str) -> usize {
     let output = Command::new("gdb")
-        .args(["-nx", "-batch", "-x"])
-        .arg(&script)
-        .arg("--args")
-        .arg(&exe)
-        .env("EXE", &exe)
-        .env("ADDR", addresses.join(" "))
-        .env("PIE", if is_pie(&exe) { "1" } else { "0" })
+        .args(["-nx", "-batch", "-ex"])
+        .arg(format!("break {location}"))
+        .arg(exe)
         .env("DEBUGINFOD_URLS", "")
         .stdin(Stdio::null())
         .output()
         .expect("gdb is installed");
-    std::fs::remove_file(&script).unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        said.contains("done "),
-        "{said}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let hits = said.lines().filter_map(|line| line.strip_prefix("HITS "));
-    hits.map(|count| count.parse().unwrap()).collect()
+    assert!(said.contains("Breakpoint 1 at"), "{location}: {said}");
+    let many = said.split_once(" locations)").map(|(before, _)| before);
+    many.and_then(|before| before.rsplit('(').next()?.parse().ok())
+        .unwrap_or(1)
 }
 
 fn unique_path(extension: &str) -> std::path::PathBuf {
