@@ -215,3 +215,62 @@ fn other_tables(code: &Code, table: u64) -> BTreeSet<u64> {
         .filter(|&address| address > table)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use iced_x86::{Decoder, DecoderOptions};
+
+    use super::*;
+
+    /// What is found for the last of some instructions at 0x1000.
+    fn check(bytes: &[u8], expected: Option<(u64, u64, bool)>, entries: Option<u64>) {
+        let decoder = Decoder::with_ip(64, bytes, 0x1000, DecoderOptions::NONE);
+        let code = Code {
+            instructions: decoder.into_iter().collect(),
+        };
+        let jump = code.instructions.len() - 1;
+        let found = find(&code, jump);
+        let found = found.map(|table| (table.at, table.width, table.relative));
+        assert_eq!(found, expected, "{bytes:x?}");
+        assert_eq!(bound(&code, jump), entries, "{bytes:x?}");
+    }
+
+    #[test]
+    fn distances_to_the_table() {
+        let bytes = [
+            &[0x83, 0xff, 0x05][..],            // cmp $5,%edi
+            &[0x77, 0x20],                      // ja
+            &[0x48, 0x8d, 0x15, 0x10, 0, 0, 0], // lea 0x10(%rip),%rdx
+            &[0x48, 0x63, 0x04, 0xba],          // movslq (%rdx,%rdi,4),%rax
+            &[0x48, 0x01, 0xd0],                // add %rdx,%rax
+            &[0x3e, 0xff, 0xe0],                // notrack jmp *%rax
+        ];
+        check(&bytes.concat(), Some((0x101c, 4, true)), Some(6));
+    }
+
+    #[test]
+    fn distances_in_unoptimised_code() {
+        let bytes = [
+            &[0x83, 0x7d, 0xfc, 0x05][..],         // cmpl $5,-4(%rbp)
+            &[0x77, 0x20],                         // ja
+            &[0x48, 0x8d, 0x14, 0x85, 0, 0, 0, 0], // lea 0(,%rax,4),%rdx
+            &[0x48, 0x8d, 0x05, 0x10, 0, 0, 0],    // lea 0x10(%rip),%rax
+            &[0x8b, 0x04, 0x02],                   // mov (%rdx,%rax,1),%eax
+            &[0x48, 0x98],                         // cltq
+            &[0x48, 0x8d, 0x15, 0x04, 0, 0, 0],    // lea 4(%rip),%rdx
+            &[0x48, 0x01, 0xd0],                   // add %rdx,%rax
+            &[0xff, 0xe0],                         // jmp *%rax
+        ];
+        check(&bytes.concat(), Some((0x1025, 4, true)), Some(6));
+    }
+
+    #[test]
+    fn addresses() {
+        // jmp *0x4000(,%rdi,8)
+        let bytes = [0xff, 0x24, 0xfd, 0x00, 0x40, 0, 0];
+        check(&bytes, Some((0x4000, 8, false)), None);
+        // A tail call by a table of functions that a register has is none.
+        check(&[0xff, 0x24, 0xc7], None, None);
+        check(&[0xff, 0xe0], None, None);
+    }
+}

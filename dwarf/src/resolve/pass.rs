@@ -227,7 +227,11 @@ impl Finding<'_, '_> {
             return (part, Some(*first));
         }
         if own.calls.contains(&addr) {
-            return (Part::Call, None);
+            // Where statements are marked, the callee's first is as good as the line's own.
+            return match own.markers {
+                true => (MIDDLE, None),
+                false => (Part::Call, None),
+            };
         }
         let is_marked = own.marked && here.iter().any(|row| row.is_stmt && row.line != 0);
         if let Some(callee) = self.inlined_there(own, addr) {
