@@ -30,6 +30,9 @@ pub struct ThreadRegisters {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct FrameRegisters {
     general: [Option<u64>; REGISTER_COUNT],
+    /// What registers hold that no rule restores: right only where those who were called since
+    /// then left them alone.
+    carried: [Option<u64>; REGISTER_COUNT],
     xmm: Option<[[u8; 16]; 16]>,
     st: Option<[[u8; 16]; 8]>,
     pub(crate) fs_base: u64,
@@ -39,6 +42,7 @@ impl FrameRegisters {
     pub(crate) fn of_thread(registers: &ThreadRegisters) -> FrameRegisters {
         FrameRegisters {
             general: registers.general.map(Some),
+            carried: [None; REGISTER_COUNT],
             xmm: registers.xmm,
             st: registers.st,
             fs_base: registers.fs_base,
@@ -48,6 +52,9 @@ impl FrameRegisters {
     /// Those of the caller before any rule is applied: what functions preserve.
     pub(crate) fn preserved(&self) -> FrameRegisters {
         let mut caller = self.unknown();
+        for number in 0..REGISTER_COUNT {
+            caller.carried[number] = self.general[number].or(self.carried[number]);
+        }
         for number in PRESERVED {
             caller.general[number] = self.general[number];
         }
@@ -64,6 +71,10 @@ impl FrameRegisters {
 
     pub(crate) fn general(&self, number: u16) -> Option<u64> {
         *self.general.get(usize::from(number))?
+    }
+
+    pub(crate) fn carried(&self, number: u16) -> Option<u64> {
+        *self.carried.get(usize::from(number))?
     }
 
     pub(crate) fn set(&mut self, number: usize, value: Option<u64>) {

@@ -32,6 +32,8 @@ pub(crate) struct Context<'t, 'a> {
     pub(crate) registers: &'t FrameRegisters,
     /// `None` for the rules of unwinding, which need no more than registers.
     pub(crate) frame: Option<FrameContext<'t, 'a>>,
+    /// Whether registers that functions need not keep were kept.
+    pub(crate) is_kept: bool,
     depth: usize,
 }
 
@@ -54,6 +56,7 @@ impl<'t, 'a> Context<'t, 'a> {
             module,
             registers,
             frame: None,
+            is_kept: false,
             depth: 0,
         }
     }
@@ -76,6 +79,7 @@ impl<'t, 'a> Context<'t, 'a> {
                 info: Rc::clone(&code.info),
                 unit: code.unit,
             }),
+            is_kept: false,
             depth: 0,
         })
     }
@@ -128,7 +132,12 @@ impl<'t, 'a> Context<'t, 'a> {
     }
 
     fn register(&self, number: u16) -> Result<Vec<u8>> {
-        self.registers.bytes(number).ok_or_else(|| {
+        if let Some(bytes) = self.registers.bytes(number) {
+            return Ok(bytes);
+        }
+        let carried = self.registers.carried(number).filter(|_| self.is_kept);
+        let carried = carried.map(|value| value.to_le_bytes().to_vec());
+        carried.ok_or_else(|| {
             let name = register_name(number);
             Absent::optimized_out(format!(
                 "it was in {name}, which the functions called since then do not keep"

@@ -4,6 +4,7 @@ use super::limits::Limits;
 use super::object::Object;
 use super::reader::Reader;
 use super::tree::{Absent, Kind, Reason, Value};
+use crate::image::Bytes;
 use crate::info::{Die, DieRef, Language, same_file};
 use crate::target::Target;
 use crate::unwind::{CodeScope, Frame, Stack};
@@ -52,6 +53,9 @@ impl<'a> Listing<'_, 'a> {
         let info = &self.code.info;
         let mut named = Vec::new();
         for die in info.children(scope)? {
+            if die.tag() == gimli::DW_TAG_lexical_block {
+                named.extend(info.follow(&die, gimli::DW_AT_abstract_origin));
+            }
             // A block without addresses is there wherever the scope is.
             if is_bare_block(&die) && depth < MAX_BLOCKS {
                 self.add(die.at, depth + 1, values)?;
@@ -66,21 +70,34 @@ impl<'a> Listing<'_, 'a> {
             };
             values.push(self.variable(&name, &die));
         }
-        // Where no trace of a variable is left, only the abstract instance still has it.
         for origin in info.origins(scope)?.iter().skip(1) {
-            for die in info.children(origin.at)? {
-                if !is_variable(&die) || is_elsewhere(&die) || named.contains(&die.at) {
-                    continue;
-                }
-                if let Some(name) = info.own_name(&die) {
-                    let absent = Absent::optimized_out("the compiler kept no trace of it");
-                    let type_name = info.type_name_of(&die);
-                    let value = match die.attr(gimli::DW_AT_const_value) {
-                        Some(_) => self.variable(&name, &die),
-                        None => Value::new(&name, type_name, self.kind(&die)).without(absent),
-                    };
-                    values.push(value);
-                }
+            self.add_traces(origin.at, &named, depth, values)?;
+        }
+        Ok(())
+    }
+
+    /// Where no trace of a variable is left, only the abstract instance still has it, and what is
+    /// static or a constant has its value there. So it is with blocks.
+    fn add_traces(
+        &self,
+        origin: DieRef,
+        named: &[DieRef],
+        depth: usize,
+        values: &mut Vec<Value>,
+    ) -> Result<()> {
+        let info = &self.code.info;
+        for die in info.children(origin)? {
+            if named.contains(&die.at) {
+                continue;
+            }
+            if die.tag() == gimli::DW_TAG_lexical_block && depth < MAX_BLOCKS {
+                self.add_traces(die.at, named, depth + 1, values)?;
+            }
+            if !is_variable(&die) || is_elsewhere(&die) {
+                continue;
+            }
+            if let Some(name) = info.own_name(&die) {
+                values.push(self.variable(&name, &die));
             }
         }
         Ok(())
@@ -115,7 +132,9 @@ impl<'a> Listing<'_, 'a> {
         }
         if let Some(location) = self.context.location(die, gimli::DW_AT_location)? {
             let size = self.reader.size(of)?;
-            return evaluate::object(&self.context, location, size);
+            let mut context = self.context.clone();
+            context.is_kept = self.is_kept(die, location)?;
+            return evaluate::object(&context, location, size);
         }
         let origins = info.origins(die.at)?;
         let constant = origins
@@ -137,6 +156,25 @@ impl<'a> Listing<'_, 'a> {
                 Err(Absent::optimized_out("the compiler kept no trace of it"))
             }
         }
+    }
+
+    /// Whether a variable is still at its location when the call that has not returned does. gcc
+    /// keeps variables over calls in registers that it knows the callee to leave alone
+    /// (`-fipa-ra`).
+    fn is_kept(&self, die: &Die<'a>, location: gimli::Expression<Bytes<'a>>) -> Result<bool> {
+        let frame = self.context.frame()?;
+        let activation = &frame.stack.activations[frame.activation];
+        if activation.is_exact {
+            return Ok(false);
+        }
+        let after = activation.addr.wrapping_add(1);
+        Ok(match die.attr(gimli::DW_AT_location) {
+            Some(gimli::AttributeValue::Exprloc(_)) | None => false,
+            Some(list) => {
+                let info = &self.code.info;
+                info.listed_location(die, list, after, None)? == Some(location)
+            }
+        })
     }
 
     /// Whether a variable has a place in the frame for all of its block, and is declared only

@@ -40,6 +40,10 @@ impl Comparison {
         let none = Vec::new();
         let theirs = gdb.as_array().unwrap_or(&none);
         let ours = ours.as_array().unwrap_or(&none);
+        // Of a function that ended by calling another there is no frame; gdb makes one up.
+        let (tails, theirs): (Vec<_>, Vec<_>) =
+            theirs.iter().partition(|frame| frame["tail"] == true);
+        self.frames.gdb_only += tails.len() as u64;
         for (number, frame) in theirs.iter().enumerate() {
             let Some(own) = ours.get(number) else {
                 self.frames.gdb_only += 1;
@@ -52,13 +56,18 @@ impl Comparison {
             }
             self.variables(frame, own);
         }
-        let more = ours.len().saturating_sub(theirs.len());
+        let more = match theirs.len() + tails.len() {
+            20.. => 0,
+            len => ours.len().saturating_sub(len - tails.len()),
+        };
         self.frames.ours_only += more as u64;
     }
 
     fn frame(&mut self, number: usize, gdb: &Value, own: &Value) -> bool {
         let name = |frame: &Value| bare(frame["function"].as_str().unwrap_or_default());
-        let is_function = name(gdb) == name(own) || gdb["function"] == "" || own["function"] == "";
+        // Closures have no name that two writers agree on.
+        let is_unnamed = |frame: &Value| name(frame).is_empty();
+        let is_function = name(gdb) == name(own) || is_unnamed(gdb) || is_unnamed(own);
         let is_line = gdb["line"] == own["line"] || gdb["line"] == 0;
         let is_kind = gdb["inlined"] == own["inlined"];
         if is_function && is_line && is_kind {
@@ -106,13 +115,17 @@ impl Comparison {
                     self.leaves.different += 1;
                     self.example(format!("{}: ours {value}, gdb {leaf}", place()));
                 }
-                (Some(Known::Value { .. }), Some(why)) => {
+                (Some(Known::Value { value, .. }), Some(why)) => {
                     self.leaves.ours_only += 1;
+                    self.example(format!("{}: ours {value}, gdb {why}", place()));
                     *self.ours.entry(class(why)).or_default() += 1;
                 }
                 (Some(Known::Absent(_)) | None, Some(_)) => {}
                 (Some(Known::Absent(why)), None) => {
                     self.leaves.gdb_only += 1;
+                    if !why.starts_with("not_live") {
+                        self.example(format!("{}: {why}, gdb {leaf}", place()));
+                    }
                     *self.theirs.entry(class(why)).or_default() += 1;
                 }
                 (None, None) => {

@@ -134,6 +134,7 @@ def tell(frame):
         "line": sal.line if sal.symtab else 0,
         "file": sal.symtab.fullname() if sal.symtab else "",
         "inlined": frame.type() == gdb.INLINE_FRAME,
+        "tail": frame.type() == gdb.TAILCALL_FRAME,
         "signal": frame.type() == gdb.SIGTRAMP_FRAME,
         "address": frame.pc(),
     }

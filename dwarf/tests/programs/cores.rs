@@ -1,0 +1,250 @@
+//! Values and stacks in cores that gdb wrote.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use lr_dwarf::{
+    Core, CoreMemory, CoreModules, DebugFiles, FrameKind, Kind, Limits, Reason, Stack, StackEnd,
+    Target, Value, variables,
+};
+use lr_fixtures::Fixture;
+
+/// A folder that goes away with its core.
+struct Kept(PathBuf);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Kept {
+    /// The core of a program at the `passes`th time that it is in a function.
+    fn at(program: &Path, place: &str, passes: usize) -> Kept {
+        let name = format!(
+            "lr-core-{}-{}",
+            std::process::id(),
+            program.file_name().unwrap().to_string_lossy()
+        );
+        let folder = std::env::temp_dir().join(format!("{name}-{}", place.replace('/', "-")));
+        let folder = folder.with_extension(passes.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let kept = Kept(folder);
+        let output = Command::new("gdb")
+            .args(["-nx", "-q", "-batch", "-ex", "set debuginfod enabled off"])
+            .args(["-ex", "handle SIGUSR1 nostop noprint pass"])
+            .args(["-ex", &format!("break {place}")])
+            .args(["-ex", &format!("ignore 1 {}", passes - 1)])
+            .args(["-ex", "run"])
+            .args([
+                "-ex",
+                &format!("generate-core-file {}", kept.path().display()),
+            ])
+            .args(["-ex", "kill"])
+            .arg(program)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(kept.path().is_file(), "{words}");
+        kept
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.join("core")
+    }
+
+    /// Calls with the stack of the first thread.
+    fn read(&self, work: impl for<'a> FnOnce(&Target<'a>, &Stack<'a>)) {
+        let core = Core::open(&self.path()).unwrap();
+        let found = CoreModules::open(&core, None, &DebugFiles::none());
+        let memory = CoreMemory::new(&core, &found.modules);
+        let target = Target::new(&found.modules, Box::new(memory));
+        let stack = Stack::walk(&target, &core.threads()[0].registers, 64);
+        work(&target, &stack);
+    }
+}
+
+fn of_function<'a>(target: &Target<'a>, stack: &Stack<'a>, function: &str) -> Vec<Value> {
+    let frame = stack.frames.iter().find(|frame| frame.function == function);
+    let frame = frame.unwrap_or_else(|| panic!("no {function} in {:?}", stack.frames));
+    variables(target, stack, frame, &Limits::WHOLE)
+}
+
+#[track_caller]
+fn find<'v>(values: &'v [Value], path: &str) -> &'v Value {
+    let (first, rest) = match path.split_once('.') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (path, None),
+    };
+    let value = values.iter().find(|value| value.name == first);
+    let value = value.unwrap_or_else(|| panic!("no {path} in {values:#?}"));
+    match rest {
+        Some(rest) => find(&value.children, rest),
+        None => value,
+    }
+}
+
+#[track_caller]
+fn check(values: &[Value], path: &str, expected: &str) {
+    let value = find(values, path);
+    assert_eq!(value.value.as_deref(), Some(expected), "{value:?}");
+}
+
+#[test]
+fn values_of_all_kinds() {
+    let kept = Kept::at(&Fixture::c("frames.c").build(), "at_rest", 1);
+    kept.read(|target, stack| {
+        let values = of_function(target, stack, "kinds");
+        let check = |path: &str, expected: &str| check(&values, path, expected);
+        check("bits.low", "5");
+        check("bits.middle", "-3");
+        check("bits.high", "549755813888");
+        check("both.whole", "16909060");
+        check("both.parts.3", "1");
+        check("wide", "0.1");
+        check("huge", "-1267650600228229401496703205376");
+        check("number", "1.5-2i");
+        check("lanes.1", "-2");
+        check("nothing", "0x0");
+        check("counted", "82");
+        check("grid.1.2", "6");
+        let function = find(&values, "function");
+        assert_eq!(function.kind, Kind::Function);
+        assert!(
+            function.value.as_ref().unwrap().ends_with(" <kinds>"),
+            "{function:?}"
+        );
+        // Its room in the frame has what was there before.
+        let later = find(&values, "later").absent.as_ref().unwrap();
+        assert_eq!(later.reason, Reason::NotLive);
+    });
+}
+
+#[test]
+fn a_stack_with_a_signal_and_recursion_in_it() {
+    for level in ['0', '2'] {
+        let program = Fixture::c("frames.c").opt(level).build();
+        // The second call is the handler's.
+        let kept = Kept::at(&program, "at_rest", 2);
+        kept.read(|target, stack| {
+            assert_eq!(stack.end, StackEnd::Bottom, "{:#?}", stack.frames);
+            let names: Vec<&str> = stack
+                .frames
+                .iter()
+                .map(|frame| frame.function.as_str())
+                .filter(|name| ["at_rest", "handler", "down", "main"].contains(name))
+                .collect();
+            let expected = [
+                "at_rest", "handler", "down", "down", "down", "down", "down", "down",
+            ];
+            assert_eq!(names[..8], expected);
+            assert_eq!(names[8..], ["main"]);
+            let signals = stack
+                .frames
+                .iter()
+                .filter(|frame| frame.kind == FrameKind::Signal);
+            assert_eq!(signals.count(), 1);
+            let depths = stack.frames.iter().filter(|frame| frame.function == "down");
+            for (depth, frame) in depths.enumerate() {
+                let values = variables(target, stack, frame, &Limits::WHOLE);
+                // The innermost does not need it any more.
+                if level == '0' || depth > 0 {
+                    check(&values, "depth", &depth.to_string());
+                }
+                if level == '0' {
+                    check(&values, "kept", &(1 + 3 * (5 - depth)).to_string());
+                }
+            }
+            // Optimised, it stays in a register that `at_rest` is known to leave alone.
+            let handler = of_function(target, stack, "handler");
+            check(&handler, "number", "10");
+        });
+    }
+}
+
+#[test]
+fn what_a_caller_passed() {
+    let program = Fixture::c("frames.c").opt('2').build();
+    let kept = Kept::at(&program, "at_work", 1);
+    kept.read(|target, stack| {
+        let values = of_function(target, stack, "passed");
+        // `passed` keeps neither: its caller's call tells them.
+        check(&values, "first", "4242");
+        check(&values, "second.*", "second");
+    });
+}
+
+#[test]
+fn values_of_rust() {
+    let program = Fixture::rust("values.rs").build();
+    let kept = Kept::at(&program, &lr_fixtures::location("values.rs", "show"), 1);
+    kept.read(|target, stack| {
+        let frame = &stack.frames[0];
+        let values = variables(target, stack, frame, &Limits::WHOLE);
+        check(&values, "text", "argument");
+        check(&values, "numbers.2", "-6");
+        check(&values, "outer.owned", "ownéd");
+        check(&values, "outer.letter", "ß");
+        let maybe = find(&values, "outer.maybe");
+        assert_eq!(
+            (maybe.kind, maybe.value.as_deref()),
+            (Kind::Optional, Some("Some"))
+        );
+        let raw = Limits {
+            raw: true,
+            ..Limits::WHOLE
+        };
+        let values = variables(target, stack, frame, &raw);
+        check(&values, "text.length", "8");
+    });
+}
+
+/// Whatever is damaged costs what it is part of, and neither a panic nor a hang.
+#[test]
+fn a_damaged_core() {
+    let kept = Kept::at(&Fixture::c("frames.c").build(), "at_rest", 1);
+    let whole = std::fs::read(kept.path()).unwrap();
+    let mut random = 1u64;
+    for round in 0..60 {
+        let mut bytes = whole.clone();
+        // Headers and notes, then the stack: anything may be there.
+        for _ in 0..40 {
+            random = random
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            let most = if round % 2 == 0 {
+                16 << 10
+            } else {
+                bytes.len()
+            };
+            let at = usize::try_from(random >> 33).unwrap() % most.min(bytes.len());
+            bytes[at] = random.to_le_bytes()[3];
+        }
+        if round % 5 == 0 {
+            bytes.truncate(bytes.len() * round / 60);
+        }
+        std::fs::write(kept.path(), &bytes).unwrap();
+        let Ok(core) = Core::open(&kept.path()) else {
+            continue;
+        };
+        let found = CoreModules::open(&core, None, &DebugFiles::none());
+        let memory = CoreMemory::new(&core, &found.modules);
+        let target = Target::new(&found.modules, Box::new(memory));
+        for thread in core.threads() {
+            target.limit(1 << 20);
+            let stack = Stack::walk(&target, &thread.registers, 64);
+            for frame in &stack.frames {
+                target.limit(1 << 20);
+                variables(&target, &stack, frame, &Limits::WHOLE);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_core() {
+    for name in ["/dev/null", "/proc/self/exe", "/"] {
+        assert!(Core::open(Path::new(name)).is_err(), "{name}");
+    }
+}
