@@ -99,7 +99,7 @@ fn a_file_is_explained_without_running() {
 }
 
 /// A core of a running target, by gdb's own program for it.
-fn core_of(target: &Target, folder: &Path) -> PathBuf {
+pub(crate) fn core_of(target: &Target, folder: &Path) -> PathBuf {
     let prefix = folder.join("core");
     let output = Command::new("gcore")
         .arg("-o")

@@ -17,6 +17,7 @@ mod libraries;
 mod refusals;
 mod running;
 mod servers;
+mod snapshots;
 mod store;
 mod structure;
 mod users;
