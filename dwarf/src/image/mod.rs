@@ -177,15 +177,19 @@ impl Image {
         segment.bytes(&self.map, addr, len)
     }
 
-    /// Bytes and alignment of the block of thread-local variables, if there is one.
-    pub(crate) fn thread_local(&self) -> Option<(u64, u64)> {
+    /// How far below the thread's own block the program's thread-local variables begin, if it has
+    /// any (glibc's `init_static_tls`, for the variant of x86-64).
+    pub(crate) fn thread_local(&self) -> Option<u64> {
         use object::read::elf::ProgramHeader;
 
         let elf = self.elf()?;
         let endian = elf.endian();
         let mut headers = elf.elf_program_headers().iter();
         let header = headers.find(|header| header.p_type(endian) == object::elf::PT_TLS)?;
-        Some((header.p_memsz(endian), header.p_align(endian)))
+        let align = header.p_align(endian).max(1);
+        let skew = align.checked_sub(header.p_vaddr(endian) % align)? % align;
+        let bytes = header.p_memsz(endian).checked_sub(skew)?;
+        bytes.checked_next_multiple_of(align)?.checked_add(skew)
     }
 
     /// The load bias, if some offset of the file is mapped at an address: where a `PT_LOAD` begins

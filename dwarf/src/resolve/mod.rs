@@ -20,6 +20,7 @@ use crate::location::{Location, Spot};
 use crate::place::{Place, Resolved};
 
 pub(crate) use owner::owner;
+pub(crate) use prologue::after_prologue;
 pub(crate) use suggest::similar;
 
 pub(crate) fn resolve(binary: &Binary, location: &Location) -> Result<Resolved, LocateError> {

@@ -328,7 +328,7 @@ impl<'t, 'a> Context<'t, 'a> {
     /// variables of the program itself end where the thread's own block begins.
     fn thread_local(&self, offset: u64) -> Result<u64> {
         let module = &self.target.modules()[self.module];
-        let Some((size, align)) = module
+        let Some(room) = module
             .binary
             .image
             .thread_local()
@@ -342,9 +342,6 @@ impl<'t, 'a> Context<'t, 'a> {
                 "the thread has no block for it yet",
             ));
         }
-        let room = size
-            .checked_next_multiple_of(align.max(1))
-            .ok_or_else(|| Absent::unsupported("damaged thread-local storage"))?;
         Ok(self
             .registers
             .fs_base

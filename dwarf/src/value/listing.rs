@@ -5,7 +5,8 @@ use super::object::Object;
 use super::reader::Reader;
 use super::tree::{Absent, Kind, Reason, Value};
 use crate::image::Bytes;
-use crate::info::{Die, DieRef, Language, same_file};
+use crate::info::{Cfa, Die, DieRef, Language, same_file};
+use crate::resolve::after_prologue;
 use crate::target::Target;
 use crate::unwind::{CodeScope, Frame, Stack};
 
@@ -38,6 +39,8 @@ pub fn variables<'a>(
     values
 }
 
+/// By its DWARF number (System V psABI for x86-64, figure 3.36).
+const RBP: gimli::Register = gimli::Register(6);
 /// How deep blocks without addresses nest.
 const MAX_BLOCKS: usize = 16;
 
@@ -130,6 +133,10 @@ impl<'a> Listing<'_, 'a> {
         if self.is_later(die)? {
             return Err(Absent::new(Reason::NotLive, "declared further down"));
         }
+        if self.is_unset(die)? {
+            let detail = "the function has no frame here, not yet or not any more";
+            return Err(Absent::new(Reason::NotLive, detail));
+        }
         if let Some(location) = self.context.location(die, gimli::DW_AT_location)? {
             let size = self.reader.size(of)?;
             let mut context = self.context.clone();
@@ -150,7 +157,12 @@ impl<'a> Listing<'_, 'a> {
                 for origin in origins.iter().skip(1) {
                     if let Some(location) = self.context.location(origin, gimli::DW_AT_location)? {
                         let size = self.reader.size(of)?;
-                        return evaluate::object(&self.context, location, size);
+                        let mut context = self.context.clone();
+                        if let Some(frame) = &mut context.frame {
+                            // Its addresses may be indexes into its own unit's.
+                            frame.unit = origin.at.unit;
+                        }
+                        return evaluate::object(&context, location, size);
                     }
                 }
                 Err(Absent::optimized_out("the compiler kept no trace of it"))
@@ -196,14 +208,58 @@ impl<'a> Listing<'_, 'a> {
         Ok(line > here || line == here && at_once)
     }
 
-    fn is_in_frame(&self, die: &Die<'a>) -> Result<bool> {
-        let Some(gimli::AttributeValue::Exprloc(expression)) = die.attr(gimli::DW_AT_location)
-        else {
+    /// Whether a variable has a place in the frame, and the function has not set up its frame at
+    /// this instruction, or has given it up: unoptimised code says nothing of it.
+    fn is_unset(&self, die: &Die<'a>) -> Result<bool> {
+        let frame = self.context.frame()?;
+        let activation = &frame.stack.activations[frame.activation];
+        let Some(function) = self.code.function().filter(|_| activation.is_exact) else {
             return Ok(false);
         };
+        let Some(offset) = self.frame_offset(die)? else {
+            return Ok(false);
+        };
+        let info = &self.code.info;
+        let base = info.die(self.code.die(function))?;
+        let base = self.context.location(&base, gimli::DW_AT_frame_base)?;
+        let encoding = info.unit(self.code.unit)?.encoding();
+        let first = match base {
+            Some(base) => base.operations(encoding).next()?,
+            None => None,
+        };
+        // What lies above the frame was put there by the caller.
+        if first == Some(gimli::Operation::CallFrameCFA) && offset >= 0 {
+            return Ok(false);
+        }
+        if let Some(gimli::Operation::Register { register: RBP }) = first
+            && let Some(rules) = info.frame_rules(activation.addr)
+            && let Cfa::Register { number, .. } = rules.cfa
+            && number != RBP.0
+        {
+            return Ok(true);
+        }
+        let scopes = &self.code.scopes;
+        let ready = after_prologue(info, self.code.unit, scopes, function)?;
+        let node = scopes.node(function);
+        let entry = node.ranges.first().map_or(0, |range| range.begin);
+        Ok((entry..ready).contains(&activation.addr))
+    }
+
+    fn is_in_frame(&self, die: &Die<'a>) -> Result<bool> {
+        Ok(self.frame_offset(die)?.is_some())
+    }
+
+    /// The offset of a variable in the frame that it has wherever it is in scope.
+    fn frame_offset(&self, die: &Die<'a>) -> Result<Option<i64>> {
+        let Some(gimli::AttributeValue::Exprloc(expression)) = die.attr(gimli::DW_AT_location)
+        else {
+            return Ok(None);
+        };
         let encoding = self.code.info.unit(die.at.unit)?.encoding();
-        let first = expression.operations(encoding).next()?;
-        Ok(matches!(first, Some(gimli::Operation::FrameOffset { .. })))
+        Ok(match expression.operations(encoding).next()? {
+            Some(gimli::Operation::FrameOffset { offset }) => Some(offset),
+            _ => None,
+        })
     }
 }
 

@@ -121,6 +121,31 @@ fn values_of_all_kinds() {
     });
 }
 
+/// Where the function has stored nothing yet, its parameters are not what is in their places.
+#[test]
+fn parameters_before_they_are_stored() {
+    let kept = Kept::at(&Fixture::c("frames.c").build(), "*passed", 1);
+    kept.read(|target, stack| {
+        let values = of_function(target, stack, "passed");
+        let first = find(&values, "first").absent.as_ref().unwrap();
+        assert_eq!(first.reason, Reason::NotLive);
+        check(
+            &of_function(target, stack, "main"),
+            "both.whole",
+            "16909060",
+        );
+    });
+}
+
+#[test]
+fn thread_local_variables_of_the_program() {
+    let kept = Kept::at(&Fixture::c("frames.c").build(), "at_work", 2);
+    kept.read(|target, stack| {
+        let values = of_function(target, stack, "thread_local_one");
+        check(&values, "mine", "31");
+    });
+}
+
 #[test]
 fn a_stack_with_a_signal_and_recursion_in_it() {
     for level in ['0', '2'] {
