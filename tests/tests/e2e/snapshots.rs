@@ -1,8 +1,11 @@
 //! `lr snapshot` of cores.
 
+use std::process::Command;
+
 use lr_fixtures::{Fixture, Target, copy_program};
 use serde_json::Value;
 
+use crate::binaries::{lr, root};
 use crate::explain::core_of;
 use crate::world::World;
 
@@ -69,4 +72,24 @@ fn what_is_no_core_is_refused_and_running_processes_come_later() {
         "{}",
         ended.stderr
     );
+}
+
+/// The oracle of `docs/fidelity.md` on a small program: it fails on any difference.
+#[test]
+fn what_gdb_says_of_the_same_cores() {
+    let program = Fixture::c("frames.c").opt('2').build();
+    // Beside the test, so that nothing is built again.
+    let target = lr().ancestors().nth(2).unwrap().to_owned();
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "-p", "xtask", "--target-dir"])
+        .arg(target)
+        .args(["--", "fidelity", "--stops", "12"])
+        .arg(program)
+        .env("LR_FIDELITY_LR", lr())
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}{output:?}");
+    assert!(shown.contains("| leaves |"), "{shown}");
 }

@@ -158,7 +158,9 @@ fn bare(name: &str) -> String {
         }
     }
     let last = plain.rsplit("::").next().unwrap_or_default();
-    last.split('.').next().unwrap_or_default().trim().to_owned()
+    let plain = last.split('.').next().unwrap_or_default().trim();
+    // glibc's second names for its own functions: the symbol's and not the debug info's.
+    plain.strip_prefix("__GI_").unwrap_or(plain).to_owned()
 }
 
 /// A reason without the numbers in it.

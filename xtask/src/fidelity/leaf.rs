@@ -98,6 +98,7 @@ pub(super) fn is_same(kind: &str, ours: &str, gdb: &Value) -> bool {
     let text = gdb["text"].as_str().unwrap_or_default();
     // A text that was cut says so.
     ours == text
+        || kind == "float" && complex(ours) == complex(text)
         || ours
             .strip_suffix('…')
             .is_some_and(|begin| begin.len() > 1000 && text.starts_with(begin))
@@ -114,6 +115,11 @@ fn same_float(ours: &str, gdb: &str, bytes: Option<u64>) -> bool {
         // gdb's Python has a `long double` as a double.
         _ => a == b || a.is_nan() && b.is_nan(),
     }
+}
+
+/// `1.5 + -2i` is `1.5-2i`.
+fn complex(text: &str) -> String {
+    text.replace(' ', "").replace("+-", "-")
 }
 
 /// Enumerators without the scopes that gdb puts before them.

@@ -5,6 +5,7 @@ Taken from the environment: LR_STOPS, how many; LR_FOLDER, where the cores go.
 
 import os
 import random
+import signal
 import subprocess
 
 import gdb
@@ -67,7 +68,11 @@ for at in addresses[:PLANTED]:
     gdb.execute("tbreak *%#x" % (at + bias), to_string=True)
 # A server waits for ever where no statement that is planted is reached any more.
 pid = gdb.selected_inferior().pid
-watchdog = subprocess.Popen(["sh", "-c", "sleep %d; kill -KILL %d" % (SECONDS, pid)])
+# It holds none of our streams: whoever reads them would wait for it.
+watchdog = subprocess.Popen(
+    ["sh", "-c", "sleep %d; kill -KILL %d" % (SECONDS, pid)],
+    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    start_new_session=True)
 stops = 0
 while stops < WANTED:
     try:
@@ -78,6 +83,7 @@ while stops < WANTED:
         break
     gdb.execute("generate-core-file %s/%05d.core" % (FOLDER, stops), to_string=True)
     stops += 1
-watchdog.kill()
+os.killpg(watchdog.pid, signal.SIGKILL)
+watchdog.wait()
 if gdb.selected_thread() is not None:
     gdb.execute("kill")
