@@ -177,9 +177,9 @@ impl Image {
         segment.bytes(&self.map, addr, len)
     }
 
-    /// How far below the thread's own block the program's thread-local variables begin, if it has
-    /// any (glibc's `init_static_tls`, for the variant of x86-64).
-    pub(crate) fn thread_local(&self) -> Option<u64> {
+    /// How many bytes of thread-local variables the program has, and how far below the thread's own
+    /// block they begin, if it has any (glibc's `init_static_tls`, for the variant of x86-64).
+    pub(crate) fn thread_local(&self) -> Option<(u64, u64)> {
         use object::read::elf::ProgramHeader;
 
         let elf = self.elf()?;
@@ -188,8 +188,9 @@ impl Image {
         let header = headers.find(|header| header.p_type(endian) == object::elf::PT_TLS)?;
         let align = header.p_align(endian).max(1);
         let skew = align.checked_sub(header.p_vaddr(endian) % align)? % align;
-        let bytes = header.p_memsz(endian).checked_sub(skew)?;
-        bytes.checked_next_multiple_of(align)?.checked_add(skew)
+        let size = header.p_memsz(endian);
+        let room = size.checked_sub(skew)?.checked_next_multiple_of(align)?;
+        Some((size, room.checked_add(skew)?))
     }
 
     /// The load bias, if some offset of the file is mapped at an address: where a `PT_LOAD` begins

@@ -328,7 +328,7 @@ impl<'t, 'a> Context<'t, 'a> {
     /// variables of the program itself end where the thread's own block begins.
     fn thread_local(&self, offset: u64) -> Result<u64> {
         let module = &self.target.modules()[self.module];
-        let Some(room) = module
+        let Some((size, room)) = module
             .binary
             .image
             .thread_local()
@@ -336,6 +336,12 @@ impl<'t, 'a> Context<'t, 'a> {
         else {
             return Err(Absent::unsupported("a thread-local variable of a library"));
         };
+        // gcc 12 with `-gsplit-dwarf` tells addresses in the file instead (`DW_OP_constx`).
+        if offset >= size {
+            return Err(Absent::unsupported(
+                "a thread-local variable outside of the program's thread-local storage",
+            ));
+        }
         if self.registers.fs_base == 0 {
             return Err(Absent::new(
                 Reason::NotLive,
