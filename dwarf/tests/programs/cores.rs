@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lr_dwarf::{
     Core, CoreMemory, CoreModules, DebugFiles, FrameKind, Kind, Limits, Reason, Stack, StackEnd,
@@ -21,13 +22,9 @@ impl Drop for Kept {
 impl Kept {
     /// The core of a program at the `passes`th time that it is in a function.
     fn at(program: &Path, place: &str, passes: usize) -> Kept {
-        let name = format!(
-            "lr-core-{}-{}",
-            std::process::id(),
-            program.file_name().unwrap().to_string_lossy()
-        );
-        let folder = std::env::temp_dir().join(format!("{name}-{}", place.replace('/', "-")));
-        let folder = folder.with_extension(passes.to_string());
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let (own, nth) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(format!("lr-core-{own}-{nth}"));
         std::fs::create_dir_all(&folder).unwrap();
         let kept = Kept(folder);
         let output = Command::new("gdb")
@@ -57,7 +54,7 @@ impl Kept {
     /// Calls with the stack of the first thread.
     fn read(&self, work: impl for<'a> FnOnce(&Target<'a>, &Stack<'a>)) {
         let core = Core::open(&self.path()).unwrap();
-        let found = CoreModules::open(&core, None, &DebugFiles::none());
+        let found = CoreModules::open(&core, None, &DebugFiles::host());
         let memory = CoreMemory::new(&core, &found.modules);
         let target = Target::new(&found.modules, Box::new(memory));
         let stack = Stack::walk(&target, &core.threads()[0].registers, 64);
@@ -275,7 +272,7 @@ fn a_damaged_core() {
         let Ok(core) = Core::open(&kept.path()) else {
             continue;
         };
-        let found = CoreModules::open(&core, None, &DebugFiles::none());
+        let found = CoreModules::open(&core, None, &DebugFiles::host());
         let memory = CoreMemory::new(&core, &found.modules);
         let target = Target::new(&found.modules, Box::new(memory));
         for thread in core.threads() {
