@@ -272,7 +272,7 @@ fn a_damaged_core() {
         let Ok(core) = Core::open(&kept.path()) else {
             continue;
         };
-        let found = CoreModules::open(&core, None, &DebugFiles::host());
+        let found = CoreModules::open(&core, None, &DebugFiles::none());
         let memory = CoreMemory::new(&core, &found.modules);
         let target = Target::new(&found.modules, Box::new(memory));
         for thread in core.threads() {
