@@ -1,6 +1,6 @@
 //! Source files to the units that have code of them, from the headers of line tables.
 
-use gimli::{AttributeValue, DebugLineOffset, Section};
+use gimli::{AttributeValue, Section};
 use rustc_hash::FxHashMap;
 
 use super::names::partition;
@@ -137,23 +137,9 @@ impl<'a> Collected<'a> {
         if self.read > all.saturating_mul(MAX_SHARED) {
             return None;
         }
-        // Only whole units have code. What dwz takes out of them, and types that the linker
-        // merged, name the same tables again for their declarations.
-        if root.tag != gimli::DW_TAG_compile_unit && root.tag != gimli::DW_TAG_skeleton_unit {
-            return None;
-        }
+        let program = root.line_program(dwarf, header)?;
         let texts = root.texts(dwarf, header.encoding());
-        let as_bytes = |text: Option<Text<'a>>| {
-            let text = texts.read(text?)?;
-            Some(Bytes::new(text, gimli::LittleEndian))
-        };
-        let program = dwarf.debug_line.program(
-            DebugLineOffset(root.lines?),
-            header.address_size(),
-            as_bytes(root.directory),
-            as_bytes(root.name),
-        );
-        let program = program.ok()?;
+        let compiled_in = texts.bytes(root.directory);
         let lines = program.header();
         self.read = self.read.saturating_add(lines.header_length());
         // Each directory's number, once a file in it was met.
@@ -169,7 +155,7 @@ impl<'a> Collected<'a> {
                 let directory = file
                     .directory(lines)
                     .and_then(|text| attribute(&texts, text));
-                let path = joined(as_bytes(root.directory), directory, name);
+                let path = joined(compiled_in, directory, name);
                 let (before, _) = split(&path);
                 let number = self.directory(before)?;
                 // The last component is what it is in the file, unless the path ends in dots.
@@ -185,7 +171,7 @@ impl<'a> Collected<'a> {
                     let directory = file
                         .directory(lines)
                         .and_then(|text| attribute(&texts, text));
-                    let path = joined(as_bytes(root.directory), directory, b"x");
+                    let path = joined(compiled_in, directory, b"x");
                     let number = self.directory(split(&path).0)?;
                     numbers.insert(file.directory_index(), number);
                     number

@@ -43,6 +43,22 @@ impl NameIndex {
     }
 }
 
+impl Info<'_> {
+    /// Whether a line of one of these files calls, in this unit, what was inlined there and has
+    /// addresses. Where the unit cannot be read to its end, whoever reads it deeply must tell.
+    pub(crate) fn may_call(&self, unit: usize, files: &[u64], line: u32) -> bool {
+        let Some(walk) = UnitWalk::new(self, unit) else {
+            return true;
+        };
+        let mut calls = false;
+        let whole = walk.inlined(self, |_, seen| {
+            calls |= seen.call_line == Some(u64::from(line))
+                && seen.call_file.is_some_and(|file| files.contains(&file));
+        });
+        calls || whole.is_none()
+    }
+}
+
 fn copies(info: &Info<'_>, unit: usize, of: &BTreeSet<DieRef>, found: &mut Vec<(DieRef, DieRef)>) {
     let Some(walk) = UnitWalk::new(info, unit) else {
         return;

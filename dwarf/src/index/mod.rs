@@ -30,6 +30,7 @@ use std::sync::OnceLock;
 pub use cache::IndexCache;
 pub(crate) use files::FileIndex;
 pub(crate) use names::{Kind, NameIndex};
+pub(crate) use parallel::each;
 pub(crate) use walk::Parents;
 
 use self::cache::Key;

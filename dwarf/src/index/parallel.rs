@@ -14,7 +14,7 @@ pub(crate) type OnProgress = dyn Fn(u8) + Send + Sync;
 
 /// Calls `work` once for each item on as many threads as there are CPUs. Each thread begins with
 /// a state of its own, of which `end` makes what is given back, in no order.
-pub(super) fn each<S, R: Send>(
+pub(crate) fn each<S, R: Send>(
     items: &[usize],
     weight: impl Fn(usize) -> usize,
     progress: Option<&OnProgress>,

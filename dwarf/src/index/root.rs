@@ -1,12 +1,13 @@
 //! The first DIE of a unit, read without the rest of its abbreviations.
 
+use gimli::{DebugLineOffset, IncompleteLineProgram, UnitHeader, UnitType};
 use gimli::{DebugStrOffsetsBase, DwAt, DwForm, DwTag, Dwarf, Encoding, Section};
-use gimli::{UnitHeader, UnitType};
 
 use super::cursor::Cursor;
 use super::form::skip;
 use super::text::{Text, Texts};
 use crate::image::Bytes;
+use crate::info::Info;
 
 /// What the attributes of a unit say about all of it.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +92,27 @@ impl<'a> Root<'a> {
         }
     }
 
+    /// What dwz takes out of units, and types that the linker merged, name the tables of others
+    /// again: only whole units have code.
+    pub(super) fn line_program(
+        &self,
+        dwarf: &Dwarf<Bytes<'a>>,
+        header: &UnitHeader<Bytes<'a>>,
+    ) -> Option<IncompleteLineProgram<Bytes<'a>>> {
+        if self.tag != gimli::DW_TAG_compile_unit && self.tag != gimli::DW_TAG_skeleton_unit {
+            return None;
+        }
+        let texts = self.texts(dwarf, header.encoding());
+        let offset = DebugLineOffset(self.lines?);
+        let program = dwarf.debug_line.program(
+            offset,
+            header.address_size(),
+            texts.bytes(self.directory),
+            texts.bytes(self.name),
+        );
+        program.ok()
+    }
+
     pub(super) fn texts<'i>(
         &self,
         dwarf: &'i Dwarf<Bytes<'a>>,
@@ -100,6 +122,16 @@ impl<'a> Root<'a> {
             || DebugStrOffsetsBase::default_for_encoding_and_file(encoding, dwarf.file_type);
         let base = self.strings.map_or_else(standard, DebugStrOffsetsBase);
         Texts::new(dwarf, encoding, base)
+    }
+}
+
+impl<'a> Info<'a> {
+    /// The line program of an own unit, read without the rest of the unit; `None` for type units,
+    /// which name that of another unit for their declarations.
+    pub(crate) fn line_program(&self, unit: usize) -> Option<IncompleteLineProgram<Bytes<'a>>> {
+        let header = self.skeleton_header(unit)?;
+        let dwarf = self.line_dwarf_of(unit);
+        Root::read(dwarf, header)?.line_program(dwarf, header)
     }
 }
 
@@ -131,7 +163,8 @@ pub(super) fn number(value: &mut Cursor<'_>, form: DwForm, encoding: Encoding) -
         gimli::DW_FORM_data4 => value.unsigned(4),
         gimli::DW_FORM_data8 => value.unsigned(8),
         gimli::DW_FORM_sec_offset => value.unsigned(usize::from(encoding.format.word_size())),
-        gimli::DW_FORM_udata => value.uleb128(),
+        // What is negative becomes a number that nobody means.
+        gimli::DW_FORM_udata | gimli::DW_FORM_sdata => value.uleb128(),
         _ => None,
     }
 }

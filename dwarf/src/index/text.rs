@@ -70,6 +70,12 @@ impl<'i, 'a> Texts<'i, 'a> {
         }
     }
 
+    /// As gimli takes it.
+    pub(super) fn bytes(&self, text: Option<Text<'a>>) -> Option<Bytes<'a>> {
+        let text = self.read(text?)?;
+        Some(Bytes::new(text, gimli::LittleEndian))
+    }
+
     /// What is the same for the same text of the same section, where that is quick to say.
     pub(super) fn place(&self, text: Text<'a>) -> Option<usize> {
         match text {

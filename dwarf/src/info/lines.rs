@@ -1,4 +1,4 @@
-use gimli::{AttributeValue, ColumnType, LineProgramHeader};
+use gimli::{AttributeValue, ColumnType, IncompleteLineProgram, LineProgramHeader};
 
 use super::Result;
 use super::units::{Info, Unit};
@@ -34,42 +34,15 @@ impl LineTable {
             return Ok(LineTable::default());
         };
         let mut sequences: Vec<Vec<Row>> = Vec::new();
-        let mut current: Vec<Row> = Vec::new();
-        let mut rows = program.rows();
-        // Rows before a broken instruction are good.
-        while let Ok(Some((_, row))) = rows.next_row() {
-            let view = match current.last() {
-                Some(Row { addr, view, .. }) if *addr == row.address() => view.saturating_add(1),
-                _ => 0,
-            };
-            current.push(Row {
-                addr: row.address(),
-                view,
-                file: row.file_index(),
-                line: row
-                    .line()
-                    .map_or(0, |line| u32::try_from(line.get()).unwrap_or(0)),
-                column: match row.column() {
-                    ColumnType::LeftEdge => 0,
-                    ColumnType::Column(column) => u32::try_from(column.get()).unwrap_or(0),
-                },
-                is_stmt: row.is_stmt(),
-                prologue_end: row.prologue_end(),
-                end: row.end_sequence(),
-            });
-            if row.end_sequence() {
-                let sequence = std::mem::take(&mut current);
-                let ascending = sequence.is_sorted_by_key(|row| row.addr);
-                if ascending && binary.image.segment(FileAddr(sequence[0].addr)).is_some() {
-                    sequences.push(sequence);
-                }
-            }
-        }
+        each_sequence(program, binary, |sequence| {
+            sequences.push(sequence.to_vec());
+        });
         sequences.sort_by_key(|sequence| sequence[0].addr);
         Ok(LineTable { sequences })
     }
 
     /// Every row, ends of sequences left out.
+    #[cfg(test)]
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.sequences.iter().flatten().filter(|row| !row.end)
     }
@@ -104,6 +77,46 @@ impl LineTable {
         })?;
         let after = sequence.partition_point(|row| row.addr <= addr);
         sequence.get(after.checked_sub(1)?)
+    }
+}
+
+/// Calls `found` with the rows of each sequence, as the program has them. Of sequences that are not
+/// ascending, or of code that the linker dropped, nothing is told.
+pub(crate) fn each_sequence(
+    program: IncompleteLineProgram<Bytes<'_>>,
+    binary: &Binary,
+    mut found: impl FnMut(&[Row]),
+) {
+    let mut current: Vec<Row> = Vec::new();
+    let mut rows = program.rows();
+    // Rows before a broken instruction are good.
+    while let Ok(Some((_, row))) = rows.next_row() {
+        let view = match current.last() {
+            Some(Row { addr, view, .. }) if *addr == row.address() => view.saturating_add(1),
+            _ => 0,
+        };
+        current.push(Row {
+            addr: row.address(),
+            view,
+            file: row.file_index(),
+            line: row
+                .line()
+                .map_or(0, |line| u32::try_from(line.get()).unwrap_or(0)),
+            column: match row.column() {
+                ColumnType::LeftEdge => 0,
+                ColumnType::Column(column) => u32::try_from(column.get()).unwrap_or(0),
+            },
+            is_stmt: row.is_stmt(),
+            prologue_end: row.prologue_end(),
+            end: row.end_sequence(),
+        });
+        if row.end_sequence() {
+            let ascending = current.is_sorted_by_key(|row| row.addr);
+            if ascending && binary.image.segment(FileAddr(current[0].addr)).is_some() {
+                found(&current);
+            }
+            current.clear();
+        }
     }
 }
 

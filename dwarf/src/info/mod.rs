@@ -4,6 +4,7 @@ mod die;
 mod frame;
 mod lines;
 mod names;
+mod scope_cache;
 mod scopes;
 mod split;
 mod units;
@@ -11,10 +12,9 @@ mod views;
 
 pub(crate) use die::{Die, DieRef};
 pub(crate) use frame::{Cfa, FrameRules, SavedAt};
-pub(crate) use lines::{Row, normal_path, same_file};
-pub(crate) use names::{
-    ScopeCache, bare_name, components, demangled, is_optional, without_generics,
-};
+pub(crate) use lines::{Row, each_sequence, normal_path, same_file};
+pub(crate) use names::{bare_name, components, demangled, is_optional, without_generics};
+pub(crate) use scope_cache::ScopeCache;
 pub(crate) use scopes::{NodeKind, UnitScopes};
 pub(crate) use units::{Info, Language};
 pub(crate) use views::Listed;

@@ -1,6 +1,5 @@
-use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::Result;
 use super::die::DieRef;
@@ -11,38 +10,34 @@ use crate::index::Parents;
 /// The most scopes around a name.
 const MAX_DEPTH: usize = 64;
 
-/// Scopes of units that were read, kept for the next lookup.
-#[derive(Debug, Default)]
-pub(crate) struct ScopeCache(Mutex<HashMap<usize, Arc<UnitScopes>>>);
-
 impl Info<'_> {
     pub(crate) fn scopes(&self, unit: usize) -> Result<Arc<UnitScopes>> {
-        let cache = &self.binary.scopes.0;
-        if let Some(known) = cache
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&unit)
-        {
-            return Ok(known.clone());
+        if let Some(known) = self.known_scopes(unit) {
+            return Ok(known);
         }
         let read = Arc::new(UnitScopes::read(self, unit)?);
-        cache
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(unit, read.clone());
+        self.binary.scopes.keep(unit, &read);
+        *self.deep.borrow_mut() = Some((unit, read.clone()));
         Ok(read)
+    }
+
+    fn known_scopes(&self, unit: usize) -> Option<Arc<UnitScopes>> {
+        let mut last = self.deep.borrow_mut();
+        if let Some((_, known)) = last.as_ref().filter(|known| known.0 == unit) {
+            return Some(known.clone());
+        }
+        let known = self.binary.scopes.get(unit)?;
+        *last = Some((unit, known.clone()));
+        Some(known)
     }
 
     /// The namespace, type or function that a DIE is declared in.
     fn parent_of(&self, at: DieRef) -> Option<DieRef> {
         let unit = at.unit;
         let as_die = |offset| DieRef { unit, offset };
-        let deep = self.binary.scopes.0.lock();
-        let deep = deep.unwrap_or_else(PoisonError::into_inner);
-        if let Some(scopes) = deep.get(&unit) {
+        if let Some(scopes) = self.known_scopes(unit) {
             return scopes.parent_of(at.offset).map(as_die);
         }
-        drop(deep);
         // A name alone is no reason to read everything that is in a unit.
         let mut known = self.parents.borrow_mut();
         let parents = known

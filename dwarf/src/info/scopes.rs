@@ -147,6 +147,24 @@ impl UnitScopes {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn of_size(bytes: usize) -> UnitScopes {
+        UnitScopes {
+            variables: Vec::with_capacity(bytes / size_of::<usize>() + 1),
+            ..UnitScopes::default()
+        }
+    }
+
+    /// About how many bytes of memory this takes.
+    pub(super) fn size(&self) -> usize {
+        let ranges = |node: &Node| node.ranges.capacity() * size_of::<Range>();
+        self.nodes.capacity() * size_of::<Node>()
+            + self.nodes.iter().map(ranges).sum::<usize>()
+            + self.functions.capacity() * size_of::<(u64, u64, usize)>()
+            + self.parents.capacity() * size_of::<(usize, usize)>()
+            + self.variables.capacity() * size_of::<usize>()
+    }
+
     pub(crate) fn node(&self, index: usize) -> &Node {
         &self.nodes[index]
     }

@@ -1,6 +1,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use gimli::{
     AttributeValue, DebugInfoOffset, DebugLoc, DebugLocLists, Dwarf, LocationLists, UnitHeader,
@@ -10,6 +11,7 @@ use gimli::{
 use super::Result;
 use super::die::{Die, DieRef};
 use super::lines::LineTable;
+use super::scopes::UnitScopes;
 use super::split::Split;
 use crate::binary::Binary;
 use crate::image::{Bytes, Image};
@@ -34,7 +36,12 @@ pub(crate) struct Info<'a> {
     units: RefCell<HashMap<usize, Rc<Unit<'a>>>>,
     lines: RefCell<HashMap<usize, Rc<LineTable>>>,
     pub(super) parents: RefCell<HashMap<usize, Rc<Parents>>>,
+    /// The scopes that were asked for last.
+    pub(super) deep: RefCell<Option<(usize, Arc<UnitScopes>)>>,
 }
+
+/// How many units whoever goes through all of them keeps at hand.
+const MAX_UNITS: usize = 8;
 
 /// Whose rules of arithmetic and names hold in a unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,7 +74,19 @@ impl<'a> Info<'a> {
             units: RefCell::default(),
             lines: RefCell::default(),
             parents: RefCell::default(),
+            deep: RefCell::default(),
         })
+    }
+
+    /// Lets go of what was read of units: for whoever reads one after the other of many.
+    pub(crate) fn forget(&self) {
+        self.lines.borrow_mut().clear();
+        self.parents.borrow_mut().clear();
+        self.deep.borrow_mut().take();
+        let mut units = self.units.borrow_mut();
+        if units.len() > MAX_UNITS {
+            units.clear();
+        }
     }
 
     /// The binary's own units, by index: those that have code, and type units.

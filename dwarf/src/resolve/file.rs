@@ -1,9 +1,10 @@
 //! Which source file a user means, and which units have code of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::LocateError;
 use crate::info::{Info, normal_path, same_file};
+use crate::resolve::rows::has_code;
 use crate::resolve::suggest::similar;
 
 /// Unit to the indices that a file has in its table.
@@ -28,19 +29,17 @@ pub(crate) fn find_file(
         }
     }
     merge_relative(&mut found);
-    // Files that only declare things are in the tables, too.
-    let has_code = |sources: &Sources| {
-        sources.iter().any(|(&unit, files)| {
-            let table = info.lines(unit);
-            table.is_ok_and(|table| table.rows().any(|row| files.contains(&row.file)))
-        })
-    };
     if found.len() > 1 {
         if let Some(sources) = found.remove(&wanted) {
             return Ok((wanted, sources));
         }
-        if found.values().any(has_code) {
-            found.retain(|_, sources| has_code(sources));
+        let with_code: BTreeSet<String> = found
+            .iter()
+            .filter(|(_, sources)| has_code(info, sources))
+            .map(|(path, _)| path.clone())
+            .collect();
+        if !with_code.is_empty() {
+            found.retain(|path, _| with_code.contains(path));
         }
     }
     let names = files

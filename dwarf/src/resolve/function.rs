@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::LocateError;
-use crate::index::Kind;
+use crate::index::{Kind, each};
 use crate::info::{
     Die, DieRef, Info, NodeKind, Result, Row, UnitScopes, bare_name, components, demangled,
     is_optional, same_file, without_generics,
@@ -40,25 +40,13 @@ pub(crate) fn resolve(
     }
     instances.extend(names.inlined(info.binary, info, &functions));
     instances.sort_unstable();
-    let mut known: HashMap<DieRef, bool> = HashMap::new();
     let mut outside = None;
     let mut places = Vec::new();
-    for (instance, function) in instances {
-        let is_wanted = match known.get(&function) {
-            Some(&known) => known,
-            None => wanted.matches(info, function).map_err(bad)?,
-        };
-        known.insert(function, is_wanted);
-        if !is_wanted {
-            continue;
-        }
-        match offset {
-            None => places.extend(entry(info, instance).map_err(bad)?),
-            Some(offset) => match inside(info, instance, offset).map_err(bad)? {
-                Inside::At(place) => places.push(*place),
-                Inside::Outside { size } => outside = Some((offset, size)),
-                Inside::Inlined => {}
-            },
+    for part in wanted.found(info, &instances, offset) {
+        match part.map_err(bad)? {
+            Inside::At(place) => places.push(*place),
+            Inside::Outside { size } => outside = offset.map(|offset| (offset, size)),
+            Inside::Nowhere => {}
         }
     }
     if !places.is_empty() {
@@ -125,6 +113,75 @@ impl<'a> Wanted<'a> {
     fn is_one_of(&self, info: &Info<'_>, functions: &[DieRef]) -> bool {
         let mut functions = functions.iter();
         functions.any(|&function| self.matches(info, function).unwrap_or(false))
+    }
+
+    /// What becomes of each instance of a function that has the name, in their order. Each is a
+    /// DIE with code and the function that it is of.
+    fn found(
+        &self,
+        info: &Info<'_>,
+        instances: &[(DieRef, DieRef)],
+        offset: Option<u64>,
+    ) -> Vec<Result<Inside>> {
+        let units: BTreeSet<usize> = instances.iter().map(|(at, _)| at.unit).collect();
+        let units: Vec<usize> = units.into_iter().collect();
+        let parts = each(
+            &units,
+            |unit| info.weight(unit),
+            None,
+            || (Info::new(info.binary), Vec::new()),
+            |(info, found), unit| {
+                let from = instances.partition_point(|(at, _)| at.unit < unit);
+                let to = instances.partition_point(|(at, _)| at.unit <= unit);
+                let in_unit = match info {
+                    Ok(info) => self.found_in(info, &instances[from..to], offset),
+                    Err(error) => vec![Err(*error)],
+                };
+                found.push((unit, in_unit));
+            },
+            |(_, found)| found,
+        );
+        let mut by_unit: Vec<_> = parts.into_iter().flatten().collect();
+        by_unit.sort_unstable_by_key(|part| part.0);
+        by_unit.into_iter().flat_map(|(_, found)| found).collect()
+    }
+
+    /// The same of the instances in one unit, none of which is asked for again.
+    fn found_in(
+        &self,
+        info: &Info<'_>,
+        instances: &[(DieRef, DieRef)],
+        offset: Option<u64>,
+    ) -> Vec<Result<Inside>> {
+        info.forget();
+        let mut known: HashMap<DieRef, bool> = HashMap::new();
+        let mut found = Vec::new();
+        for &(instance, function) in instances {
+            let is_wanted = match known.get(&function) {
+                Some(&known) => Ok(known),
+                None => self.matches(info, function),
+            };
+            match is_wanted {
+                Ok(true) => {}
+                Ok(false) => {
+                    known.insert(function, false);
+                    continue;
+                }
+                Err(error) => {
+                    found.push(Err(error));
+                    continue;
+                }
+            }
+            known.insert(function, true);
+            found.push(match offset {
+                None => entry(info, instance).map(|place| match place {
+                    Some(place) => Inside::At(Box::new(place)),
+                    None => Inside::Nowhere,
+                }),
+                Some(offset) => inside(info, instance, offset),
+            });
+        }
+        found
     }
 
     fn matches(&self, info: &Info<'_>, function: DieRef) -> Result<bool> {
@@ -318,10 +375,14 @@ impl<'a> Info<'a> {
     }
 }
 
+/// What becomes of an instance.
 enum Inside {
     At(Box<Place>),
-    Outside { size: u64 },
-    Inlined,
+    Outside {
+        size: u64,
+    },
+    /// It has no place: no code of it is left, or it has no offsets of its own.
+    Nowhere,
 }
 
 fn inside(info: &Info<'_>, instance: DieRef, offset: u64) -> Result<Inside> {
@@ -329,7 +390,7 @@ fn inside(info: &Info<'_>, instance: DieRef, offset: u64) -> Result<Inside> {
     let scopes = info.scopes(unit)?;
     let node = scopes.of_die(instance.offset);
     let Some(node) = node.filter(|&node| scopes.node(node).kind == NodeKind::Function) else {
-        return Ok(Inside::Inlined);
+        return Ok(Inside::Nowhere);
     };
     let first = scopes.node(node).ranges[0];
     let size = first.end - first.begin;

@@ -1,11 +1,13 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::error::LocateError;
 use crate::flow::Callees;
-use crate::info::{Info, Row};
+use crate::index::each;
+use crate::info::{Info, Result, Row};
 use crate::place::{DropReason, Resolved};
-use crate::resolve::file::find_file;
+use crate::resolve::file::{Sources, find_file};
 use crate::resolve::pass::{Line, inlined_calls, places};
+use crate::resolve::rows::{Found, callers};
 
 /// The places of a line: in each instance of its function, where passes over it begin.
 pub(crate) fn resolve(
@@ -15,95 +17,107 @@ pub(crate) fn resolve(
     column: Option<u32>,
 ) -> std::result::Result<Resolved, LocateError> {
     let (path, sources) = find_file(info, file)?;
-    let mut units = Vec::new();
-    let mut lines = BTreeSet::new();
-    let mut columns = BTreeSet::new();
-    for (&unit, files) in &sources {
-        // A broken line program costs its own unit only.
-        let Ok(table) = info.lines(unit) else {
-            continue;
-        };
-        let rows: Vec<Row> = table
-            .rows()
-            .filter(|row| files.contains(&row.file))
-            .inspect(|row| _ = row.line != 0 && lines.insert(row.line))
-            .filter(|row| row.line == line)
-            .inspect(|row| _ = columns.insert(row.column))
-            .filter(|row| column.is_none_or(|column| row.column == column))
-            .copied()
-            .collect();
-        if !rows.is_empty() {
-            units.push((unit, rows));
-        }
-    }
-    let only_statements = units
-        .iter()
-        .any(|(_, rows)| rows.iter().any(|row| row.is_stmt));
-    if units.is_empty() && columns.is_empty() {
+    let found = Found::read(info, &sources, line, column);
+    let mut asked = Asked {
+        sources: &sources,
+        line,
+        calls: column.is_none(),
+        only_statements: found
+            .units
+            .iter()
+            .any(|(_, rows)| rows.iter().any(|row| row.is_stmt)),
+        keeps_clean_up: false,
+        units: found.units.into_iter().collect(),
+    };
+    if found.columns.is_empty() && column.is_none() {
         // Every instruction may be that of functions inlined there: then only their calls know
         // the line.
-        units.extend(sources.keys().map(|&unit| (unit, Vec::new())));
+        let callers = callers(info, &sources, line);
+        asked.units = callers.into_iter().map(|unit| (unit, Vec::new())).collect();
     }
-    let mut asked = Vec::new();
-    for (unit, rows) in units {
-        let calls = match column {
-            None => inlined_calls(info, unit, &sources[&unit], line),
-            Some(_) => Ok(Vec::new()),
-        };
-        asked.push(Line {
-            unit,
-            rows,
-            only_statements,
-            calls: calls.map_err(|error| bad(info, error))?,
-            keeps_clean_up: false,
-        });
-    }
-    let callees = Callees::default();
-    let mut found = all_places(info, &callees, &asked)?;
-    let cleans_up = |resolved: &Resolved| {
-        let mut reasons = resolved.dropped.iter().map(|dropped| dropped.why);
-        reasons.any(|why| why == DropReason::CleanUp)
-    };
-    if found.places.is_empty() && cleans_up(&found) {
+    let mut resolved = asked.places(info)?;
+    let mut reasons = resolved.dropped.iter().map(|dropped| dropped.why);
+    if resolved.places.is_empty() && reasons.any(|why| why == DropReason::CleanUp) {
         // A line that has nothing else is asked for because of that.
-        for line in &mut asked {
-            line.keeps_clean_up = true;
-        }
-        found = all_places(info, &callees, &asked)?;
+        asked.keeps_clean_up = true;
+        resolved = asked.places(info)?;
     }
     match column {
-        _ if !found.places.is_empty() => Ok(found),
-        Some(column) if !columns.is_empty() => Err(LocateError::NoSuchColumn {
+        _ if !resolved.places.is_empty() => Ok(resolved),
+        Some(column) if !found.columns.is_empty() => Err(LocateError::NoSuchColumn {
             file: path,
             line,
             column,
-            columns: columns.into_iter().collect(),
+            columns: found.columns.into_iter().collect(),
         }),
-        _ => {
-            let before = lines.range(..line).next_back();
-            let after = lines.range(line + 1..).next();
-            Err(LocateError::NoSuchLine {
-                file: path,
-                line,
-                nearest: before.into_iter().chain(after).copied().collect(),
-            })
-        }
+        _ => Err(LocateError::NoSuchLine {
+            file: path,
+            line,
+            nearest: found.before.into_iter().chain(found.after).collect(),
+        }),
     }
 }
 
-fn all_places(
-    info: &Info<'_>,
-    callees: &Callees,
-    asked: &[Line],
-) -> std::result::Result<Resolved, LocateError> {
-    let mut all = Resolved::default();
-    for line in asked {
-        let found = places(info, callees, line).map_err(|error| bad(info, error))?;
-        all.places.extend(found.places);
-        all.dropped.extend(found.dropped);
-        all.inexact.extend(found.inexact);
+/// A line, and the units that are read deeply for it.
+struct Asked<'a> {
+    sources: &'a Sources,
+    line: u32,
+    /// Whether its calls count.
+    calls: bool,
+    only_statements: bool,
+    keeps_clean_up: bool,
+    /// With the line's rows.
+    units: BTreeMap<usize, Vec<Row>>,
+}
+
+impl Asked<'_> {
+    /// The places in all units, in the order of these.
+    fn places(&self, info: &Info<'_>) -> std::result::Result<Resolved, LocateError> {
+        let units: Vec<usize> = self.units.keys().copied().collect();
+        let parts = each(
+            &units,
+            |unit| info.weight(unit),
+            None,
+            || (Info::new(info.binary), Vec::new()),
+            |(info, found), unit| {
+                let in_unit = match info {
+                    Ok(info) => self.places_in(info, unit),
+                    Err(error) => Err(*error),
+                };
+                found.push((unit, in_unit));
+            },
+            |(_, found)| found,
+        );
+        let mut by_unit: Vec<_> = parts.into_iter().flatten().collect();
+        by_unit.sort_unstable_by_key(|part| part.0);
+        let mut all = Resolved::default();
+        for (_, found) in by_unit {
+            let found = found.map_err(|error| bad(info, error))?;
+            all.places.extend(found.places);
+            all.dropped.extend(found.dropped);
+            all.inexact.extend(found.inexact);
+        }
+        Ok(all)
     }
-    Ok(all)
+
+    fn places_in(&self, info: &Info<'_>, unit: usize) -> Result<Resolved> {
+        // Nothing of the unit before is asked for again.
+        info.forget();
+        let calls = match self.calls {
+            true => inlined_calls(info, unit, &self.sources[&unit], self.line)?,
+            false => Vec::new(),
+        };
+        let line = Line {
+            unit,
+            rows: self.units[&unit].clone(),
+            only_statements: self.only_statements,
+            calls,
+            keeps_clean_up: self.keeps_clean_up,
+        };
+        // What is known of callees is each unit's own: in which order they are met decides how
+        // far they are read, and must not depend on which thread is faster.
+        places(info, &Callees::default(), &line)
+    }
 }
 
 fn bad(info: &Info<'_>, error: gimli::Error) -> LocateError {

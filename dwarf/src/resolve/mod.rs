@@ -9,6 +9,7 @@ mod nest;
 mod owner;
 mod pass;
 mod prologue;
+mod rows;
 mod suggest;
 mod symbol;
 

@@ -52,7 +52,10 @@ pub(crate) fn inlined_calls(
         };
         let is_here = die.udata(gimli::DW_AT_call_line) == Some(u64::from(line))
             && file.is_some_and(|file| files.contains(&file));
-        let Some(addr) = info.inlined_entry(&die)?.filter(|_| is_here) else {
+        if !is_here {
+            continue;
+        }
+        let Some(addr) = info.inlined_entry(&die)? else {
             continue;
         };
         let column = die.udata(gimli::DW_AT_call_column).unwrap_or(0);
