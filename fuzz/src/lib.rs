@@ -4,7 +4,10 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use lr_dwarf::{Binary, HitContext, LoadBias, Location, Place, Source};
+use lr_dwarf::{
+    Binary, HitContext, Limits, LoadBias, Location, Module, Place, Source, Stack, Target,
+    ThreadRegisters,
+};
 use lr_probe::{Budget, Context, Memory, MemoryFault, Outcome, Registers, run};
 
 /// A file in memory with these bytes.
@@ -61,6 +64,30 @@ pub fn log(binary: &Binary, place: &Place, source: &Source<'_>, memory: &[u8]) {
             hits: 1,
         };
         let _ = compiled.layout.render(&buffer[..bytes], &hit);
+    }
+}
+
+/// Walks the stack of a thread that stands at an address of a program, and reads the variables of
+/// its frames; `memory` is what the target holds, over and over.
+pub fn stack(binary: Binary, pc: u64, memory: &[u8]) {
+    let modules = [Module {
+        path: "input".into(),
+        binary,
+        bias: LoadBias(0),
+        ranges: vec![0..1 << 40],
+    }];
+    let target = Target::new(&modules, Box::new(Repeated(memory)));
+    target.limit(1 << 20);
+    let mut registers = ThreadRegisters {
+        general: std::array::from_fn(|number| 0x1000 * number as u64),
+        fs_base: 0x5000,
+        xmm: None,
+        st: None,
+    };
+    registers.general[16] = pc;
+    let stack = Stack::walk(&target, &registers, 8);
+    for frame in &stack.frames {
+        let _ = lr_dwarf::variables(&target, &stack, frame, &Limits::SCOPE);
     }
 }
 

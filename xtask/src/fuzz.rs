@@ -7,7 +7,15 @@ use anyhow::{Context, Result, bail};
 use crate::{command, folders};
 
 /// Every target, in the order in which all of them are run.
-const TARGETS: [&str; 5] = ["location", "program", "site", "expression", "binary"];
+const TARGETS: [&str; 7] = [
+    "location",
+    "program",
+    "site",
+    "expression",
+    "binary",
+    "stack",
+    "core",
+];
 /// Seconds for each target where nothing else is said.
 const SECONDS: u64 = 60;
 
@@ -83,6 +91,7 @@ fn seed(corpus: &Path) -> Result<()> {
             fs::copy(&built, &copy).with_context(|| format!("writing {}", copy.display()))?;
         }
     }
+    core(&seeds.join("seed.c-O0"), &corpus.join("core/seed.c-O0"))?;
     for (index, text) in EXPRESSIONS.iter().enumerate() {
         let path = corpus.join("expression").join(format!("seed-{index}"));
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
@@ -92,6 +101,28 @@ fn seed(corpus: &Path) -> Result<()> {
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(())
+}
+
+/// Has gdb write the core of a program that stands in a function.
+fn core(program: &Path, core: &Path) -> Result<()> {
+    let write = format!("generate-core-file {}", core.display());
+    let mut gdb = Command::new("gdb");
+    gdb.args([
+        "-nx",
+        "-batch",
+        "-ex",
+        "break inner",
+        "-ex",
+        "run",
+        "-ex",
+        &write,
+    ])
+    .arg(program);
+    command::output(&mut gdb)?;
+    match core.is_file() {
+        true => Ok(()),
+        false => bail!("gdb wrote no core of {}", program.display()),
+    }
 }
 
 const EXPRESSIONS: [&str; 5] = [

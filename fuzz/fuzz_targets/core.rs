@@ -1,0 +1,29 @@
+#![no_main]
+//! Core files of any kind: threads, files and memory, or an error.
+
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use lr_dwarf::{Core, CoreMemory};
+use lr_probe::Memory;
+
+fuzz_target!(|bytes: &[u8]| {
+    let file = lr_fuzz::file(bytes);
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let Ok(core) = Core::open(Path::new(&path)) else {
+        return;
+    };
+    for key in 0..40 {
+        let _ = core.auxiliary(key);
+    }
+    let mut memory = CoreMemory::new(&core, &[]);
+    for thread in core.threads().iter().take(4) {
+        for address in thread.registers.general {
+            let _ = memory.read(address, &mut [0; 64]);
+        }
+    }
+    for file in core.files().iter().take(4) {
+        let _ = memory.read(file.start, &mut [0; 64]);
+    }
+});
