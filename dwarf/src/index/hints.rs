@@ -5,6 +5,15 @@
 //! of each range of addresses. They are hints here: a unit that one of them names is looked at
 //! first, and if the address is not found there, all others are. So one that lies or lacks units
 //! costs time and changes no answer.
+//!
+//! `.debug_names` (DWARF 5 section 6.1.1, `clang -gpubnames`) is used for nothing. Each of its
+//! entries could be verified at its DIE, but not that none is missing, and a name asks for *all*
+//! functions that have it: every unit would have to be read anyway, so that there is no first place
+//! to look in. What is missing is not only what a tool that changed the file left out (`objcopy`
+//! and dwz know nothing of it): it has no functions whose code was all inlined or dropped, by which
+//! that is told from a name that does not exist, no variables that lost their place, and templates
+//! under their full names alone. The walk over the units, which is done once for a build-id, has
+//! all of it.
 
 use gimli::{DebugAranges, LittleEndian, SectionId};
 use object::{Object, ObjectSection};

@@ -11,6 +11,8 @@ mod cache;
 mod collect;
 mod component;
 mod cursor;
+#[cfg(test)]
+mod debug_names;
 mod files;
 mod form;
 mod hints;

@@ -7,6 +7,7 @@ use gimli::{
     AttributeValue, DebugInfoOffset, DebugLoc, DebugLocLists, Dwarf, LocationLists, UnitHeader,
     UnitOffset, UnitType,
 };
+use rustc_hash::FxHashMap;
 
 use super::Result;
 use super::die::{Die, DieRef};
@@ -33,9 +34,9 @@ pub(crate) struct Info<'a> {
     pub(super) split: Split<'a>,
     /// Type units by signature.
     types: OnceCell<HashMap<u64, DieRef>>,
-    units: RefCell<HashMap<usize, Rc<Unit<'a>>>>,
-    lines: RefCell<HashMap<usize, Rc<LineTable>>>,
-    pub(super) parents: RefCell<HashMap<usize, Rc<Parents>>>,
+    units: RefCell<FxHashMap<usize, Rc<Unit<'a>>>>,
+    lines: RefCell<FxHashMap<usize, Rc<LineTable>>>,
+    pub(super) parents: RefCell<FxHashMap<usize, Rc<Parents>>>,
     /// The scopes that were asked for last.
     pub(super) deep: RefCell<Option<(usize, Arc<UnitScopes>)>>,
 }
