@@ -6,6 +6,7 @@
 mod cores;
 mod forms;
 mod gdb;
+mod headers;
 mod hostile;
 mod hostile_files;
 mod locations;
