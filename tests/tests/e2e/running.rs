@@ -95,22 +95,33 @@ impl Running {
             .unwrap_or_else(|error| panic!("{}: {error} in {line:?}", self.words))
     }
 
-    /// Reads JSON lines up to one for which `wanted` holds, and returns it.
+    /// Reads JSON lines up to one for which `wanted` holds, and returns it. Others may come without
+    /// end: they are read for no longer than silence is borne.
     pub(crate) fn json_until(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let value = self.json();
             if wanted(&value) {
                 return value;
             }
+            if Instant::now() > deadline {
+                let errors = self.give_up();
+                panic!(
+                    "{}: not what was waited for, last {value}; its errors: {errors}",
+                    self.words
+                );
+            }
         }
     }
 
-    /// Reads up to the state line that says that an action is planted.
+    /// Reads up to the state line that says that an action is planted. On a busy machine it may
+    /// have been hit, and even paused, by the time its state is told for the first time.
     pub(crate) fn until_bound(&mut self) -> Value {
         let words = self.words.clone();
         self.json_until(|value| {
             assert_ne!(value["state"], "error", "{words}: {value}");
-            value["type"] == "state" && value["state"] == "bound"
+            let state = value["state"].as_str().unwrap_or_default();
+            value["type"] == "state" && ["bound", "hit", "paused"].contains(&state)
         })
     }
 
