@@ -70,6 +70,9 @@ impl Location {
         if rest.is_empty() {
             return Err(syntax(start, "a file and line, or a function", "nothing"));
         }
+        if rest.starts_with('!') {
+            return Err(syntax(start, "the name of a module before `!`", "nothing"));
+        }
         if let Some(digits) = rest.strip_prefix("0x").or(rest.strip_prefix("0X")) {
             let address = u64::from_str_radix(digits, 16)
                 .map_err(|_| syntax(start, "a hexadecimal address", rest))?;
@@ -259,6 +262,8 @@ mod tests {
     fn what_is_no_location_says_where() {
         check_error("", 0);
         check_error("lib.so!", 7);
+        check_error("!main", 0);
+        check_error(" !a.c:3", 1);
         check_error("a.c:", 4);
         check_error("a.c:x", 4);
         check_error("a.c:0", 4);
