@@ -76,7 +76,7 @@ const ASYNC_BODY: &str = "{async_fn#0}";
 /// What a user wrote for a function.
 pub(super) struct Wanted<'a> {
     /// Without arguments.
-    path: &'a str,
+    pub(super) path: &'a str,
     components: Vec<&'a str>,
     /// The types between the parentheses, if there are any.
     pub(super) arguments: Option<&'a str>,
@@ -297,8 +297,24 @@ fn similar_functions(info: &Info<'_>, wanted: &Wanted<'_>) -> Vec<String> {
     names.into_iter().take(5).collect()
 }
 
+/// The places of a function of which one instance is known: that one, and the inlined copies.
+pub(super) fn with_copies(info: &Info<'_>, instance: DieRef) -> Result<Vec<Place>> {
+    let names = info.binary.names(info);
+    let function: Vec<DieRef> = info.origins(instance)?.iter().map(|die| die.at).collect();
+    let copies = names.inlined(info.binary, info, &function);
+    let mut instances: Vec<DieRef> = copies.into_iter().map(|(copy, _)| copy).collect();
+    instances.push(instance);
+    instances.sort_unstable();
+    instances.dedup();
+    let mut places = Vec::new();
+    for instance in instances {
+        places.extend(entry(info, instance)?);
+    }
+    Ok(places)
+}
+
 /// The place at which an instance begins; `None` if no code of it is left.
-pub(super) fn entry(info: &Info<'_>, instance: DieRef) -> Result<Option<Place>> {
+fn entry(info: &Info<'_>, instance: DieRef) -> Result<Option<Place>> {
     let unit = instance.unit;
     let scopes = info.scopes(unit)?;
     let Some(node) = scopes.of_die(instance.offset) else {

@@ -91,7 +91,9 @@ fn named(
             let by_symbol = match offset {
                 None => by_symbol.map(|places| {
                     let places = places.into_iter();
-                    places.map(|place| known_otherwise(info, place)).collect()
+                    places
+                        .flat_map(|place| known_otherwise(info, place))
+                        .collect()
                 }),
                 Some(_) => by_symbol,
             };
@@ -108,10 +110,10 @@ fn named(
 
 /// What debug info says of a function that it has under another name: `malloc` is
 /// `__libc_malloc`.
-fn known_otherwise(info: &Info<'_>, place: Place) -> Place {
+fn known_otherwise(info: &Info<'_>, place: Place) -> Vec<Place> {
     let addr = place.addr.0;
     let Ok(found) = address::resolve(info, addr) else {
-        return place;
+        return vec![place];
     };
     let function = || {
         let scope = found.scope?;
@@ -121,18 +123,18 @@ fn known_otherwise(info: &Info<'_>, place: Place) -> Place {
         let node = scopes.node(node);
         let begins = node.ranges.first().is_some_and(|range| range.begin == addr);
         let offset = node.die;
-        let entry = begins.then(|| function::entry(info, DieRef { unit, offset }));
-        entry?.ok()?
+        let places = begins.then(|| function::with_copies(info, DieRef { unit, offset }));
+        places?.ok().filter(|places| !places.is_empty())
     };
     match function() {
-        Some(entry) => entry,
+        Some(places) => places,
         // Assembly has lines, and no functions.
-        None if found.scope.is_none() => Place {
+        None if found.scope.is_none() => vec![Place {
             file: found.file,
             line: found.line,
             ..place
-        },
-        None => place,
+        }],
+        None => vec![place],
     }
 }
 

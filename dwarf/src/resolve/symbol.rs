@@ -89,6 +89,10 @@ fn may_be(wanted: &Wanted<'_>, linkage: &str) -> bool {
 }
 
 fn is(wanted: &Wanted<'_>, linkage: &str) -> bool {
+    // As `nm` and `perf` print it.
+    if linkage == wanted.path && wanted.arguments.is_none() {
+        return true;
+    }
     let Some(path) = without_clone(linkage) else {
         return false;
     };
@@ -100,10 +104,34 @@ fn is(wanted: &Wanted<'_>, linkage: &str) -> bool {
             return false;
         }
     }
+    let whole = demangled_symbol(path);
     let path = demangled_path(path);
     let mut names = both_sides(&path);
     names.push(path);
+    // A lambda is told from others by its parameters, which stand inside its path.
+    if whole.contains("{lambda(") {
+        names.push(without_parameters(&whole).to_owned());
+    }
     names.iter().any(|name| wanted.is_suffix_of(name))
+}
+
+/// `S::run(int)::{lambda(int)#1}::operator()` of the same with `(int) const` behind it.
+fn without_parameters(whole: &str) -> &str {
+    let Some(end) = whole.rfind(')') else {
+        return whole;
+    };
+    let mut depth = 0usize;
+    for (at, byte) in whole.as_bytes()[..=end].iter().enumerate().rev() {
+        match byte {
+            b')' => depth += 1,
+            b'(' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return &whole[..at];
+        }
+    }
+    whole
 }
 
 /// What gcc and LLVM put behind the name of a copy of a function; `None` for the part of a

@@ -38,6 +38,68 @@ fn by_nm(arguments: &[&str], file: &Path) -> HashMap<String, u64> {
         .collect()
 }
 
+/// `nm`, `perf` and stacks that programs print of themselves call them so; debug info does not.
+#[test]
+fn lambdas_by_the_names_of_their_symbols() {
+    for with_debug_info in [true, false] {
+        let fixture = Fixture::cpp("loops.cpp").opt('0');
+        let fixture = match with_debug_info {
+            true => fixture,
+            false => fixture.no_debug_info(),
+        };
+        let exe = fixture.build();
+        let symbols = by_nm(&["-C"], &exe);
+        let lambda = symbols.iter().find(|(name, _)| {
+            name.starts_with("lambdas(int)::{lambda(") && name.contains("::operator()(")
+        });
+        let (name, addr) = lambda.unwrap();
+        let mangled = by_nm(&[], &exe);
+        let mangled = mangled.iter().find(|&(_, at)| at == addr).unwrap().0;
+        let path = &name[..name.rfind('(').unwrap()];
+        let binary = open_alone(&exe);
+        for spot in [name, path, mangled] {
+            let place = one_place(&binary, spot);
+            match with_debug_info {
+                true => assert_eq!(place, one_place(&binary, "lambdas::operator()"), "{spot}"),
+                false => assert_eq!(place.addr.0, *addr, "{spot}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn mangled_names_mean_what_names_mean() {
+    let exe = Fixture::cpp("values.cpp").opt('2').build();
+    let binary = open_alone(&exe);
+    let demangled = by_nm(&["-C"], &exe);
+    let mut compared = 0;
+    for (mangled, addr) in by_nm(&[], &exe) {
+        let Some((name, _)) = demangled.iter().find(|&(_, at)| *at == addr) else {
+            continue;
+        };
+        let by_name = Location::parse(name).unwrap();
+        // A destructor is several functions, each of which has a mangled name of its own.
+        let is_several = mangled.contains('.') || name.contains('~');
+        if !mangled.starts_with("_Z") || is_several || name.ends_with("const") {
+            continue;
+        }
+        if let Ok(by_name) = binary.resolve(&by_name) {
+            assert_eq!(places(&binary, &mangled), by_name, "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 3, "{compared}");
+    // Inlined copies included.
+    let addresses = |spot: &str| -> Vec<u64> {
+        let places = places(&binary, spot);
+        places.iter().map(|place| place.addr.0).collect()
+    };
+    let mangled = addresses("_ZN3zoo6AnimalD2Ev");
+    let all = addresses("zoo::Animal::~Animal");
+    assert!(mangled.len() > 1, "{mangled:#x?}");
+    assert!(mangled.iter().all(|at| all.contains(at)), "{mangled:#x?}");
+}
+
 #[test]
 fn functions_of_binaries_without_debug_info() {
     let check = |exe: &Path, spot: &str, symbol: &str| {
