@@ -277,7 +277,7 @@ fn not_loaded(error: &ModuleError) -> Problem {
     problem
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

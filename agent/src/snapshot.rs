@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use lr_dwarf::{
-    Core, CoreError, CoreMemory, CoreModules, CoreThread, DebugFiles, FrameKind, Limits, Stack,
-    StackEnd, Target,
+    Core, CoreMemory, CoreModules, CoreThread, DebugFiles, FrameKind, Limits, Stack, StackEnd,
+    Target,
 };
 use lr_protocol::{Problem, Snapshot, SnapshotFrame, SnapshotThread};
 
@@ -30,7 +30,7 @@ pub struct CoreSnapshotRequest {
 
 /// Reads a core: its first thread with variables, the others' stacks. It blocks.
 pub fn snapshot_of_core(request: &CoreSnapshotRequest) -> Result<Snapshot, Problem> {
-    let core = Core::open(&request.core).map_err(|error| bad_core(&error))?;
+    let core = Core::open(&request.core).map_err(|error| crate::explain::bad_core(&error))?;
     let found = CoreModules::open(&core, request.binary.as_deref(), &DebugFiles::host());
     let memory = CoreMemory::new(&core, &found.modules);
     let target = Target::new(&found.modules, Box::new(memory));
@@ -126,19 +126,6 @@ fn end_of(stack: &Stack<'_>) -> String {
         StackEnd::Bottom => String::new(),
         StackEnd::Limit => format!("more than {FRAMES} frames"),
         StackEnd::Broken(why) => why.clone(),
-    }
-}
-
-fn bad_core(error: &CoreError) -> Problem {
-    match error {
-        CoreError::Open { path, error } => crate::explain::not_opened(path, error),
-        CoreError::NotACore { .. } => problem(
-            "bad_core",
-            error.to_string(),
-            "",
-            &["`gcore PID` and the kernel write such files; coredumpctl unpacks its own"],
-        ),
-        CoreError::Changed { .. } => problem("file_changed", error.to_string(), "", &["try again"]),
     }
 }
 

@@ -36,7 +36,9 @@ mod value;
 pub use address::{FileAddr, LoadBias, RuntimeAddr};
 pub use binary::Binary;
 pub use compile::{Compiled, Source};
-pub use core::{Core, CoreError, CoreMemory, CoreModules, CoreThread, MappedFile, MissingModule};
+pub use core::{
+    Core, CoreError, CoreMemory, CoreModules, CoreThread, MappedFile, MissingModule, Permissions,
+};
 pub use error::{CompileError, CompileErrorKind, LoadError, LocateError, Part};
 pub use find::{DebugFiles, DebugInfo, Fetch, Tried};
 pub use image::Segment;

@@ -16,8 +16,7 @@ use lr_protocol::{Explanation, Problem};
 use crate::convert;
 use crate::problem::of_status_error;
 
-pub(crate) use self::core::Core;
-pub(crate) use self::file::not_opened;
+pub(crate) use self::core::{Core, bad_core};
 pub use debug_info::{DebugInfoState, ModuleDebugInfo, debug_info_of};
 
 /// What is to be explained.

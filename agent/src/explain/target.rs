@@ -4,7 +4,7 @@ use lr_dwarf::Location;
 use lr_protocol::{ExplainedTarget, Explanation, Problem};
 
 use super::ExplainRequest;
-use super::core::Core;
+use super::core::{Core, bad_core};
 use super::loaded::Explainer;
 use crate::checks;
 use crate::locate::{Locator, Unlocated, of_module};
@@ -28,7 +28,7 @@ pub(super) fn in_core(
     location: &Location,
     path: &Path,
 ) -> Result<Explanation, Problem> {
-    let core = Core::read(path).map_err(|error| error.to_problem())?;
+    let core = Core::read(path).map_err(|error| bad_core(&error))?;
     let modules = Modules::of_core(core).map_err(|error| not_opened(&error))?;
     let path = path.display().to_string();
     in_modules(request, location, modules, ExplainedTarget::Core { path })

@@ -5,6 +5,7 @@ use object::LittleEndian;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 
+use super::build_id::build_id;
 use super::notes::{MappedFile, Notes};
 use crate::loader::{Mapped, OpenError, open_regular};
 use crate::unwind::ThreadRegisters;
@@ -17,6 +18,7 @@ const MAX_SEGMENTS: usize = 1 << 20;
 pub struct Core {
     path: PathBuf,
     map: Mapped,
+    ranges: Vec<CoreRange>,
     /// Ascending by address.
     pub(super) segments: Vec<CoreSegment>,
     notes: Notes,
@@ -27,6 +29,21 @@ pub struct Core {
 pub struct CoreThread {
     pub tid: u32,
     pub registers: ThreadRegisters,
+}
+
+/// What a process was allowed to do with a part of its memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Permissions {
+    pub writable: bool,
+    pub executable: bool,
+}
+
+/// A part of the process's memory, whether the core has its bytes or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct CoreRange {
+    start: u64,
+    end: u64,
+    permissions: Permissions,
 }
 
 /// A piece of memory that the core has.
@@ -71,7 +88,7 @@ impl Core {
             path: path.to_owned(),
             error: OpenError::Io(error),
         })?;
-        let (segments, notes) = parse(&map).map_err(bad)?;
+        let (ranges, segments, notes) = parse(&map).map_err(bad)?;
         if map.is_torn() {
             return Err(CoreError::Changed {
                 path: path.to_owned(),
@@ -80,6 +97,7 @@ impl Core {
         Ok(Core {
             path: path.to_owned(),
             map,
+            ranges,
             segments,
             notes,
         })
@@ -110,6 +128,21 @@ impl Core {
         !self.map.is_torn()
     }
 
+    /// How memory was mapped; `None` where the core does not say. gdb leaves out what it did not
+    /// write.
+    pub fn permissions_at(&self, addr: u64) -> Option<Permissions> {
+        let holds = |range: &&CoreRange| range.start <= addr && addr < range.end;
+        self.ranges
+            .iter()
+            .find(holds)
+            .map(|range| range.permissions)
+    }
+
+    /// The build-id of a file whose first bytes are at an address, where the core has them.
+    pub fn build_id_at(&self, start: u64) -> Option<&[u8]> {
+        build_id(self.at(start)?)
+    }
+
     /// The bytes from an address to the end of what the core has there.
     pub(super) fn at(&self, addr: u64) -> Option<&[u8]> {
         let after = self
@@ -126,7 +159,9 @@ impl Core {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<(Vec<CoreSegment>, Notes), &'static str> {
+type Parsed = (Vec<CoreRange>, Vec<CoreSegment>, Notes);
+
+fn parse(bytes: &[u8]) -> Result<Parsed, &'static str> {
     let endian = LittleEndian;
     let header = FileHeader64::<LittleEndian>::parse(bytes).map_err(|_| "it is not an ELF file")?;
     if !header.is_little_endian() || header.e_machine(endian) != elf::EM_X86_64 {
@@ -141,7 +176,7 @@ fn parse(bytes: &[u8]) -> Result<(Vec<CoreSegment>, Notes), &'static str> {
     if headers.len() > MAX_SEGMENTS {
         return Err("it has too many segments");
     }
-    let mut segments = Vec::new();
+    let (mut ranges, mut segments) = (Vec::new(), Vec::new());
     let mut notes = Notes::default();
     for program in headers {
         match program.p_type(endian) {
@@ -151,6 +186,15 @@ fn parse(bytes: &[u8]) -> Result<(Vec<CoreSegment>, Notes), &'static str> {
                 let left = (bytes.len() as u64).saturating_sub(offset);
                 let len = program.p_filesz(endian).min(left);
                 let addr = program.p_vaddr(endian);
+                let flags = program.p_flags(endian);
+                ranges.push(CoreRange {
+                    start: addr,
+                    end: addr.saturating_add(program.p_memsz(endian)),
+                    permissions: Permissions {
+                        writable: flags.contains(elf::PF_W),
+                        executable: flags.contains(elf::PF_X),
+                    },
+                });
                 if let Ok(offset) = usize::try_from(offset)
                     && len > 0
                     && addr.checked_add(len).is_some()
@@ -170,5 +214,5 @@ fn parse(bytes: &[u8]) -> Result<(Vec<CoreSegment>, Notes), &'static str> {
     if notes.threads.is_empty() {
         return Err("it has no thread (NT_PRSTATUS)");
     }
-    Ok((segments, notes))
+    Ok((ranges, segments, notes))
 }

@@ -3,12 +3,13 @@
 //!
 //! A core is as hostile as any other file: what it counts is bounded by what it has.
 
+mod build_id;
 mod file;
 mod memory;
 mod module;
 mod notes;
 
-pub use file::{Core, CoreError, CoreThread};
+pub use file::{Core, CoreError, CoreThread, Permissions};
 pub use memory::CoreMemory;
 pub use module::{CoreModules, MissingModule};
 pub use notes::MappedFile;

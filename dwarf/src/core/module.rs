@@ -2,19 +2,18 @@ use std::path::{Path, PathBuf};
 
 use lr_probe::Memory;
 
+use super::build_id::build_id;
 use super::file::Core;
 use super::memory::CoreMemory;
 use crate::address::LoadBias;
 use crate::binary::Binary;
-use crate::find::DebugFiles;
+use crate::find::{DebugFiles, hexadecimal};
 use crate::loader::{OpenError, Root, open_regular};
 use crate::target::Module;
 
 /// `AT_ENTRY` and `AT_SYSINFO_EHDR` of the auxiliary vector (getauxval(3)).
 const AT_ENTRY: u64 = 9;
 const AT_SYSINFO_EHDR: u64 = 33;
-/// How much of a module is read to find its build-id. Linkers put it into the first page.
-const MAX_HEADER: usize = 4096;
 /// The vDSO has two pages, and some day a few more.
 const MAX_VDSO: u64 = 64 << 10;
 
@@ -96,7 +95,7 @@ fn open(
         Err(error) => return Err(error.to_string()),
     };
     if let Some(header) = header
-        && let Some(wanted) = build_id(&header[..header.len().min(MAX_HEADER)])
+        && let Some(wanted) = build_id(header)
         && binary.build_id() != Some(wanted)
     {
         let found = hexadecimal(binary.build_id().unwrap_or_default());
@@ -136,30 +135,4 @@ fn vdso(core: &Core) -> Option<Module> {
         bias: LoadBias(start),
         ranges: [range].to_vec(),
     })
-}
-
-/// The build-id in the first bytes of a module, where it is among them.
-fn build_id(header: &[u8]) -> Option<&[u8]> {
-    use object::LittleEndian;
-    use object::elf::{self, FileHeader64};
-    use object::read::elf::{FileHeader, ProgramHeader};
-
-    let endian = LittleEndian;
-    let file = FileHeader64::<LittleEndian>::parse(header).ok()?;
-    for program in file.program_headers(endian, header).ok()? {
-        let Ok(Some(mut notes)) = program.notes(endian, header) else {
-            continue;
-        };
-        while let Ok(Some(note)) = notes.next() {
-            let is_id = note.n_type(endian) == elf::NT_GNU_BUILD_ID;
-            if is_id && note.name() == elf::ELF_NOTE_GNU {
-                return Some(note.desc());
-            }
-        }
-    }
-    None
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
