@@ -278,8 +278,8 @@ fn squeezed(text: &str) -> String {
 
 fn similar_functions(info: &Info<'_>, wanted: &Wanted<'_>) -> Vec<String> {
     let index = info.binary.names(info);
-    let mut names = BTreeSet::new();
-    // The same name elsewhere is the likeliest, then names like it.
+    let mut names: Vec<String> = Vec::new();
+    // The same name elsewhere is the likeliest, then names like it, the likest first.
     let with_code = index.all().filter_map(|(name, mut entries)| {
         let name = std::str::from_utf8(name).ok()?;
         entries
@@ -288,13 +288,15 @@ fn similar_functions(info: &Info<'_>, wanted: &Wanted<'_>) -> Vec<String> {
     });
     for name in similar(wanted.bare, with_code) {
         let functions = index.named(&name, Kind::Code);
-        names.extend(
-            functions
-                .take(3)
-                .filter_map(|entry| info.qualified_name(entry.die).ok()),
-        );
+        for entry in functions.take(3) {
+            match info.qualified_name(entry.die) {
+                Ok(name) if !names.contains(&name) => names.push(name),
+                _ => {}
+            }
+        }
     }
-    names.into_iter().take(5).collect()
+    names.truncate(5);
+    names
 }
 
 /// The places of a function of which one instance is known: that one, and the inlined copies.

@@ -1,5 +1,7 @@
 //! Which places locations stand for, and what is said where there are none.
 
+use std::path::Path;
+
 use lr_dwarf::{Binary, CompileErrorKind, DebugFiles, LoadBias, LocateError, Location, Source};
 use lr_fixtures::{Fixture, line_of, location};
 
@@ -192,6 +194,16 @@ fn lines_without_code_name_those_that_have_some() {
     let error = error(&binary, &format!("values.c:{line}:77"));
     assert_eq!(error.code(), "no_such_line");
     assert!(!error.suggestions().is_empty());
+}
+
+/// Of Debian's Python, which has several that are like it.
+#[test]
+fn the_likest_name_comes_first() {
+    let binary = open(Path::new("/usr/bin/python3.11"));
+    let unknown = error(&binary, "PyDict_SetItm");
+    let suggestions = unknown.suggestions();
+    assert_eq!(suggestions[0], "there is PyDict_SetItem");
+    assert!(suggestions.len() > 1, "{suggestions:?}");
 }
 
 #[test]
