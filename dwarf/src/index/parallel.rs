@@ -76,4 +76,14 @@ mod tests {
         seen.sort_unstable();
         assert_eq!(seen, items);
     }
+
+    #[test]
+    fn what_takes_long_is_told() {
+        let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let telling = told.clone();
+        let progress = move |share: u8| telling.lock().unwrap().push(share);
+        let long = |(): &mut (), _| std::thread::sleep(QUIET + Duration::from_millis(1));
+        each(&[7], |item| item, Some(&progress), || (), long, |()| ());
+        assert_eq!(*told.lock().unwrap(), [100]);
+    }
 }

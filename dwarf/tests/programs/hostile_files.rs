@@ -97,6 +97,53 @@ fn odd_debug_files() {
     });
 }
 
+/// A link may lead to a file that only we may read, and who placed it may read what we print.
+#[test]
+fn what_a_file_holds_is_not_told() {
+    const SECRET: &str = "root:$6$hidden:19000\n";
+    let folder = Folder::new("secret");
+    let exe = Fixture::c("values.c")
+        .flag("-Wl,--build-id=0x5ec2e7")
+        .build();
+    let (debug, stripped) = (folder.join("values.debug"), folder.join("values"));
+    let link = folder.join("link");
+    std::fs::write(&debug, SECRET).unwrap();
+    let add = format!("--add-gnu-debuglink={}", debug.display());
+    let strip = "--strip-all".as_ref();
+    run(
+        "objcopy",
+        &[strip, add.as_ref(), exe.as_ref(), stripped.as_ref()],
+    );
+    let header = std::fs::read(&exe).unwrap()[..64].to_vec();
+    for begins in [&b""[..], b"\x7fELF", &header] {
+        let mut held = begins.to_vec();
+        held.extend(SECRET.repeat(300).bytes());
+        std::fs::write(&debug, &held).unwrap();
+        let mut told = Vec::new();
+        let opened = Binary::open(std::fs::File::open(&debug).unwrap(), &debug);
+        told.extend(opened.err().map(|error| error.to_string()));
+        std::os::unix::fs::symlink(&debug, &link).unwrap();
+        told.extend(open_regular(&link).err().map(|error| error.to_string()));
+        std::fs::remove_file(&link).unwrap();
+        let binary = open_with(&stripped, &DebugFiles::host());
+        told.push(format!("{:?}", binary.debug_info()));
+        let line = Location::parse("values.c:40").unwrap();
+        let error = binary.resolve(&line).unwrap_err();
+        told.push(error.to_string());
+        told.extend(error.suggestions());
+        assert!(
+            told.iter().any(|text| text.contains("values.debug")),
+            "{told:?}"
+        );
+        for text in &told {
+            assert!(
+                !text.contains("hidden") && !text.contains("root:"),
+                "{text}"
+            );
+        }
+    }
+}
+
 #[test]
 fn odd_split_files() {
     let folder = Folder::new("odd-split");
