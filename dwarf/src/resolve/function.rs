@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::LocateError;
-use crate::index::{Kind, each};
+use crate::index::Kind;
 use crate::info::{
     Die, DieRef, Info, NodeKind, Result, Row, UnitScopes, bare_name, components, demangled,
     is_optional, same_file, without_generics,
@@ -9,6 +9,7 @@ use crate::info::{
 use crate::place::Place;
 use crate::resolve::prologue::after_prologue;
 use crate::resolve::suggest::similar;
+use crate::resolve::units::each_unit;
 
 /// The places of a function: every instance of every function whose name ends in `name`.
 pub(crate) fn resolve(
@@ -125,25 +126,15 @@ impl<'a> Wanted<'a> {
     ) -> Vec<Result<Inside>> {
         let units: BTreeSet<usize> = instances.iter().map(|(at, _)| at.unit).collect();
         let units: Vec<usize> = units.into_iter().collect();
-        let parts = each(
-            &units,
-            |unit| info.weight(unit),
-            None,
-            || (Info::new(info.binary), Vec::new()),
-            |(info, found), unit| {
-                let from = instances.partition_point(|(at, _)| at.unit < unit);
-                let to = instances.partition_point(|(at, _)| at.unit <= unit);
-                let in_unit = match info {
-                    Ok(info) => self.found_in(info, &instances[from..to], offset),
-                    Err(error) => vec![Err(*error)],
-                };
-                found.push((unit, in_unit));
-            },
-            |(_, found)| found,
-        );
-        let mut by_unit: Vec<_> = parts.into_iter().flatten().collect();
-        by_unit.sort_unstable_by_key(|part| part.0);
-        by_unit.into_iter().flat_map(|(_, found)| found).collect()
+        let parts = each_unit(info, &units, |info, unit| {
+            let from = instances.partition_point(|(at, _)| at.unit < unit);
+            let to = instances.partition_point(|(at, _)| at.unit <= unit);
+            Ok(self.found_in(info, &instances[from..to], offset))
+        });
+        let found = parts.into_iter().map(|(_, found)| found);
+        found
+            .flat_map(|found| found.unwrap_or_else(|error| vec![Err(error)]))
+            .collect()
     }
 
     /// The same of the instances in one unit, none of which is asked for again.

@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 
 use crate::error::LocateError;
 use crate::flow::Callees;
-use crate::index::each;
 use crate::info::{Info, Result, Row};
 use crate::place::{DropReason, Resolved};
 use crate::resolve::file::{Sources, find_file};
 use crate::resolve::pass::{Line, inlined_calls, places};
 use crate::resolve::rows::{Found, callers};
+use crate::resolve::units::each_unit;
 
 /// The places of a line: in each instance of its function, where passes over it begin.
 pub(crate) fn resolve(
@@ -74,24 +74,8 @@ impl Asked<'_> {
     /// The places in all units, in the order of these.
     fn places(&self, info: &Info<'_>) -> std::result::Result<Resolved, LocateError> {
         let units: Vec<usize> = self.units.keys().copied().collect();
-        let parts = each(
-            &units,
-            |unit| info.weight(unit),
-            None,
-            || (Info::new(info.binary), Vec::new()),
-            |(info, found), unit| {
-                let in_unit = match info {
-                    Ok(info) => self.places_in(info, unit),
-                    Err(error) => Err(*error),
-                };
-                found.push((unit, in_unit));
-            },
-            |(_, found)| found,
-        );
-        let mut by_unit: Vec<_> = parts.into_iter().flatten().collect();
-        by_unit.sort_unstable_by_key(|part| part.0);
         let mut all = Resolved::default();
-        for (_, found) in by_unit {
+        for (_, found) in each_unit(info, &units, |info, unit| self.places_in(info, unit)) {
             let found = found.map_err(|error| bad(info, error))?;
             all.places.extend(found.places);
             all.dropped.extend(found.dropped);

@@ -12,6 +12,7 @@ mod prologue;
 mod rows;
 mod suggest;
 mod symbol;
+mod units;
 
 use crate::binary::Binary;
 use crate::error::LocateError;

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::index::each;
 use crate::info::{Info, Row, each_sequence};
 use crate::resolve::file::Sources;
+use crate::resolve::units::each_unit;
 
 /// What the line tables have of a line.
 #[derive(Debug, Default)]
@@ -29,27 +29,19 @@ impl Found {
         column: Option<u32>,
     ) -> Found {
         let units: Vec<usize> = sources.keys().copied().collect();
-        let parts = each(
-            &units,
-            |unit| info.weight(unit),
-            None,
-            || (Info::new(info.binary), Found::default()),
-            |(info, found), unit| {
-                // A broken line program costs its own unit only.
-                if let Ok(info) = info {
-                    found.read_unit(info, unit, &sources[&unit], line, column);
-                }
-            },
-            |(_, found)| found,
-        );
         let mut all = Found::default();
-        for part in parts {
+        // A broken line program costs its own unit only.
+        for (_, part) in each_unit(info, &units, |info, unit| {
+            let mut found = Found::default();
+            found.read_unit(info, unit, &sources[&unit], line, column);
+            Ok(found)
+        }) {
+            let Ok(part) = part else { continue };
             all.units.extend(part.units);
             all.columns.extend(part.columns);
             all.before = all.before.max(part.before);
             all.after = nearer(all.after, part.after);
         }
-        all.units.sort_unstable_by_key(|unit| unit.0);
         all
     }
 
@@ -103,19 +95,11 @@ fn nearer(one: Option<u32>, other: Option<u32>) -> Option<u32> {
 pub(crate) fn has_code(info: &Info<'_>, sources: &Sources) -> bool {
     let units: Vec<usize> = sources.keys().copied().collect();
     let found = AtomicBool::new(false);
-    each(
-        &units,
-        |unit| info.weight(unit),
-        None,
-        || Info::new(info.binary),
-        |info, unit| {
-            let Ok(info) = info else { return };
-            if found.load(Ordering::Relaxed) {
-                return;
-            }
-            let Some(program) = info.line_program(unit) else {
-                return;
-            };
+    each_unit(info, &units, |info, unit| {
+        if found.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if let Some(program) = info.line_program(unit) {
             let files = &sources[&unit];
             each_sequence(program, info.binary, |sequence| {
                 let mut rows = sequence.iter().filter(|row| !row.end);
@@ -123,40 +107,20 @@ pub(crate) fn has_code(info: &Info<'_>, sources: &Sources) -> bool {
                     found.store(true, Ordering::Relaxed);
                 }
             });
-        },
-        |_| (),
-    );
+        }
+        Ok(())
+    });
     found.into_inner()
 }
 
 /// The units of a file that may have calls, of a line without rows, whose code is all inlined.
 pub(crate) fn callers(info: &Info<'_>, sources: &Sources, line: u32) -> Vec<usize> {
     let units: Vec<usize> = sources.keys().copied().collect();
-    let parts = each(
-        &units,
-        |unit| info.weight(unit),
-        None,
-        || (Info::new(info.binary), Vec::new()),
-        |(info, found), unit| {
-            if let Ok(info) = info
-                && info.may_call(unit, &sources[&unit], line)
-            {
-                found.push(unit);
-            }
-        },
-        |(_, found)| found,
-    );
-    let mut callers: Vec<usize> = parts.into_iter().flatten().collect();
-    callers.sort_unstable();
-    callers
-}
-
-impl Info<'_> {
-    /// How long reading a unit takes, compared with others.
-    pub(crate) fn weight(&self, unit: usize) -> usize {
-        self.skeleton_header(unit)
-            .map_or(0, |header| header.unit_length())
-    }
+    let asked = each_unit(info, &units, |info, unit| {
+        Ok(info.may_call(unit, &sources[&unit], line))
+    });
+    let callers = asked.into_iter().filter(|(_, calls)| *calls == Ok(true));
+    callers.map(|(unit, _)| unit).collect()
 }
 
 #[cfg(test)]
