@@ -1,9 +1,10 @@
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::evaluate::{self, Context, Result};
-use super::fields::{Field, FieldAt, fields};
+use super::fields::{Field, FieldAt};
+use super::library::{self, Contents, Look, Typed};
 use super::limits::Limits;
 use super::object::Object;
 use super::shape::{Shape, shape, size};
@@ -16,26 +17,43 @@ use crate::unwind::FrameRegisters;
 
 /// How many pointers are followed one after the other.
 const MAX_FOLLOWED: usize = 1;
-/// More elements than memory has bytes.
-const MAX_ELEMENTS: u64 = 1 << 47;
 
 /// Makes trees of objects, by their types.
 pub(super) struct Reader<'t, 'a> {
     target: &'t Target<'a>,
     info: &'t Rc<Info<'a>>,
-    limits: Limits,
+    pub(super) look: Look<'t, 'a>,
+    pub(super) limits: Limits,
     /// Values that the variable may still have.
     left: Cell<usize>,
-    fields: RefCell<HashMap<DieRef, Rc<Vec<Field<'a>>>>>,
+    /// Structures that stand for nothing but themselves.
+    plain: RefCell<HashSet<DieRef>>,
 }
 
 /// How far a value is from its variable.
 #[derive(Clone, Copy)]
-struct Way<'w> {
-    depth: usize,
+pub(super) struct Way<'w> {
+    pub(super) depth: usize,
     followed: usize,
     /// The structures around it, by address and type.
     around: &'w [(u64, DieRef)],
+}
+
+impl Way<'_> {
+    pub(super) fn deeper(self) -> Self {
+        Way {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
+
+    /// Behind a pointer; `None` where as many were followed as may be.
+    pub(super) fn followed(self) -> Option<Self> {
+        (self.followed < MAX_FOLLOWED).then_some(Way {
+            followed: self.followed + 1,
+            ..self
+        })
+    }
 }
 
 impl<'t, 'a> Reader<'t, 'a> {
@@ -47,9 +65,10 @@ impl<'t, 'a> Reader<'t, 'a> {
         Reader {
             target,
             info,
+            look: Look::new(target, info),
             limits: *limits,
             left: Cell::new(0),
-            fields: RefCell::default(),
+            plain: RefCell::default(),
         }
     }
 
@@ -72,7 +91,13 @@ impl<'t, 'a> Reader<'t, 'a> {
         size(self.info, of)
     }
 
-    fn read(&self, name: &str, of: Option<DieRef>, object: &Object, way: Way<'_>) -> Value {
+    pub(super) fn read(
+        &self,
+        name: &str,
+        of: Option<DieRef>,
+        object: &Object,
+        way: Way<'_>,
+    ) -> Value {
         let type_name = self.info.type_name(of);
         let shape = match shape(self.info, of) {
             Ok(shape) => shape,
@@ -178,22 +203,35 @@ impl<'t, 'a> Reader<'t, 'a> {
             value.value = Some(self.code(address));
             return Ok(value);
         }
-        if address == 0 || way.followed >= MAX_FOLLOWED && shape.kind() != Kind::Char {
+        if address == 0 {
             return Ok(value);
         }
-        let way = Way {
-            followed: way.followed + 1,
-            ..way
+        self.pointee(value, to, &Object::Memory(address), way)
+    }
+
+    /// A pointer with what it points to.
+    pub(super) fn pointee(
+        &self,
+        mut value: Value,
+        to: Option<DieRef>,
+        pointee: &Object,
+        way: Way<'_>,
+    ) -> Result<Value> {
+        let shape = shape(self.info, to)?;
+        let way = match way.followed() {
+            Some(way) => way,
+            // Text is what its pointer says to people.
+            None if shape.kind() == Kind::Char => way,
+            None => return Ok(value),
         };
-        let pointee = Object::Memory(address);
         match &shape {
             Shape::Base { name, bytes: 1, .. } if name == "char" && shape.kind() == Kind::Char => {
                 let text = Value::new("*", self.info.type_name(to), Kind::String);
-                let text = text::up_to_nul(self.target, &pointee, None, &self.limits, text);
+                let text = text::up_to_nul(self.target, pointee, None, &self.limits, text);
                 value.children.push(text);
             }
             Shape::Struct { .. } | Shape::Union { .. } => {
-                let whole = self.read("*", to, &pointee, way);
+                let whole = self.read("*", to, pointee, way);
                 if !matches!(whole.kind, Kind::Struct | Kind::Union) {
                     value.children.push(whole);
                     return Ok(value);
@@ -203,7 +241,7 @@ impl<'t, 'a> Reader<'t, 'a> {
                 value.children = whole.children;
             }
             Shape::Void | Shape::Other => {}
-            _ => value.children.push(self.read("*", to, &pointee, way)),
+            _ => value.children.push(self.read("*", to, pointee, way)),
         }
         Ok(value)
     }
@@ -323,10 +361,8 @@ impl<'t, 'a> Reader<'t, 'a> {
         object: &Object,
         way: Way<'_>,
     ) -> Result<Value> {
-        if !self.limits.raw
-            && let Some(sequence) = self.info.sequence(die)?
-        {
-            return self.sequence(value, &sequence, object, way);
+        if let Some(contents) = self.contents(die, object)? {
+            return self.shown(value, contents, way);
         }
         for part in self.info.children(die)? {
             if part.tag() != gimli::DW_TAG_variant_part {
@@ -354,44 +390,24 @@ impl<'t, 'a> Reader<'t, 'a> {
         Ok(value)
     }
 
-    fn sequence(
-        &self,
-        mut value: Value,
-        sequence: &crate::types::Sequence,
-        object: &Object,
-        way: Way<'_>,
-    ) -> Result<Value> {
-        let pointer: u64 = u64::from_le_bytes(object.at(sequence.pointer).array(self.target)?);
-        let length = u64::from_le_bytes(object.at(sequence.length).array(self.target)?);
-        value.kind = match sequence.text {
-            true => Kind::String,
-            false => Kind::Sequence,
+    /// What a structure of a library stands for.
+    fn contents(&self, die: DieRef, object: &Object) -> Result<Option<Contents<'a>>> {
+        if self.limits.raw || self.plain.borrow().contains(&die) {
+            return Ok(None);
+        }
+        let typed = Typed {
+            of: Some(die),
+            object: object.clone(),
         };
-        if length > MAX_ELEMENTS {
-            let detail = format!("its length is {length}, which no memory holds");
-            return Ok(value.without(Absent::new(Reason::Size, detail)));
+        let found = library::contents(&self.look, &typed)?;
+        if found.is_none() {
+            self.plain.borrow_mut().insert(die);
         }
-        let memory = Object::Memory(pointer);
-        if sequence.text {
-            return Ok(text::counted(
-                self.target,
-                &memory,
-                length,
-                &self.limits,
-                value,
-            ));
-        }
-        let crate::types::Target::Die(element) = sequence.element else {
-            return Ok(value.without(Absent::unsupported("elements of an unknown type")));
-        };
-        match self.array(value.clone(), Some(element), &[Some(length)], &memory, way) {
-            Ok(value) => Ok(value),
-            Err(absent) => Ok(value.without(absent)),
-        }
+        Ok(found)
     }
 
     fn members(&self, value: &mut Value, die: DieRef, object: &Object, way: Way<'_>) -> Result<()> {
-        let fields = self.fields_of(die)?;
+        let fields = self.look.fields_of(die)?;
         if fields.is_empty() {
             return Ok(());
         }
@@ -494,19 +510,10 @@ impl<'t, 'a> Reader<'t, 'a> {
         let context = Context::of_registers(self.target, 0, &registers);
         evaluate::address(&context, expression, Some(address))
     }
-
-    fn fields_of(&self, die: DieRef) -> Result<Rc<Vec<Field<'a>>>> {
-        if let Some(known) = self.fields.borrow().get(&die) {
-            return Ok(Rc::clone(known));
-        }
-        let read = Rc::new(fields(self.info, die)?);
-        self.fields.borrow_mut().insert(die, Rc::clone(&read));
-        Ok(read)
-    }
 }
 
 /// Whether a value says that there is no more to read behind it.
-fn stops(value: &Value) -> bool {
+pub(super) fn stops(value: &Value) -> bool {
     let reason = value.absent.as_ref().map(|absent| absent.reason);
     matches!(reason, Some(Reason::Unreadable | Reason::Budget))
 }

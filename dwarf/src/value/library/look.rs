@@ -1,0 +1,163 @@
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::info::{DieRef, Info};
+use crate::target::Target;
+use crate::value::evaluate::Result;
+use crate::value::fields::{Field, FieldAt, fields};
+use crate::value::object::Object;
+use crate::value::shape::{Shape, shape, size};
+use crate::value::tree::Absent;
+
+/// How deep bases and anonymous members nest.
+const MAX_NESTING: usize = 8;
+
+/// An object with its type; `None` is void.
+#[derive(Clone, Debug)]
+pub(in crate::value) struct Typed {
+    pub(in crate::value) of: Option<DieRef>,
+    pub(in crate::value) object: Object,
+}
+
+/// The eyes of those who recognise structures: types and members by name, memory by type.
+pub(in crate::value) struct Look<'t, 'a> {
+    pub(in crate::value) target: &'t Target<'a>,
+    pub(in crate::value) info: &'t Rc<Info<'a>>,
+    fields: RefCell<HashMap<DieRef, Rc<Vec<Field<'a>>>>>,
+}
+
+impl<'t, 'a> Look<'t, 'a> {
+    pub(in crate::value) fn new(target: &'t Target<'a>, info: &'t Rc<Info<'a>>) -> Look<'t, 'a> {
+        Look {
+            target,
+            info,
+            fields: RefCell::default(),
+        }
+    }
+
+    pub(in crate::value) fn shape(&self, of: Option<DieRef>) -> Result<Shape> {
+        shape(self.info, of)
+    }
+
+    /// In bytes; `None` where it is not told.
+    pub(in crate::value) fn size(&self, of: Option<DieRef>) -> Result<Option<u64>> {
+        size(self.info, of)
+    }
+
+    /// The DIE of a structure or union, behind typedefs and completed.
+    pub(in crate::value) fn structure(&self, of: Option<DieRef>) -> Result<Option<DieRef>> {
+        Ok(match self.shape(of)? {
+            Shape::Struct { die, .. } | Shape::Union { die, .. } => Some(die),
+            _ => None,
+        })
+    }
+
+    /// The name that a structure has in its scope, with what it was made for; empty for others.
+    pub(in crate::value) fn name(&self, of: Option<DieRef>) -> Result<String> {
+        let Some(die) = self.structure(of)? else {
+            return Ok(String::new());
+        };
+        Ok(self.info.own_name(&self.info.die(die)?).unwrap_or_default())
+    }
+
+    pub(in crate::value) fn fields_of(&self, die: DieRef) -> Result<Rc<Vec<Field<'a>>>> {
+        if let Some(known) = self.fields.borrow().get(&die) {
+            return Ok(Rc::clone(known));
+        }
+        let read = Rc::new(fields(self.info, die)?);
+        self.fields.borrow_mut().insert(die, Rc::clone(&read));
+        Ok(read)
+    }
+
+    /// A member by its name, those of bases and anonymous members too; `None` where there is none
+    /// or it is a bit-field.
+    pub(in crate::value) fn member(&self, object: &Typed, name: &str) -> Result<Option<Typed>> {
+        self.member_within(object, name, 0)
+    }
+
+    fn member_within(&self, object: &Typed, name: &str, depth: usize) -> Result<Option<Typed>> {
+        let Some(die) = self.structure(object.of)? else {
+            return Ok(None);
+        };
+        let fields = self.fields_of(die)?;
+        let at = |field: &Field<'a>| match field.at {
+            FieldAt::Bytes(offset) => Some(Typed {
+                of: field.of,
+                object: object.object.at(offset),
+            }),
+            _ => None,
+        };
+        let own = fields
+            .iter()
+            .find(|field| !field.is_base && field.name.as_deref() == Some(name));
+        if let Some(own) = own {
+            return Ok(at(own));
+        }
+        if depth == MAX_NESTING {
+            return Ok(None);
+        }
+        for field in fields.iter() {
+            if !field.is_base && field.name.is_some() {
+                continue;
+            }
+            if let Some(inner) = at(field)
+                && let Some(found) = self.member_within(&inner, name, depth + 1)?
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A member of a member, and so on.
+    pub(in crate::value) fn path(&self, object: &Typed, names: &[&str]) -> Result<Option<Typed>> {
+        let mut at = object.clone();
+        for name in names {
+            match self.member(&at, name)? {
+                Some(next) => at = next,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(at))
+    }
+
+    /// The number in an integer, an enumeration or a pointer, extended with zeros.
+    pub(in crate::value) fn word(&self, object: &Typed) -> Result<u64> {
+        let bytes = self
+            .size(object.of)?
+            .filter(|bytes| (1..=8).contains(bytes));
+        let bytes = bytes.ok_or_else(|| Absent::unsupported("a number of an unusual size"))?;
+        let word = object.object.bits(self.target, 0, bytes * 8)?;
+        Ok(u64::try_from(word).expect("at most 64 bits"))
+    }
+
+    /// What a pointer or reference points to; `None` of null, and of what is no pointer.
+    pub(in crate::value) fn pointee(&self, pointer: &Typed) -> Result<Option<Typed>> {
+        let Shape::Pointer(to) = self.shape(pointer.of)? else {
+            return Ok(None);
+        };
+        let address = u64::from_le_bytes(pointer.object.array(self.target)?);
+        Ok((address != 0).then_some(Typed {
+            of: to,
+            object: Object::Memory(address),
+        }))
+    }
+
+    /// The type that a structure was made for, by the name of the parameter: `T`, `_Tp`.
+    pub(in crate::value) fn parameter(
+        &self,
+        of: Option<DieRef>,
+        name: &str,
+    ) -> Result<Option<DieRef>> {
+        let Some(die) = self.structure(of)? else {
+            return Ok(None);
+        };
+        let children = self.info.children(die)?;
+        let parameter = children.iter().find(|die| {
+            die.tag() == gimli::DW_TAG_template_type_parameter
+                && self.info.own_name(die).as_deref() == Some(name)
+        });
+        Ok(parameter.and_then(|die| self.info.follow(die, gimli::DW_AT_type)))
+    }
+}

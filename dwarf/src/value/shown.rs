@@ -1,0 +1,222 @@
+//! Trees of what library types contain.
+
+use super::evaluate::Result;
+use super::library::{Contents, Part, PartAt, Typed, Walk};
+use super::reader::{Reader, Way, stops};
+use super::text;
+use super::tree::{Absent, Kind, Reason, Value};
+
+impl<'a> Reader<'_, 'a> {
+    /// `value` with the contents of its object.
+    pub(super) fn shown(
+        &self,
+        mut value: Value,
+        contents: Contents<'a>,
+        way: Way<'_>,
+    ) -> Result<Value> {
+        match contents {
+            Contents::Text { at, bytes } => {
+                value.kind = Kind::String;
+                Ok(text::counted(
+                    self.look.target,
+                    &at,
+                    bytes,
+                    &self.limits,
+                    value,
+                ))
+            }
+            Contents::Sequence { len, walk } => {
+                value.kind = Kind::Sequence;
+                Ok(self.elements(value, len, walk, way))
+            }
+            Contents::Map { len, walk } => {
+                value.kind = Kind::Map;
+                Ok(self.entries(value, len, walk, way))
+            }
+            Contents::Optional(holds) => {
+                value.kind = Kind::Optional;
+                value.value = Some(if holds.is_some() { "Some" } else { "None" }.to_owned());
+                if let Some(holds) = holds {
+                    self.push(&mut value, "0", &holds, way);
+                }
+                Ok(value)
+            }
+            Contents::Variant { name, holds } => {
+                value.kind = Kind::Variant;
+                value.value = Some(name);
+                self.push(&mut value, "0", &holds, way);
+                Ok(value)
+            }
+            Contents::Pointer { address, to, parts } => {
+                value.kind = Kind::Pointer;
+                value.value = Some(format!("{address:#x}"));
+                self.parts(&mut value, parts, way);
+                match to {
+                    // Beside other parts, what is pointed to keeps a node of its own.
+                    Some(to) if value.children.is_empty() => {
+                        self.pointee(value, to.of, &to.object, way)
+                    }
+                    Some(to) => {
+                        if let Some(way) = way.followed() {
+                            value
+                                .children
+                                .insert(0, self.read("*", to.of, &to.object, way));
+                        }
+                        Ok(value)
+                    }
+                    None => Ok(value),
+                }
+            }
+            Contents::Itself(inner) => {
+                let whole = self.read(&value.name, inner.of, &inner.object, way);
+                Ok(Value {
+                    type_name: value.type_name,
+                    ..whole
+                })
+            }
+            Contents::Parts(parts) => {
+                self.parts(&mut value, parts, way);
+                Ok(value)
+            }
+            Contents::Scalar { kind, text } => {
+                value.kind = kind;
+                Ok(value.with(text))
+            }
+            Contents::Broken { kind, why } => {
+                value.kind = kind;
+                Ok(value.without(why))
+            }
+        }
+    }
+
+    fn elements(
+        &self,
+        mut value: Value,
+        len: Option<u64>,
+        mut walk: Box<dyn Walk<'a, Item = Typed> + 'a>,
+        way: Way<'_>,
+    ) -> Value {
+        let Some(way) = self.within(&mut value, len, way) else {
+            return value;
+        };
+        let mut index = 0;
+        loop {
+            let next = match walk.next(&self.look) {
+                Ok(Some(next)) => next,
+                Ok(None) => return self.ended(value, index, len),
+                Err(absent) => return value.without(absent),
+            };
+            if index == self.limits.items {
+                return value.without(first_of(index, len));
+            }
+            let child = self.read(&index.to_string(), next.of, &next.object, way);
+            let is_end = stops(&child);
+            value.children.push(child);
+            if is_end {
+                return value;
+            }
+            index += 1;
+        }
+    }
+
+    fn entries(
+        &self,
+        mut value: Value,
+        len: Option<u64>,
+        mut walk: Box<dyn Walk<'a, Item = (Typed, Typed)> + 'a>,
+        way: Way<'_>,
+    ) -> Value {
+        let Some(way) = self.within(&mut value, len, way) else {
+            return value;
+        };
+        let mut index = 0;
+        loop {
+            let (key, held) = match walk.next(&self.look) {
+                Ok(Some(next)) => next,
+                Ok(None) => return self.ended(value, index, len),
+                Err(absent) => return value.without(absent),
+            };
+            if index == self.limits.items {
+                return value.without(first_of(index, len));
+            }
+            let key = self.read("key", key.of, &key.object, way);
+            let name = match &key.value {
+                Some(word) if key.children.is_empty() && key.absent.is_none() => Some(word.clone()),
+                _ => None,
+            };
+            // A key that is one word names its value; another one stands beside it.
+            let child = match name {
+                Some(name) => self.read(&name, held.of, &held.object, way),
+                None => {
+                    let mut entry = Value::new(&index.to_string(), String::new(), Kind::Struct);
+                    entry.children.push(key);
+                    self.push(&mut entry, "value", &held, way);
+                    entry
+                }
+            };
+            let is_end = stops(&child);
+            value.children.push(child);
+            if is_end {
+                return value;
+            }
+            index += 1;
+        }
+    }
+
+    /// A walk that came to its end: whether it had as many as there should be.
+    fn ended(&self, value: Value, told: usize, len: Option<u64>) -> Value {
+        match len {
+            Some(len) if len != told as u64 => {
+                let detail = format!("it says that it has {len}, and has {told}");
+                value.without(Absent::new(Reason::Length, detail))
+            }
+            _ => value,
+        }
+    }
+
+    /// One level further in; `None` where that is too deep, which the value then says.
+    fn within<'w>(&self, value: &mut Value, len: Option<u64>, way: Way<'w>) -> Option<Way<'w>> {
+        if len == Some(0) {
+            return None;
+        }
+        if way.depth >= self.limits.depth {
+            let detail = len.map_or(String::new(), |len| format!("{len} elements"));
+            value.absent = Some(Absent::new(Reason::Depth, detail));
+            return None;
+        }
+        Some(way.deeper())
+    }
+
+    fn parts(&self, value: &mut Value, parts: Vec<Part>, way: Way<'_>) {
+        for part in parts {
+            match part.at {
+                PartAt::Object(typed) => self.push(value, &part.name, &typed, way),
+                PartAt::Scalar { kind, text } => {
+                    let scalar = Value::new(&part.name, String::new(), kind).with(text);
+                    value.children.push(scalar);
+                }
+                PartAt::Absent(absent) => {
+                    let gone = Value::new(&part.name, String::new(), Kind::Unknown);
+                    value.children.push(gone.without(absent));
+                }
+            }
+        }
+    }
+
+    fn push(&self, value: &mut Value, name: &str, typed: &Typed, way: Way<'_>) {
+        if way.depth >= self.limits.depth {
+            value.absent = Some(Absent::new(Reason::Depth, ""));
+            return;
+        }
+        let child = self.read(name, typed.of, &typed.object, way.deeper());
+        value.children.push(child);
+    }
+}
+
+fn first_of(told: usize, len: Option<u64>) -> Absent {
+    let detail = match len {
+        Some(len) => format!("first {told} of {len}"),
+        None => format!("first {told}"),
+    };
+    Absent::new(Reason::Length, detail)
+}
