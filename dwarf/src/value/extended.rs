@@ -1,4 +1,5 @@
-//! The ten-byte numbers of the x87 (Intel SDM 1, 4.2.2) as text.
+//! Floating-point numbers that Rust has no type for, as text: the ten bytes of the x87 (Intel
+//! SDM 1, 4.2.2), and other formats of IEEE 754.
 
 use std::cmp::Ordering;
 
@@ -7,7 +8,59 @@ use super::scalar::not_finite;
 /// The weight of the lowest bit of the significand at exponent zero.
 const BIAS: i32 = 16_383 + 63;
 
-/// The shortest decimal that is this number and no other.
+/// A binary interchange format (IEEE 754, 3.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Format {
+    /// Those that are kept: the leading one is not.
+    significand: u32,
+    exponent: u32,
+}
+
+impl Format {
+    pub(super) const HALF: Format = Format {
+        significand: 10,
+        exponent: 5,
+    };
+    /// The upper half of a `float`.
+    pub(super) const BRAIN: Format = Format {
+        significand: 7,
+        exponent: 8,
+    };
+    pub(super) const QUAD: Format = Format {
+        significand: 112,
+        exponent: 15,
+    };
+
+    /// The shortest decimal that is this number and no other.
+    pub(super) fn text(self, word: u128) -> String {
+        let significand = word & ((1 << self.significand) - 1);
+        let high = u32::try_from(word >> self.significand & 0xffff).expect("16 bits");
+        let most = (1 << self.exponent) - 1;
+        let exponent = high & most;
+        let is_negative = high >> self.exponent & 1 == 1;
+        if exponent == most {
+            return not_finite(significand != 0, is_negative);
+        }
+        let sign = if is_negative { "-" } else { "" };
+        let (significand, is_border) = match exponent {
+            0 => (significand, false),
+            // Below a power of two the neighbours are nearer, but for the smallest.
+            _ => (
+                significand | 1 << self.significand,
+                significand == 0 && exponent > 1,
+            ),
+        };
+        if significand == 0 {
+            return format!("{sign}0");
+        }
+        let weight = (most >> 1) + self.significand;
+        let exponent = exponent.max(1).cast_signed() - weight.cast_signed();
+        let (digits, point) = shortest(significand, exponent, is_border);
+        format!("{sign}{}", written(&digits, point))
+    }
+}
+
+/// The same of a number of the x87.
 pub(super) fn text(word: u128) -> String {
     let significand = u64::try_from(word & u128::from(u64::MAX)).expect("64 bits");
     let high = u16::try_from(word >> 64 & 0xffff).expect("16 bits");
@@ -19,7 +72,8 @@ pub(super) fn text(word: u128) -> String {
     if significand == 0 {
         return format!("{sign}0");
     }
-    let (digits, point) = shortest(significand, exponent.max(1) - BIAS);
+    let is_border = significand == 1 << 63 && exponent > 1;
+    let (digits, point) = shortest(u128::from(significand), exponent.max(1) - BIAS, is_border);
     format!("{sign}{}", written(&digits, point))
 }
 
@@ -27,10 +81,8 @@ pub(super) fn text(word: u128) -> String {
 ///
 /// Steele and White's algorithm, with whole numbers as large as they need be: the number is
 /// `value / scale`, and half the distance to its neighbours `low / scale` and `high / scale`.
-fn shortest(significand: u64, exponent: i32) -> (String, i32) {
+fn shortest(significand: u128, exponent: i32, is_border: bool) -> (String, i32) {
     let is_even = significand.is_multiple_of(2);
-    // Below a power of two the neighbours are nearer.
-    let is_border = significand == 1 << 63 && exponent > 1 - BIAS;
     let up = u32::try_from(exponent.max(0)).expect("not negative");
     let down = u32::try_from((-exponent).max(0)).expect("not negative");
     let extra = u32::from(is_border);
@@ -105,10 +157,10 @@ fn written(digits: &str, point: i32) -> String {
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Natural(Vec<u32>);
 
-impl From<u64> for Natural {
-    fn from(value: u64) -> Natural {
-        let half = |value: u64| u32::try_from(value & 0xffff_ffff).expect("32 bits");
-        Natural(vec![half(value), half(value >> 32)]).trimmed()
+impl From<u128> for Natural {
+    fn from(value: u128) -> Natural {
+        let limb = |shift: u32| u32::try_from(value >> shift & 0xffff_ffff).expect("32 bits");
+        Natural([0, 32, 64, 96].map(limb).to_vec()).trimmed()
     }
 }
 
@@ -208,5 +260,67 @@ mod tests {
         check(0x7fff, 1 << 63, "inf");
         check(0xffff, 1 << 63, "-inf");
         check(0x7fff, 3 << 62, "nan");
+    }
+
+    #[test]
+    fn other_formats() {
+        let check = |format: Format, word: u128, expected: &str| {
+            assert_eq!(format.text(word), expected);
+        };
+        check(Format::HALF, 0x0000, "0");
+        check(Format::HALF, 0x8000, "-0");
+        check(Format::HALF, 0x2e66, "0.1");
+        check(Format::HALF, 0xc100, "-2.5");
+        check(Format::HALF, 0x7bff, "65500");
+        check(Format::HALF, 0x0001, "6e-8");
+        check(Format::HALF, 0x7c00, "inf");
+        check(Format::HALF, 0xfe00, "-nan");
+        check(Format::BRAIN, 0x3dcd, "0.1");
+        check(Format::BRAIN, 0xff80, "-inf");
+        check(Format::QUAD, 0x3fff << 112, "1");
+        check(
+            Format::QUAD,
+            0x3ffb_9999_9999_9999_9999_9999_9999_999a,
+            "0.1",
+        );
+        check(Format::QUAD, 1, "6e-4966");
+        check(
+            Format::QUAD,
+            0x7ffe_ffff_ffff_ffff_ffff_ffff_ffff_ffff,
+            "1.189731495357231765085759326628007e4932",
+        );
+    }
+
+    /// What the standard library has a type for tells whether the method is right.
+    #[test]
+    fn single_and_double_are_those_of_the_standard_library() {
+        let single = Format {
+            significand: 23,
+            exponent: 8,
+        };
+        let double = Format {
+            significand: 52,
+            exponent: 11,
+        };
+        let mut random = 1u64;
+        for _ in 0..2_000 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let bits = random ^ random >> 29;
+            let value = f64::from_bits(bits);
+            if value.is_finite() {
+                let text = double.text(u128::from(bits));
+                assert_eq!(text.parse::<f64>().map(f64::to_bits), Ok(bits), "{text}");
+                assert!(text.len() <= format!("{value:e}").len().max(25), "{text}");
+            }
+            let bits = u32::try_from(bits >> 32).unwrap();
+            let value = f32::from_bits(bits);
+            if value.is_finite() {
+                let text = single.text(u128::from(bits));
+                assert_eq!(text.parse::<f32>().map(f32::to_bits), Ok(bits), "{text}");
+                assert!(text.len() <= format!("{value:e}").len().max(25), "{text}");
+            }
+        }
     }
 }

@@ -3,12 +3,18 @@
 use gimli::DwAte;
 
 use super::evaluate::Result;
-use super::extended;
+use super::extended::{self, Format};
 use super::text::character;
 use super::tree::Absent;
 
 /// A value of a base type that has the low `bits` of `word`.
 pub(super) fn base(encoding: DwAte, name: &str, bits: u64, word: u128) -> Result<String> {
+    // clang 14 leaves the rest of the room as it is.
+    if name.ends_with("_BitInt") {
+        return Err(Absent::unsupported(format!(
+            "a `{name}`: debug info does not tell how many of its bits count"
+        )));
+    }
     Ok(match (encoding, bits) {
         (gimli::DW_ATE_boolean, _) => match word {
             0 => "false".to_owned(),
@@ -16,7 +22,7 @@ pub(super) fn base(encoding: DwAte, name: &str, bits: u64, word: u128) -> Result
             // Neither, as memory that was never written has it.
             word => word.to_string(),
         },
-        (gimli::DW_ATE_UTF, _) => code_point(word)?,
+        (gimli::DW_ATE_UTF, _) => code_point(word),
         (gimli::DW_ATE_signed_char | gimli::DW_ATE_unsigned_char, 8) if name == "char" => {
             byte(low(word))
         }
@@ -31,6 +37,14 @@ pub(super) fn base(encoding: DwAte, name: &str, bits: u64, word: u128) -> Result
         (gimli::DW_ATE_float, 64) => {
             let bits = u64::try_from(word).map_err(|_| odd(name))?;
             float64(f64::from_bits(bits))
+        }
+        (gimli::DW_ATE_float, 16) => match name {
+            "_Float16" | "f16" | "__fp16" | "half" => Format::HALF.text(word),
+            "__bf16" | "std::bfloat16_t" => Format::BRAIN.text(word),
+            _ => return Err(odd(name)),
+        },
+        (gimli::DW_ATE_float, 128) if ["_Float128", "__float128", "f128"].contains(&name) => {
+            Format::QUAD.text(word)
         }
         // x87: ten bytes in a room of sixteen.
         (gimli::DW_ATE_float, 128) if name.contains("long double") => extended::text(word),
@@ -60,13 +74,9 @@ fn byte(byte: u8) -> String {
     }
 }
 
-fn code_point(word: u128) -> Result<String> {
-    let code = u32::try_from(word).ok();
-    let valid = code.filter(|&code| char::from_u32(code).is_some());
-    match valid {
-        Some(code) => Ok(character(code)),
-        None => Err(Absent::unsupported(format!("{word:#x} is no character"))),
-    }
+/// What is no character is told by its number.
+fn code_point(word: u128) -> String {
+    character(u32::try_from(word).unwrap_or(u32::MAX))
 }
 
 /// The shortest decimal that is this number and no other.
@@ -170,8 +180,16 @@ mod tests {
             "nan",
         );
         check(gimli::DW_ATE_UTF, 32, 0xe9, "é");
-        assert!(base(gimli::DW_ATE_UTF, "char", 32, 0xd800).is_err());
-        assert!(base(gimli::DW_ATE_float, "_Float16", 16, 0).is_err());
+        check(gimli::DW_ATE_UTF, 32, 0xd800, "\\u{d800}");
+        check(gimli::DW_ATE_UTF, 32, 0xffff_ffff, "\\u{ffffffff}");
+        assert_eq!(
+            base(gimli::DW_ATE_float, "_Float16", 16, 0x3c00).unwrap(),
+            "1"
+        );
+        assert!(base(gimli::DW_ATE_signed, "_BitInt", 64, 0).is_err());
+        // Which format it is, nobody tells.
+        assert!(base(gimli::DW_ATE_float, "t", 16, 0).is_err());
+        assert!(base(gimli::DW_ATE_float, "t", 128, 0).is_err());
         assert_eq!(
             base(gimli::DW_ATE_signed_char, "char", 8, 0x61).unwrap(),
             "a"

@@ -2,7 +2,7 @@ use gimli::{AttributeValue, DwAte};
 
 use super::evaluate::Result;
 use super::tree::{Absent, Kind};
-use crate::info::{DieRef, Info};
+use crate::info::{Die, DieRef, Info, Language};
 
 /// The longest chain of typedefs and qualifiers.
 const MAX_CHAIN: usize = 64;
@@ -86,10 +86,12 @@ pub(super) fn shape(info: &Info<'_>, of: Option<DieRef>) -> Result<Shape> {
     let Some(mut at) = of else {
         return Ok(Shape::Void);
     };
+    let mut is_wide = false;
     for _ in 0..MAX_CHAIN {
         let die = info.die(at)?;
         let bytes = die.udata(gimli::DW_AT_byte_size);
         let target = info.follow(&die, gimli::DW_AT_type);
+        is_wide = is_wide || is_wide_character(info, &die);
         return Ok(match die.tag() {
             gimli::DW_TAG_typedef
             | gimli::DW_TAG_const_type
@@ -105,7 +107,7 @@ pub(super) fn shape(info: &Info<'_>, of: Option<DieRef>) -> Result<Shape> {
             },
             gimli::DW_TAG_base_type => match die.attr(gimli::DW_AT_encoding) {
                 Some(AttributeValue::Encoding(encoding)) => Shape::Base {
-                    encoding,
+                    encoding: if is_wide { gimli::DW_ATE_UTF } else { encoding },
                     bytes: bytes.unwrap_or(0),
                     name: info.own_name(&die).unwrap_or_default(),
                 },
@@ -144,12 +146,28 @@ pub(super) fn shape(info: &Info<'_>, of: Option<DieRef>) -> Result<Shape> {
                 }
             }
             gimli::DW_TAG_subroutine_type => Shape::Function,
-            // `nullptr_t`.
+            // `nullptr_t` has the size of a pointer (C++, basic.fundamental).
+            gimli::DW_TAG_unspecified_type if is_null_pointer(info, &die) => Shape::Pointer(None),
             gimli::DW_TAG_unspecified_type => Shape::Void,
             _ => Shape::Other,
         });
     }
     Err(Absent::unsupported("a type that refers to itself"))
+}
+
+/// Whether a type is one of C's for characters: integers of their own in C++, typedefs in C.
+fn is_wide_character<'a>(info: &Info<'a>, die: &Die<'a>) -> bool {
+    let may_be = matches!(die.tag(), gimli::DW_TAG_typedef | gimli::DW_TAG_base_type);
+    may_be
+        && info.language(die.at.unit) != Language::Rust
+        && info.own_name(die).is_some_and(|name| {
+            ["wchar_t", "char8_t", "char16_t", "char32_t"].contains(&name.as_str())
+        })
+}
+
+fn is_null_pointer<'a>(info: &Info<'a>, die: &Die<'a>) -> bool {
+    info.own_name(die)
+        .is_some_and(|name| name.contains("nullptr"))
 }
 
 /// Size and sign of the integer that an enumeration is.
