@@ -1,6 +1,7 @@
 //! Values as trees: the variables of a frame, read from registers and memory by what debug info
 //! says of them. A value is right, or it is a reason.
 
+mod array;
 mod call_site;
 mod constant;
 pub(crate) mod evaluate;
@@ -9,7 +10,10 @@ mod fields;
 mod library;
 mod limits;
 mod listing;
+mod member_pointer;
+mod members;
 mod object;
+mod pointer;
 mod reader;
 mod scalar;
 mod shape;

@@ -1,0 +1,89 @@
+use super::evaluate::Result;
+use super::object::Object;
+use super::reader::{Reader, Way};
+use super::shape::{Shape, shape};
+use super::text;
+use super::tree::{Kind, Value};
+use crate::address::FileAddr;
+use crate::info::DieRef;
+
+impl Reader<'_, '_> {
+    pub(super) fn pointer(
+        &self,
+        mut value: Value,
+        to: Option<DieRef>,
+        object: &Object,
+        way: Way<'_>,
+    ) -> Result<Value> {
+        let address = u64::from_le_bytes(object.array(self.target)?);
+        value.value = Some(format!("{address:#x}"));
+        let shape = match to {
+            Some(_) => shape(self.info, to)?,
+            None => return Ok(value),
+        };
+        if shape == Shape::Function {
+            value.kind = Kind::Function;
+            value.value = Some(self.code(address));
+            return Ok(value);
+        }
+        if address == 0 {
+            return Ok(value);
+        }
+        self.pointee(value, to, &Object::Memory(address), way)
+    }
+
+    /// A pointer with what it points to.
+    pub(super) fn pointee(
+        &self,
+        mut value: Value,
+        to: Option<DieRef>,
+        pointee: &Object,
+        way: Way<'_>,
+    ) -> Result<Value> {
+        let shape = shape(self.info, to)?;
+        let way = match way.followed() {
+            Some(way) => way,
+            // Text is what its pointer says to people.
+            None if shape.kind() == Kind::Char => way,
+            None => return Ok(value),
+        };
+        match &shape {
+            Shape::Base { name, bytes: 1, .. } if name == "char" && shape.kind() == Kind::Char => {
+                let text = Value::new("*", self.info.type_name(to), Kind::String);
+                let text = text::up_to_nul(self.target, pointee, None, &self.limits, text);
+                value.children.push(text);
+            }
+            Shape::Struct { .. } | Shape::Union { .. } => {
+                let whole = self.read("*", to, pointee, way);
+                if !matches!(whole.kind, Kind::Struct | Kind::Union) {
+                    value.children.push(whole);
+                    return Ok(value);
+                }
+                // A structure that is pointed to reads as its members.
+                value.absent = whole.absent;
+                value.children = whole.children;
+            }
+            Shape::Void | Shape::Other => {}
+            _ => value.children.push(self.read("*", to, pointee, way)),
+        }
+        Ok(value)
+    }
+
+    /// An address of code, with its name where there is one.
+    pub(super) fn code(&self, address: u64) -> String {
+        let symbol = self.target.module_at(address).and_then(|module| {
+            let module = &self.target.modules()[module];
+            let addr: FileAddr = module.file_addr(address);
+            let symbol = module.binary.symbol_at(addr)?;
+            let skip = addr.0.checked_sub(symbol.addr.0)?;
+            Some(match skip {
+                0 => symbol.name(),
+                skip => format!("{}+{skip}", symbol.name()),
+            })
+        });
+        match symbol {
+            Some(name) => format!("{address:#x} <{name}>"),
+            None => format!("{address:#x}"),
+        }
+    }
+}
