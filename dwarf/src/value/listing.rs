@@ -196,6 +196,10 @@ impl<'a> Listing<'_, 'a> {
             return Ok(false);
         }
         let info = &self.code.info;
+        // rustc's blocks begin behind the declaration, and a line in a macro tells nothing.
+        if info.language(self.code.unit) == Language::Rust {
+            return Ok(false);
+        }
         let Some((file, line)) = info.declared(die.at)? else {
             return Ok(false);
         };
@@ -203,9 +207,7 @@ impl<'a> Listing<'_, 'a> {
         if here == 0 || !same_file(&file, &self.frame.file) {
             return Ok(false);
         }
-        // rustc's blocks begin behind the declaration.
-        let at_once = info.language(self.code.unit) != Language::Rust;
-        Ok(line > here || line == here && at_once)
+        Ok(line >= here)
     }
 
     /// Whether a variable has a place in the frame, and the function has not set up its frame at

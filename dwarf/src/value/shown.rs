@@ -50,22 +50,13 @@ impl<'a> Reader<'_, 'a> {
             Contents::Pointer { address, to, parts } => {
                 value.kind = Kind::Pointer;
                 value.value = Some(format!("{address:#x}"));
+                self.pointer_to(value, to, parts, way)
+            }
+            Contents::State { name, parts } => {
+                value.kind = Kind::Variant;
+                value.value = Some(name);
                 self.parts(&mut value, parts, way);
-                match to {
-                    // Beside other parts, what is pointed to keeps a node of its own.
-                    Some(to) if value.children.is_empty() => {
-                        self.pointee(value, to.of, &to.object, way)
-                    }
-                    Some(to) => {
-                        if let Some(way) = way.followed() {
-                            value
-                                .children
-                                .insert(0, self.read("*", to.of, &to.object, way));
-                        }
-                        Ok(value)
-                    }
-                    None => Ok(value),
-                }
+                Ok(value)
             }
             Contents::Itself(inner) => {
                 let whole = self.read(&value.name, inner.of, &inner.object, way);
@@ -87,6 +78,31 @@ impl<'a> Reader<'_, 'a> {
                 Ok(value.without(why))
             }
         }
+    }
+
+    fn pointer_to(
+        &self,
+        mut value: Value,
+        to: Option<PartAt<'a>>,
+        parts: Vec<Part<'a>>,
+        way: Way<'_>,
+    ) -> Result<Value> {
+        match to {
+            Some(PartAt::Object(to)) if parts.is_empty() => {
+                return self.pointee(value, to.of, &to.object, way);
+            }
+            // Beside other parts, what is pointed to keeps a node of its own, and so does what is
+            // of another type than the pointer says.
+            Some(at) => {
+                if let Some(way) = way.followed() {
+                    let name = "*".to_owned();
+                    value.children.push(self.part(Part { name, at }, way));
+                }
+            }
+            None => {}
+        }
+        self.parts(&mut value, parts, way);
+        Ok(value)
     }
 
     fn elements(
@@ -187,18 +203,42 @@ impl<'a> Reader<'_, 'a> {
         Some(way.deeper())
     }
 
-    fn parts(&self, value: &mut Value, parts: Vec<Part>, way: Way<'_>) {
-        for part in parts {
-            match part.at {
-                PartAt::Object(typed) => self.push(value, &part.name, &typed, way),
-                PartAt::Scalar { kind, text } => {
-                    let scalar = Value::new(&part.name, String::new(), kind).with(text);
-                    value.children.push(scalar);
+    fn parts(&self, value: &mut Value, parts: Vec<Part<'a>>, way: Way<'_>) {
+        let count = parts.len();
+        if count > 0 && way.depth >= self.limits.depth {
+            value.absent = Some(Absent::new(Reason::Depth, format!("{count} parts")));
+            return;
+        }
+        for part in parts.into_iter().take(self.limits.fields) {
+            value.children.push(self.part(part, way.deeper()));
+        }
+        if count > self.limits.fields {
+            let detail = format!("first {} of {count}", self.limits.fields);
+            value.absent = Some(Absent::new(Reason::Length, detail));
+        }
+    }
+
+    fn part(&self, part: Part<'a>, way: Way<'_>) -> Value {
+        let name = &part.name;
+        match part.at {
+            PartAt::Object(typed) => self.read(name, typed.of, &typed.object, way),
+            PartAt::Dynamic { type_name, object } => Value {
+                type_name,
+                ..self.read(name, object.of, &object.object, way)
+            },
+            PartAt::Contents {
+                type_name,
+                contents,
+            } => {
+                let value = Value::new(name, type_name, Kind::Struct);
+                match self.shown(value.clone(), *contents, way) {
+                    Ok(value) => value,
+                    Err(absent) => value.without(absent),
                 }
-                PartAt::Absent(absent) => {
-                    let gone = Value::new(&part.name, String::new(), Kind::Unknown);
-                    value.children.push(gone.without(absent));
-                }
+            }
+            PartAt::Scalar { kind, text } => Value::new(name, String::new(), kind).with(text),
+            PartAt::Absent(absent) => {
+                Value::new(name, String::new(), Kind::Unknown).without(absent)
             }
         }
     }

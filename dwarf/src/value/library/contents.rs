@@ -26,13 +26,15 @@ pub(in crate::value) enum Contents<'a> {
     /// are told beside it, as counts of owners are.
     Pointer {
         address: u64,
-        to: Option<Typed>,
-        parts: Vec<Part>,
+        to: Option<PartAt<'a>>,
+        parts: Vec<Part<'a>>,
     },
+    /// What is in one of several states: its name, and what there is in it.
+    State { name: String, parts: Vec<Part<'a>> },
     /// A wrapper that is nothing but what it wraps.
     Itself(Typed),
     /// A wrapper with a state, or a structure whose parts are not where its author sees them.
-    Parts(Vec<Part>),
+    Parts(Vec<Part<'a>>),
     /// A value that is written in one word: a duration, an address of a network.
     Scalar { kind: Kind, text: String },
     /// An object that cannot be what its type says.
@@ -40,19 +42,36 @@ pub(in crate::value) enum Contents<'a> {
 }
 
 /// A named part of an object.
-pub(in crate::value) struct Part {
+pub(in crate::value) struct Part<'a> {
     pub(in crate::value) name: String,
-    pub(in crate::value) at: PartAt,
+    pub(in crate::value) at: PartAt<'a>,
 }
 
-pub(in crate::value) enum PartAt {
+pub(in crate::value) enum PartAt<'a> {
     Object(Typed),
+    /// An object of another type than the one that is declared: the name of it is told.
+    Dynamic {
+        type_name: String,
+        object: Typed,
+    },
+    /// What debug info has no type for that says how much there is: text and elements behind a
+    /// header.
+    Contents {
+        type_name: String,
+        contents: Box<Contents<'a>>,
+    },
     /// What is computed and has no object of its own.
     Scalar {
         kind: Kind,
         text: String,
     },
     Absent(Absent),
+}
+
+impl From<Typed> for PartAt<'_> {
+    fn from(object: Typed) -> Self {
+        PartAt::Object(object)
+    }
 }
 
 /// Goes from element to element. Whoever asks counts them; a walk that could go on for ever must

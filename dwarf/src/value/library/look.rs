@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::info::{DieRef, Info};
+use crate::info::{DieRef, Info, components, without_generics};
 use crate::target::Target;
 use crate::value::evaluate::Result;
 use crate::value::fields::{Field, FieldAt, fields};
@@ -25,6 +25,7 @@ pub(in crate::value) struct Look<'t, 'a> {
     pub(in crate::value) target: &'t Target<'a>,
     pub(in crate::value) info: &'t Rc<Info<'a>>,
     fields: RefCell<HashMap<DieRef, Rc<Vec<Field<'a>>>>>,
+    paths: RefCell<HashMap<DieRef, Rc<str>>>,
 }
 
 impl<'t, 'a> Look<'t, 'a> {
@@ -33,6 +34,7 @@ impl<'t, 'a> Look<'t, 'a> {
             target,
             info,
             fields: RefCell::default(),
+            paths: RefCell::default(),
         }
     }
 
@@ -59,6 +61,23 @@ impl<'t, 'a> Look<'t, 'a> {
             return Ok(String::new());
         };
         Ok(self.info.own_name(&self.info.die(die)?).unwrap_or_default())
+    }
+
+    /// Where a structure is declared, and its name without what it was made for:
+    /// `alloc::vec::Vec`. Of others it is empty.
+    pub(in crate::value) fn declared_as(&self, of: Option<DieRef>) -> Result<Rc<str>> {
+        let Some(die) = self.structure(of)? else {
+            return Ok(Rc::from(""));
+        };
+        if let Some(known) = self.paths.borrow().get(&die) {
+            return Ok(Rc::clone(known));
+        }
+        let qualified = self.info.qualified_name(die)?;
+        let parts = components(&qualified);
+        let bare: Vec<&str> = parts.iter().map(|part| without_generics(part)).collect();
+        let path: Rc<str> = Rc::from(bare.join("::"));
+        self.paths.borrow_mut().insert(die, Rc::clone(&path));
+        Ok(path)
     }
 
     pub(in crate::value) fn fields_of(&self, die: DieRef) -> Result<Rc<Vec<Field<'a>>>> {

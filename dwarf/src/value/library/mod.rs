@@ -22,15 +22,16 @@ pub(super) fn contents<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option
     let Some(at) = object.of else {
         return Ok(None);
     };
+    match look.info.language(at.unit) {
+        Language::Rust => return rust::contents(look, object),
+        Language::C => return Ok(None),
+        Language::Cpp => {}
+    }
     if let Some(contents) = contiguous::contents(look, object)? {
         return Ok(Some(contents));
     }
-    match look.info.language(at.unit) {
-        Language::Rust => rust::contents(look, object),
-        Language::C => Ok(None),
-        _ => match libstdcxx::contents(look, object)? {
-            None => libcxx::contents(look, object),
-            found => Ok(found),
-        },
+    match libstdcxx::contents(look, object)? {
+        None => libcxx::contents(look, object),
+        found => Ok(found),
     }
 }
