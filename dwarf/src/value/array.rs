@@ -1,3 +1,4 @@
+use super::dimension::{Dimension, dimensions};
 use super::evaluate::Result;
 use super::object::Object;
 use super::reader::{Reader, Way, stops};
@@ -9,55 +10,58 @@ use crate::info::DieRef;
 impl Reader<'_, '_> {
     pub(super) fn array(
         &self,
-        mut value: Value,
+        value: Value,
+        array: DieRef,
         element: Option<DieRef>,
-        counts: &[Option<u64>],
         object: &Object,
         way: Way<'_>,
     ) -> Result<Value> {
-        let (count, rest) = match counts.split_first() {
-            Some((Some(count), rest)) => (*count, rest),
-            _ => {
-                return Err(Absent::new(
-                    Reason::Length,
-                    "debug info does not tell how many",
-                ));
-            }
+        let dimensions = dimensions(self.info, array, self.frame.as_ref())?;
+        self.dimension(value, element, &dimensions, object, way)
+    }
+
+    /// The elements of the first dimension.
+    fn dimension(
+        &self,
+        mut value: Value,
+        element: Option<DieRef>,
+        dimensions: &[Dimension],
+        object: &Object,
+        way: Way<'_>,
+    ) -> Result<Value> {
+        let Some((first, rest)) = dimensions.split_first() else {
+            let detail = "debug info does not tell how many";
+            return Err(Absent::new(Reason::Length, detail));
         };
-        let inner = shape(self.info, element)?;
-        let is_char = matches!(&inner, Shape::Base { name, bytes: 1, .. } if name == "char");
-        if rest.is_empty() && is_char && inner.kind() == Kind::Char {
+        let count = first.count.clone()?;
+        let stride = self.stride(element, dimensions)?;
+        if let ([], Some(unit)) = (rest, text::unit(&shape(self.info, element)?))
+            && stride == unit.bits()
+        {
+            let (target, limits) = (self.target, &self.limits);
             return Ok(text::up_to_nul(
-                self.target,
+                target,
                 object,
+                unit,
                 Some(count),
-                &self.limits,
+                limits,
                 value,
             ));
         }
-        let mut stride = size(self.info, element)?;
-        for count in rest {
-            stride = stride
-                .zip(*count)
-                .and_then(|(stride, count)| stride.checked_mul(count));
-        }
-        let stride = stride.ok_or_else(|| Absent::unsupported("elements of unknown size"))?;
         if way.depth >= self.limits.depth {
             return Err(Absent::new(Reason::Depth, format!("{count} elements")));
         }
-        let way = Way {
-            depth: way.depth + 1,
-            ..way
-        };
+        let way = way.deeper();
         for index in 0..count.min(self.limits.items as u64) {
-            let element_object = object.at(index.saturating_mul(stride));
             let name = index.to_string();
+            let at = index.saturating_mul(stride);
             let child = match rest {
-                [] => self.read(&name, element, &element_object, way),
+                [] if !stride.is_multiple_of(8) => self.bits(&name, element, object, at, stride),
+                [] => self.read(&name, element, &object.at(at / 8), way),
                 rest => {
                     let type_name = value.type_name.clone();
                     let row = Value::new(&name, type_name, Kind::Array);
-                    match self.array(row.clone(), element, rest, &element_object, way) {
+                    match self.dimension(row.clone(), element, rest, &object.at(at / 8), way) {
                         Ok(row) => row,
                         Err(absent) => row.without(absent),
                     }
@@ -74,5 +78,42 @@ impl Reader<'_, '_> {
             value.absent = Some(Absent::new(Reason::Length, detail));
         }
         Ok(value)
+    }
+
+    /// From one element of the first dimension to the next, in bits.
+    fn stride(&self, element: Option<DieRef>, dimensions: &[Dimension]) -> Result<u64> {
+        let unknown = || Absent::unsupported("elements of unknown size");
+        let (first, rest) = dimensions.split_first().ok_or_else(unknown)?;
+        if let Some(stride) = first.stride {
+            return Ok(stride);
+        }
+        match rest.first() {
+            Some(next) => {
+                let inner = self.stride(element, rest)?;
+                inner.checked_mul(next.count.clone()?).ok_or_else(unknown)
+            }
+            None => {
+                let bytes = self.size_of(element)?.ok_or_else(unknown)?;
+                bytes.checked_mul(8).ok_or_else(unknown)
+            }
+        }
+    }
+
+    /// The size of a type, which may be that of a frame.
+    fn size_of(&self, of: Option<DieRef>) -> Result<Option<u64>> {
+        let Shape::Array { die, element, .. } = shape(self.info, of)? else {
+            return size(self.info, of);
+        };
+        if let Some(bytes) = size(self.info, of)? {
+            return Ok(Some(bytes));
+        }
+        let dimensions = dimensions(self.info, die, self.frame.as_ref())?;
+        let Some(first) = dimensions.first() else {
+            return Ok(None);
+        };
+        let stride = self.stride(element, &dimensions)?;
+        Ok(stride
+            .checked_mul(first.count.clone()?)
+            .map(|bits| bits / 8))
     }
 }

@@ -8,7 +8,7 @@ use gimli::{
 };
 
 use super::call_site;
-use super::object::{Gathered, Object, why};
+use super::object::{Gathered, ImplicitPointer, Object, why};
 use super::tree::{Absent, Reason};
 use crate::image::Bytes;
 use crate::info::{Die, DieRef, Info};
@@ -82,6 +82,15 @@ impl<'t, 'a> Context<'t, 'a> {
             is_kept: false,
             depth: 0,
         })
+    }
+
+    /// The same for an entry of a unit, whose addresses may be indexes into the unit's own.
+    pub(crate) fn within(&self, unit: usize) -> Context<'t, 'a> {
+        let mut context = self.clone();
+        if let Some(frame) = &mut context.frame {
+            frame.unit = unit;
+        }
+        context
     }
 
     /// The same, one expression further down.
@@ -288,6 +297,12 @@ impl<'t, 'a> Context<'t, 'a> {
         }
     }
 
+    fn referred(&self, offset: gimli::DebugInfoOffset) -> Option<DieRef> {
+        let frame = self.frame.as_ref()?;
+        let value = gimli::AttributeValue::DebugInfoRef(offset);
+        frame.info.reference(frame.unit, value)
+    }
+
     /// The location expression of a DIE that holds at the frame's address.
     pub(crate) fn location(
         &self,
@@ -415,6 +430,12 @@ pub(crate) fn object<'a>(
 
 fn add<'a>(context: &Context<'_, 'a>, piece: &Piece<Bytes<'a>>, size: u64, parts: &mut Gathered) {
     let offset = piece.bit_offset.unwrap_or(0);
+    if let Location::ImplicitPointer { value, byte_offset } = piece.location
+        && let Some(to) = context.referred(value)
+    {
+        let offset = byte_offset;
+        return parts.point(size, ImplicitPointer { to, offset });
+    }
     let bytes = match &piece.location {
         Location::Empty => Err(Absent::optimized_out("this part of it is gone")),
         Location::Register { register } => context.register(register.0),
@@ -435,9 +456,9 @@ fn add<'a>(context: &Context<'_, 'a>, piece: &Piece<Bytes<'a>>, size: u64, parts
         }
         Location::Value { value } => Ok(bytes_of(*value)),
         Location::Bytes { value } => Ok(value.slice().to_vec()),
-        Location::ImplicitPointer { .. } => {
-            Err(Absent::optimized_out("what it points to is not in memory"))
-        }
+        Location::ImplicitPointer { .. } => Err(Absent::unsupported(
+            "a pointer to what debug info does not have",
+        )),
     };
     match bytes {
         Ok(bytes) => parts.push(&bytes, offset, size),

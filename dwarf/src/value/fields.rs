@@ -95,8 +95,9 @@ fn place<'a>(info: &Info<'a>, die: &Die<'a>, of: Option<DieRef>) -> Result<Field
         let offset = begin.saturating_mul(8).saturating_add(offset);
         return Ok(FieldAt::Bits { offset, size: bits });
     }
-    // Before DWARF 4 they were counted from the high end of a storage unit (DWARF 3, 5.5.6).
-    let Some(from_high) = die.udata(gimli::DW_AT_bit_offset) else {
+    // Before DWARF 4 they were counted from the high end of a storage unit (DWARF 3, 5.5.6). What
+    // a packed structure has across the end of one begins before it.
+    let Some(from_high) = sdata(die, gimli::DW_AT_bit_offset) else {
         let offset = begin.saturating_mul(8);
         return Ok(FieldAt::Bits { offset, size: bits });
     };
@@ -105,11 +106,18 @@ fn place<'a>(info: &Info<'a>, die: &Die<'a>, of: Option<DieRef>) -> Result<Field
         None => size(info, of)?,
     };
     let offset = storage
-        .and_then(|bytes| bytes.checked_mul(8)?.checked_sub(from_high))
+        .and_then(|bytes| bytes.checked_mul(8)?.checked_sub_signed(from_high))
         .and_then(|offset| offset.checked_sub(bits))
         .and_then(|offset| begin.checked_mul(8)?.checked_add(offset));
     Ok(match offset {
         Some(offset) => FieldAt::Bits { offset, size: bits },
         None => FieldAt::Unknown,
     })
+}
+
+fn sdata(die: &Die<'_>, name: gimli::DwAt) -> Option<i64> {
+    match die.attr(name)? {
+        AttributeValue::Sdata(value) => Some(value),
+        _ => i64::try_from(die.udata(name)?).ok(),
+    }
 }

@@ -3,6 +3,7 @@ use super::evaluate::{self, Context, Result};
 use super::limits::Limits;
 use super::object::Object;
 use super::reader::Reader;
+use super::referent::Surroundings;
 use super::tree::{Absent, Kind, Reason, Value};
 use crate::image::Bytes;
 use crate::info::{Cfa, Die, DieRef, Language, same_file};
@@ -25,11 +26,15 @@ pub fn variables<'a>(
     let Some(context) = Context::of_activation(target, stack, frame.activation) else {
         return Vec::new();
     };
+    let surroundings = Surroundings {
+        context: context.clone(),
+        scopes: frame.nodes.iter().map(|&node| code.die(node)).collect(),
+    };
     let listing = Listing {
         context,
         code,
         frame,
-        reader: Reader::new(target, &code.info, limits),
+        reader: Reader::new(target, &code.info, limits).in_frame(surroundings),
     };
     let mut values = Vec::new();
     for &node in &frame.nodes {
@@ -73,8 +78,25 @@ impl<'a> Listing<'_, 'a> {
             };
             values.push(self.variable(&name, &die));
         }
-        for origin in info.origins(scope)?.iter().skip(1) {
+        let origins = info.origins(scope)?;
+        if origins.len() > 1 {
+            self.add_blocks_of(scope, &mut named)?;
+        }
+        for origin in origins.iter().skip(1) {
             self.add_traces(origin.at, &named, depth, values)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what the blocks around the address have of the abstract instance: gcc puts variables
+    /// of an inlined function into a block that the function itself does not have.
+    fn add_blocks_of(&self, scope: DieRef, named: &mut Vec<DieRef>) -> Result<()> {
+        let info = &self.code.info;
+        let nodes = self.frame.nodes.iter().map(|&node| self.code.die(node));
+        for block in nodes.skip_while(|&node| node != scope).skip(1) {
+            for die in info.children(block)?.iter().filter(|die| is_variable(die)) {
+                named.extend(info.origins(die.at)?.iter().map(|die| die.at));
+            }
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ impl<'a> Reader<'_, 'a> {
             FieldAt::Bits { offset, size } => {
                 value
                     .children
-                    .push(self.bits(&name, field, object, offset, size));
+                    .push(self.bits(&name, field.of, object, offset, size));
                 return;
             }
             FieldAt::Computed(expression) => self.computed(expression, object).map(Object::Memory),
@@ -79,17 +79,18 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn bits(
+    /// A number that is not made of whole bytes, or does not begin with one.
+    pub(super) fn bits(
         &self,
         name: &str,
-        field: &Field<'a>,
+        of: Option<DieRef>,
         object: &Object,
         offset: u64,
         size: u64,
     ) -> Value {
-        let type_name = self.info.type_name(field.of);
+        let type_name = self.info.type_name(of);
         let read = || -> Result<Value> {
-            let shape = shape(self.info, field.of)?;
+            let shape = shape(self.info, of)?;
             let value = Value::new(name, type_name.clone(), shape.kind());
             let word = object.bits(self.target, offset, size)?;
             match shape {
@@ -102,7 +103,7 @@ impl<'a> Reader<'_, 'a> {
         };
         match read() {
             Ok(value) => value,
-            Err(absent) => Value::new(name, type_name.clone(), self.kind(field.of)).without(absent),
+            Err(absent) => Value::new(name, type_name.clone(), self.kind(of)).without(absent),
         }
     }
 

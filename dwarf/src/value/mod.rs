@@ -4,6 +4,7 @@
 mod array;
 mod call_site;
 mod constant;
+mod dimension;
 pub(crate) mod evaluate;
 mod extended;
 mod fields;
@@ -15,6 +16,7 @@ mod members;
 mod object;
 mod pointer;
 mod reader;
+mod referent;
 mod scalar;
 mod shape;
 mod shown;

@@ -2,6 +2,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::tree::{Absent, Reason};
+use crate::info::DieRef;
 use crate::target::{Target, Unread};
 
 /// The largest value that is not in memory as a whole: nothing larger was ever put into registers.
@@ -22,6 +23,17 @@ pub(crate) struct Gathered {
     len: u64,
     /// Bits that are not known, and why.
     missing: Vec<(Range<u64>, Absent)>,
+    /// Pointers without an address, by their first bit.
+    pointers: Vec<(u64, ImplicitPointer)>,
+}
+
+/// A pointer to what is not in memory (DWARF 5, 2.6.1.1.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ImplicitPointer {
+    /// The variable that it points to.
+    pub(crate) to: DieRef,
+    /// In bytes, into that variable.
+    pub(crate) offset: i64,
 }
 
 impl Object {
@@ -47,6 +59,18 @@ impl Object {
         match self {
             Object::Memory(address) => Some(*address),
             Object::Gathered { .. } => None,
+        }
+    }
+
+    /// What it points to, if it is a pointer that has no address.
+    pub(crate) fn implicit_pointer(&self) -> Option<ImplicitPointer> {
+        match self {
+            Object::Memory(_) => None,
+            Object::Gathered { parts, offset } => {
+                let begin = offset.checked_mul(8)?;
+                let found = parts.pointers.iter().find(|(at, _)| *at == begin);
+                found.map(|(_, pointer)| *pointer)
+            }
         }
     }
 
@@ -164,6 +188,12 @@ impl Gathered {
         self.len = end;
         let bytes = usize::try_from(end.div_ceil(8)).unwrap_or(0);
         self.bytes.resize(bytes, 0);
+    }
+
+    /// Adds a pointer without an address.
+    pub(crate) fn point(&mut self, size: u64, pointer: ImplicitPointer) {
+        self.pointers.push((self.len, pointer));
+        self.miss(size, Absent::optimized_out("it has no address"));
     }
 
     fn check(&self, bits: &Range<u64>) -> Result<(), Absent> {

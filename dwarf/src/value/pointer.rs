@@ -1,9 +1,9 @@
 use super::evaluate::Result;
-use super::object::Object;
+use super::object::{ImplicitPointer, Object};
 use super::reader::{Reader, Way};
 use super::shape::{Shape, shape};
 use super::text;
-use super::tree::{Kind, Value};
+use super::tree::{Absent, Kind, Value};
 use crate::address::FileAddr;
 use crate::info::DieRef;
 
@@ -15,6 +15,9 @@ impl Reader<'_, '_> {
         object: &Object,
         way: Way<'_>,
     ) -> Result<Value> {
+        if let Some(pointer) = object.implicit_pointer() {
+            return self.implicit(value, to, pointer, way);
+        }
         let address = u64::from_le_bytes(object.array(self.target)?);
         value.value = Some(format!("{address:#x}"));
         let shape = match to {
@@ -44,15 +47,17 @@ impl Reader<'_, '_> {
         let way = match way.followed() {
             Some(way) => way,
             // Text is what its pointer says to people.
-            None if shape.kind() == Kind::Char => way,
+            None if text::unit(&shape).is_some() => way,
             None => return Ok(value),
         };
+        if let Some(unit) = text::unit(&shape) {
+            let text = Value::new("*", self.info.type_name(to), Kind::String);
+            let (target, limits) = (self.target, &self.limits);
+            let text = text::up_to_nul(target, pointee, unit, None, limits, text);
+            value.children.push(text);
+            return Ok(value);
+        }
         match &shape {
-            Shape::Base { name, bytes: 1, .. } if name == "char" && shape.kind() == Kind::Char => {
-                let text = Value::new("*", self.info.type_name(to), Kind::String);
-                let text = text::up_to_nul(self.target, pointee, None, &self.limits, text);
-                value.children.push(text);
-            }
             Shape::Struct { .. } | Shape::Union { .. } => {
                 let whole = self.read("*", to, pointee, way);
                 if !matches!(whole.kind, Kind::Struct | Kind::Union) {
@@ -65,6 +70,27 @@ impl Reader<'_, '_> {
             }
             Shape::Void | Shape::Other => {}
             _ => value.children.push(self.read("*", to, pointee, way)),
+        }
+        Ok(value)
+    }
+
+    /// A pointer that has no address, with what it points to.
+    fn implicit(
+        &self,
+        value: Value,
+        to: Option<DieRef>,
+        pointer: ImplicitPointer,
+        way: Way<'_>,
+    ) -> Result<Value> {
+        let gone = || Absent::optimized_out("it has no address, and neither has what it points to");
+        let frame = self.frame.as_ref().ok_or_else(gone)?;
+        let pointee = frame.object(pointer.to)?.at(pointer.offset.cast_unsigned());
+        let mut value = self.pointee(value, to, &pointee, way)?;
+        if !value.children.is_empty() {
+            let detail = "it has no address; what it points to is known";
+            value.absent = value.absent.or(Some(Absent::optimized_out(detail)));
+        } else if value.absent.is_none() {
+            value.absent = Some(gone());
         }
         Ok(value)
     }

@@ -7,6 +7,7 @@ use super::fields::FieldAt;
 use super::library::{self, Contents, Look, Typed};
 use super::limits::Limits;
 use super::object::Object;
+use super::referent::Surroundings;
 use super::shape::{Shape, shape, size};
 use super::tree::{Absent, Kind, Reason, Value};
 use super::{scalar, variant};
@@ -24,6 +25,8 @@ pub(super) struct Reader<'t, 'a> {
     pub(super) limits: Limits,
     /// Values that the variable may still have.
     left: Cell<usize>,
+    /// Of the variable that is read; `None` in what has none.
+    pub(super) frame: Option<Surroundings<'t, 'a>>,
     /// Structures that stand for nothing but themselves.
     plain: RefCell<HashSet<DieRef>>,
 }
@@ -66,8 +69,15 @@ impl<'t, 'a> Reader<'t, 'a> {
             look: Look::new(target, info),
             limits: *limits,
             left: Cell::new(0),
+            frame: None,
             plain: RefCell::default(),
         }
+    }
+
+    /// For the variables of a frame, whose types may depend on it.
+    pub(super) fn in_frame(mut self, frame: Surroundings<'t, 'a>) -> Reader<'t, 'a> {
+        self.frame = Some(frame);
+        self
     }
 
     /// The value of a variable.
@@ -121,6 +131,8 @@ impl<'t, 'a> Reader<'t, 'a> {
                 name,
             } => {
                 let half = bytes / 2;
+                // clang calls all of them `complex`.
+                let name = name.strip_prefix("complex ").unwrap_or(name);
                 let part = |object: &Object| {
                     let word = object.bits(self.target, 0, half.saturating_mul(8))?;
                     scalar::base(gimli::DW_ATE_float, name, half.saturating_mul(8), word)
@@ -151,8 +163,8 @@ impl<'t, 'a> Reader<'t, 'a> {
                 self.enumerator(value, *die, bits, *signed, word)
             }
             Shape::Pointer(to) => self.pointer(value, *to, object, way),
-            Shape::MemberPointer(to) => self.member_pointer(value, *to, object),
-            Shape::Array { element, counts } => self.array(value, *element, counts, object, way),
+            Shape::MemberPointer { to, class } => self.member_pointer(value, *to, *class, object),
+            Shape::Array { die, element, .. } => self.array(value, *die, *element, object, way),
             Shape::Struct { bytes: None, .. } | Shape::Union { bytes: None, .. } => {
                 Err(Absent::unsupported("the type is only declared"))
             }

@@ -19,9 +19,13 @@ pub(super) enum Shape {
     },
     /// `None` points to void.
     Pointer(Option<DieRef>),
-    /// A pointer to a member: what it points to.
-    MemberPointer(Option<DieRef>),
+    /// A pointer to a member of a class.
+    MemberPointer {
+        to: Option<DieRef>,
+        class: Option<DieRef>,
+    },
     Array {
+        die: DieRef,
         element: Option<DieRef>,
         /// Outermost first; `None` where it is not told.
         counts: Vec<Option<u64>>,
@@ -70,7 +74,7 @@ impl Shape {
                 }
                 _ => Kind::Unknown,
             },
-            Shape::Pointer(_) | Shape::MemberPointer(_) => Kind::Pointer,
+            Shape::Pointer(_) | Shape::MemberPointer { .. } => Kind::Pointer,
             Shape::Array { .. } => Kind::Array,
             Shape::Struct { .. } => Kind::Struct,
             Shape::Union { .. } => Kind::Union,
@@ -116,8 +120,12 @@ pub(super) fn shape(info: &Info<'_>, of: Option<DieRef>) -> Result<Shape> {
             gimli::DW_TAG_pointer_type
             | gimli::DW_TAG_reference_type
             | gimli::DW_TAG_rvalue_reference_type => Shape::Pointer(target),
-            gimli::DW_TAG_ptr_to_member_type => Shape::MemberPointer(target),
+            gimli::DW_TAG_ptr_to_member_type => Shape::MemberPointer {
+                to: target,
+                class: info.follow(&die, gimli::DW_AT_containing_type),
+            },
             gimli::DW_TAG_array_type => Shape::Array {
+                die: at,
                 element: target,
                 counts: info.counts(at)?,
             },
@@ -213,13 +221,15 @@ fn size_within(info: &Info<'_>, of: Option<DieRef>, depth: usize) -> Result<Opti
     Ok(match shape(info, of)? {
         Shape::Base { bytes, .. } | Shape::Enum { bytes, .. } => Some(bytes),
         Shape::Pointer(_) => Some(8),
-        Shape::MemberPointer(target) => match shape(info, target)? {
+        Shape::MemberPointer { to, .. } => match shape(info, to)? {
             Shape::Function => Some(16),
             _ => Some(8),
         },
         Shape::Struct { bytes, .. } | Shape::Union { bytes, .. } => bytes,
         Shape::Array { .. } if depth > MAX_NESTING => None,
-        Shape::Array { element, counts } => {
+        Shape::Array {
+            element, counts, ..
+        } => {
             let mut size = size_within(info, element, depth + 1)?;
             for count in counts {
                 size = size

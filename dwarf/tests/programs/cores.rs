@@ -11,7 +11,7 @@ use lr_dwarf::{
 use lr_fixtures::Fixture;
 
 /// A folder that goes away with its core.
-struct Kept(PathBuf);
+pub(crate) struct Kept(pub(crate) PathBuf);
 
 impl Drop for Kept {
     fn drop(&mut self) {
@@ -21,7 +21,7 @@ impl Drop for Kept {
 
 impl Kept {
     /// The core of a program at the `passes`th time that it is in a function.
-    fn at(program: &Path, place: &str, passes: usize) -> Kept {
+    pub(crate) fn at(program: &Path, place: &str, passes: usize) -> Kept {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let (own, nth) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(format!("lr-core-{own}-{nth}"));
@@ -47,12 +47,12 @@ impl Kept {
         kept
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.join("core")
     }
 
     /// Calls with the stack of the first thread.
-    fn read(&self, work: impl for<'a> FnOnce(&Target<'a>, &Stack<'a>)) {
+    pub(crate) fn read(&self, work: impl for<'a> FnOnce(&Target<'a>, &Stack<'a>)) {
         let core = Core::open(&self.path()).unwrap();
         let found = CoreModules::open(&core, None, &DebugFiles::host());
         let memory = CoreMemory::new(&core, &found.modules);
@@ -62,14 +62,18 @@ impl Kept {
     }
 }
 
-fn of_function<'a>(target: &Target<'a>, stack: &Stack<'a>, function: &str) -> Vec<Value> {
+pub(crate) fn of_function<'a>(
+    target: &Target<'a>,
+    stack: &Stack<'a>,
+    function: &str,
+) -> Vec<Value> {
     let frame = stack.frames.iter().find(|frame| frame.function == function);
     let frame = frame.unwrap_or_else(|| panic!("no {function} in {:?}", stack.frames));
     variables(target, stack, frame, &Limits::WHOLE)
 }
 
 #[track_caller]
-fn find<'v>(values: &'v [Value], path: &str) -> &'v Value {
+pub(crate) fn find<'v>(values: &'v [Value], path: &str) -> &'v Value {
     let (first, rest) = match path.split_once('.') {
         Some((first, rest)) => (first, Some(rest)),
         None => (path, None),
@@ -83,7 +87,7 @@ fn find<'v>(values: &'v [Value], path: &str) -> &'v Value {
 }
 
 #[track_caller]
-fn check(values: &[Value], path: &str, expected: &str) {
+pub(crate) fn check(values: &[Value], path: &str, expected: &str) {
     let value = find(values, path);
     assert_eq!(value.value.as_deref(), Some(expected), "{value:?}");
 }

@@ -9,6 +9,7 @@ mod gdb;
 mod headers;
 mod hostile;
 mod hostile_files;
+mod languages;
 mod locations;
 mod passes;
 mod symbols;

@@ -1,0 +1,247 @@
+//! Values of the languages themselves, in cores: those that the programs' sources give them.
+
+use lr_dwarf::{Kind, Limits, Reason, Value};
+use lr_fixtures::Fixture;
+
+use crate::cores::{Kept, check, find, of_function};
+
+/// Where a value is absent, and with which words.
+#[track_caller]
+fn absent(values: &[Value], path: &str, reason: Reason, words: &str) {
+    let value = find(values, path);
+    let absent = value.absent.as_ref();
+    let absent = absent.unwrap_or_else(|| panic!("{path} is there: {value:?}"));
+    assert_eq!(absent.reason, reason, "{value:?}");
+    assert!(absent.detail.contains(words), "{value:?}");
+}
+
+/// The variables of a function at the `passes`th stop in `at_rest`.
+fn at_rest(fixture: &Fixture, function: &str, passes: usize, work: impl Fn(&[Value])) {
+    let kept = Kept::at(&fixture.build(), "at_rest", passes);
+    // Shown where a test fails.
+    println!("{fixture:?}");
+    kept.read(|target, stack| work(&of_function(target, stack, function)));
+}
+
+fn shapes() -> [Fixture; 2] {
+    ['0', '2'].map(|level| Fixture::c("shapes.c").opt(level))
+}
+
+fn shapes_of_clang() -> [Fixture; 2] {
+    shapes().map(|fixture| fixture.clang().flag("-Wno-error"))
+}
+
+#[test]
+fn numbers_of_c() {
+    for fixture in shapes() {
+        at_rest(&fixture, "numbers", 1, |values| {
+            check(values, "half", "-2.5");
+            check(values, "quad", "0.1");
+            check(values, "other", "-1.5");
+            check(values, "quads", "0.5+0i");
+            check(values, "wide", "0.1+3i");
+        });
+    }
+    for fixture in shapes_of_clang() {
+        at_rest(&fixture, "numbers", 1, |values| {
+            absent(values, "odd_size", Reason::Unsupported, "_BitInt");
+            // Of a `long double` or of a `__float128`: clang does not say.
+            absent(values, "wide", Reason::Unsupported, "complex");
+        });
+    }
+    for fixture in shapes().into_iter().chain(shapes_of_clang()) {
+        at_rest(&fixture, "numbers", 1, |values| {
+            check(values, "two", "1.5-2i");
+            check(values, "narrow", "-0.25+1i");
+            check(values, "atomic", "-7");
+            check(values, "vector.y", "4");
+            check(values, "huge", "340282366920938463463374607431768211455");
+            check(values, "none", "NONE");
+            check(values, "both", "READ | EXECUTE");
+            check(values, "odd", "READ | 0x10");
+            check(values, "known", "WRITE");
+            check(values, "below", "BELOW");
+            check(values, "neither", "5");
+            check(values, "odd_bool", "7");
+            check(values, "bytes.2", "255");
+            check(values, "more.0", "-1");
+            check(values, "more.1", "97");
+        });
+    }
+}
+
+#[test]
+fn wide_texts() {
+    for fixture in shapes().into_iter().chain(shapes_of_clang()) {
+        at_rest(&fixture, "texts", 2, |values| {
+            check(values, "wide", "grün");
+            check(values, "full", "abc");
+            check(values, "sixteen", "hi 😀!");
+            check(values, "thirty_two", "😀 x");
+            check(values, "to_wide.*", "to wide");
+            check(values, "to_sixteen.*", "to é");
+            check(values, "to_thirty_two.*", "to 😀");
+            check(values, "letter", "ß");
+            check(values, "lone", "\\u{d83d}");
+            check(values, "outside", "\\u{110000}");
+            assert_eq!(find(values, "lone").kind, Kind::Char);
+            check(values, "nowhere", "0x8");
+            absent(values, "nowhere.*", Reason::Unreadable, "0x8");
+        });
+    }
+}
+
+fn check_fields(values: &[Value], names: &[&str]) {
+    for name in names {
+        let check = |field: &str, expected| check(values, &format!("{name}.{field}"), expected);
+        check("first", "5");
+        check("second", "-17");
+        check("third", "true");
+        check("fourth", "READ | EXECUTE");
+        check("fifth", "78187493520");
+        check("sixth", "-1000");
+        check("seventh", "-9");
+        check("eighth", "300");
+    }
+    check(values, "there.one", "21");
+    check(values, "there.two", "124076833");
+    check(values, "there.three", "-1234");
+    check(values, "there.four", "1147797409030816545");
+}
+
+#[test]
+fn bit_fields_of_every_version() {
+    for version in ["-gdwarf-5", "-gdwarf-4", "-gdwarf-3", "-gdwarf-2"] {
+        for strict in ["-gstrict-dwarf", "-gno-strict-dwarf"] {
+            for level in ['0', '2'] {
+                let fixture = Fixture::c("shapes.c").opt(level).flag(version).flag(strict);
+                at_rest(&fixture, "bits", 3, |values| {
+                    // Strict, the old versions have no words for where it is when optimised.
+                    if level == '0' || strict == "-gno-strict-dwarf" {
+                        let names: &[&str] = match level {
+                            '0' => &["here", "to"],
+                            _ => &["here"],
+                        };
+                        check_fields(values, names);
+                    }
+                });
+            }
+        }
+    }
+    for fixture in shapes_of_clang() {
+        at_rest(&fixture.flag("-gdwarf-4"), "bits", 3, |values| {
+            check(values, "here.second", "-17");
+            check(values, "here.sixth", "-1000");
+        });
+    }
+}
+
+#[test]
+fn lengths_that_depend_on_the_frame() {
+    let [plain_clang, optimized_clang] = shapes_of_clang();
+    // What clang does not tell of the others when it optimises has a reason.
+    at_rest(&optimized_clang, "lengths", 4, |values| {
+        for name in ["text", "none"] {
+            absent(values, name, Reason::OptimizedOut, "");
+        }
+        absent(values, "to_row.*", Reason::Length, "");
+    });
+    for fixture in shapes().iter().chain([&plain_clang, &optimized_clang]) {
+        at_rest(fixture, "lengths", 4, |values| {
+            let len = |name: &str| find(values, name).children.len();
+            assert_eq!((len("one"), len("grid"), len("grid.2")), (3, 3, 4));
+            check(values, "one.2", "4");
+            check(values, "grid.2.3", "23");
+        });
+    }
+    for fixture in shapes() {
+        at_rest(&fixture, "lengths", 4, |values| {
+            check(values, "to_row.*.3", "13");
+        });
+    }
+    for fixture in shapes().iter().chain([&plain_clang]) {
+        at_rest(fixture, "lengths", 4, |values| {
+            check(values, "text", "vla");
+            assert!(find(values, "none").absent.is_none());
+        });
+    }
+    for fixture in shapes().into_iter().chain(shapes_of_clang()) {
+        for (passes, count) in [(5, 2), (6, 3)] {
+            at_rest(&fixture, "inlined", passes, |values| {
+                let numbers = find(values, "numbers");
+                // Optimised, the length or the array itself may be gone.
+                match &numbers.absent {
+                    Some(absent) => assert_eq!(absent.reason, Reason::OptimizedOut),
+                    None => assert_eq!(numbers.children.len(), count, "{numbers:?}"),
+                }
+            });
+        }
+    }
+    let [plain, optimized] = shapes();
+    at_rest(&plain, "lengths", 4, |values| {
+        check(values, "to_row.*.3", "13")
+    });
+    for (fixture, passes, count) in [(&plain, 5, 2), (&plain, 6, 3), (&optimized, 5, 2)] {
+        at_rest(fixture, "inlined", passes, |values| {
+            let numbers = find(values, "numbers");
+            assert_eq!(numbers.children.len(), count, "{numbers:?}");
+            check(values, "numbers.1", "101");
+        });
+    }
+}
+
+#[test]
+fn structures_of_c() {
+    for fixture in shapes().into_iter().chain(shapes_of_clang()) {
+        at_rest(&fixture, "structures", 7, |values| {
+            check(values, "flexible.count", "3");
+            absent(values, "flexible.tail", Reason::Length, "does not tell");
+            check(values, "outer.as_int", "1065353216");
+            check(values, "outer.as_float", "1");
+            check(values, "outer.deep", "d");
+            check(values, "outer.beside", "5");
+            assert!(find(values, "outer.none").children.is_empty());
+            assert!(find(values, "outer.none").absent.is_none());
+            assert!(find(values, "outer.nothing").children.is_empty());
+            assert!(find(values, "outer.nothing").absent.is_none());
+            check(values, "outer.pointer.*", "77");
+            check(values, "first.next.number", "2");
+            // One pointer is followed, and that only once.
+            assert!(find(values, "first.next.next").children.is_empty());
+            assert!(find(values, "empty").absent.is_none());
+            absent(values, "opaque", Reason::Unsupported, "only declared");
+        });
+    }
+}
+
+#[test]
+fn pointers_without_an_address() {
+    let fixture = Fixture::c("shapes.c").opt('2');
+    at_rest(&fixture, "sum", 8, |values| {
+        let of = find(values, "of");
+        assert_eq!((of.kind, &of.value), (Kind::Pointer, &None), "{of:?}");
+        absent(values, "of", Reason::OptimizedOut, "it has no address");
+        check(values, "of.x", "11");
+        check(values, "of.y", "22");
+        check(values, "more.*", "30");
+    });
+}
+
+/// All of it at once: whatever limits there are, they end.
+#[test]
+fn every_limit_is_kept() {
+    let fixture = Fixture::c("shapes.c");
+    let kept = Kept::at(&fixture.build(), "at_rest", 7);
+    kept.read(|target, stack| {
+        for (depth, values) in [(0, 1), (1, 3), (2, 7)] {
+            let limits = Limits {
+                depth,
+                values,
+                ..Limits::SCOPE
+            };
+            for frame in &stack.frames {
+                lr_dwarf::variables(target, stack, frame, &limits);
+            }
+        }
+    });
+}
