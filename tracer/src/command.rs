@@ -1,6 +1,7 @@
 //! What the agent asks of the tracer process, and the answers, as bytes on their socket.
 
 use std::io;
+use std::time::Duration;
 
 use lr_probe::Program;
 
@@ -27,6 +28,9 @@ pub struct ArmAction {
     pub rate: Option<Rate>,
     /// Lifts the stop-time budget.
     pub ignore_quota: bool,
+    /// A thread whose condition holds stands still until it is let on, at most so long. Its hit
+    /// comes as [`crate::Record::Held`].
+    pub hold: Option<Duration>,
     pub sites: Vec<SiteProgram>,
 }
 
@@ -70,6 +74,8 @@ pub(crate) enum Command {
     Amend(AmendAction),
     Disarm(Slot),
     Verify,
+    /// A thread, and the slot that held it.
+    LetOn(u32, Slot),
     Release,
 }
 
@@ -79,6 +85,8 @@ pub(crate) enum Reply {
     Disarmed,
     /// Sites that are not planted any more.
     Lost(Vec<u64>),
+    /// Whether the thread stood still until now.
+    LetOn(bool),
     Released(Released),
     Failed(TracerError),
 }
@@ -105,6 +113,11 @@ impl Command {
                 encode_change(change, &mut out);
             }
             Command::Verify => out.push(5),
+            Command::LetOn(tid, slot) => {
+                out.push(6);
+                out.extend_from_slice(&tid.to_le_bytes());
+                out.extend_from_slice(&slot.0.to_le_bytes());
+            }
         }
         out
     }
@@ -117,6 +130,7 @@ impl Command {
             3 => Command::Release,
             4 => Command::Amend(decode_change(&mut reader)?),
             5 => Command::Verify,
+            6 => Command::LetOn(reader.u32()?, Slot(reader.u16()?)),
             _ => return None,
         };
         reader.bytes.is_empty().then_some(command)
@@ -129,6 +143,8 @@ fn encode_action(action: &ArmAction, out: &mut Vec<u8>) {
     put_option(out, action.limit);
     put_option(out, action.rate.map(|rate| rate.per_second.to_bits()));
     put_option(out, action.rate.map(|rate| rate.burst.to_bits()));
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    put_option(out, action.hold.map(nanos));
     put_count(out, action.sites.len());
     for site in &action.sites {
         encode_site(site, out);
@@ -164,6 +180,7 @@ fn decode_action(reader: &mut Reader<'_>) -> Option<ArmAction> {
     let limit = reader.option()?;
     let per_second = reader.option()?.map(f64::from_bits);
     let burst = reader.option()?.map(f64::from_bits);
+    let hold = reader.option()?.map(Duration::from_nanos);
     let rate = per_second
         .zip(burst)
         .map(|(per_second, burst)| Rate { per_second, burst });
@@ -177,6 +194,7 @@ fn decode_action(reader: &mut Reader<'_>) -> Option<ArmAction> {
         limit,
         rate,
         ignore_quota,
+        hold,
         sites,
     })
 }
@@ -227,6 +245,7 @@ impl Reply {
                 }
             }
             Reply::Disarmed => out.push(2),
+            Reply::LetOn(in_time) => out.extend_from_slice(&[6, u8::from(*in_time)]),
             Reply::Released(released) => {
                 out.push(3);
                 out.extend_from_slice(&released.restored.to_le_bytes());
@@ -257,6 +276,7 @@ impl Reply {
                 }
                 Reply::Lost(lost)
             }
+            6 => Reply::LetOn(reader.u8()? != 0),
             _ => return None,
         })
     }
@@ -440,6 +460,7 @@ mod tests {
                 burst: 100.0,
             }),
             ignore_quota: true,
+            hold: Some(Duration::from_millis(15)),
             sites: vec![SiteProgram {
                 site: site.clone(),
                 program: Program::empty(),
@@ -449,8 +470,8 @@ mod tests {
             panic!("does not decode");
         };
         assert_eq!(
-            (back.slot, back.limit, back.ignore_quota),
-            (Slot(7), Some(10), true)
+            (back.slot, back.limit, back.ignore_quota, back.hold),
+            (Slot(7), Some(10), true, Some(Duration::from_millis(15)))
         );
         assert_eq!(
             back.rate,

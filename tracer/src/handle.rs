@@ -1,5 +1,6 @@
 //! The agent's half: starts the tracer process, sends commands, reads records.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -18,7 +19,8 @@ use crate::ring::Consumer;
 use crate::shared::{SHARED_BYTES, Shared, SlotCounters};
 use crate::sys;
 
-/// How long a woken reader lets records gather, so that a busy site does not wake it each time.
+/// How long a woken reader lets records gather, so that a busy site does not wake it each time. Not
+/// where a thread may be standing still meanwhile.
 const GATHER: Duration = Duration::from_millis(1);
 
 /// A tracer process, held by the agent. Dropping it makes the tracer restore and let go.
@@ -29,6 +31,8 @@ pub struct Tracer {
     shared: Arc<Shared>,
     consumer: Consumer,
     wakeups: EventFd,
+    /// Armed slots whose threads wait for us.
+    holding: HashSet<Slot>,
 }
 
 impl Tracer {
@@ -53,6 +57,7 @@ impl Tracer {
             shared,
             consumer,
             wakeups,
+            holding: HashSet::new(),
         })
     }
 
@@ -60,7 +65,12 @@ impl Tracer {
     /// be changed. An error if that is none.
     pub fn arm(&mut self, action: &ArmAction) -> Result<Armed, TracerError> {
         match self.ask(&Command::Arm(action.clone()))? {
-            Reply::Armed(armed) => Ok(armed),
+            Reply::Armed(armed) => {
+                if action.hold.is_some() {
+                    self.holding.insert(action.slot);
+                }
+                Ok(armed)
+            }
             reply => Err(unexpected(&reply)),
         }
     }
@@ -86,8 +96,18 @@ impl Tracer {
     /// Takes the action away. Sites that no other action uses are restored before this returns;
     /// records of earlier hits are still in the ring.
     pub fn disarm(&mut self, slot: Slot) -> Result<(), TracerError> {
+        self.holding.remove(&slot);
         match self.ask(&Command::Disarm(slot))? {
             Reply::Disarmed => Ok(()),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Lets a thread go on that a hit of this slot holds ([`Record::Held`]). True if it stood still
+    /// until now: what was read of it meanwhile belongs together.
+    pub fn let_on(&mut self, tid: u32, slot: Slot) -> Result<bool, TracerError> {
+        match self.ask(&Command::LetOn(tid, slot))? {
+            Reply::LetOn(in_time) => Ok(in_time),
             reply => Err(unexpected(&reply)),
         }
     }
@@ -126,7 +146,9 @@ impl Tracer {
             let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
             if poll(&mut fds, timeout) == Ok(1) {
                 let _ = self.wakeups.read();
-                std::thread::sleep(GATHER);
+                if self.holding.is_empty() {
+                    std::thread::sleep(GATHER);
+                }
             }
         }
         self.consumer.announce_waiting(false);

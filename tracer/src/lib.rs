@@ -31,5 +31,5 @@ pub use error::TracerError;
 pub use handle::Tracer;
 pub use plan::{PlanError, ResumeKind, SitePlan, TextRange, disassemble, instruction_length};
 pub use process::{PAUSE, tracer_main};
-pub use record::{Ended, Record};
+pub use record::{Ended, Record, StoppedRegisters};
 pub use shared::SlotCounters;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::command::Slot;
-use crate::record::{Ended, Record};
+use crate::record::{Ended, Record, StoppedRegisters};
 use crate::shared::{HEAD, RING_WORDS, Shared, TAIL, WAITING};
 
 /// The longest payload of one hit.
@@ -21,6 +21,7 @@ const EXITED: u64 = 5;
 const KILLED: u64 = 6;
 const EXECED: u64 = 7;
 const GONE: u64 = 8;
+const HELD: u64 = 9;
 
 /// Room is kept for records that must not be lost: ends and states.
 const RESERVE: usize = 64 * HEADER_WORDS;
@@ -66,19 +67,34 @@ impl Producer {
             hits,
         } = header;
         let first = first_word(HIT, slot, site, payload.len());
-        self.push([first, u64::from(tid), time_ns, hits], payload, RESERVE)
+        let header = [first, u64::from(tid), time_ns, hits];
+        self.push(header, &[], payload, RESERVE)
+    }
+
+    /// A hit whose thread stands still.
+    pub(crate) fn held(
+        &mut self,
+        header: HitHeader,
+        registers: &StoppedRegisters,
+        payload: &[u8],
+    ) -> Pushed {
+        let registers = registers.encode();
+        let length = registers.len() + payload.len();
+        let first = first_word(HELD, header.slot, header.site, length);
+        let header = [first, u64::from(header.tid), header.time_ns, header.hits];
+        self.push(header, &registers, payload, RESERVE)
     }
 
     pub(crate) fn done(&mut self, slot: Slot) -> Pushed {
-        self.push([first_word(DONE, slot, 0, 0), 0, 0, 0], &[], 0)
+        self.push([first_word(DONE, slot, 0, 0), 0, 0, 0], &[], &[], 0)
     }
 
     pub(crate) fn paused(&mut self, slot: Slot) -> Pushed {
-        self.push([first_word(PAUSED, slot, 0, 0), 0, 0, 0], &[], 0)
+        self.push([first_word(PAUSED, slot, 0, 0), 0, 0, 0], &[], &[], 0)
     }
 
     pub(crate) fn resumed(&mut self, slot: Slot) -> Pushed {
-        self.push([first_word(RESUMED, slot, 0, 0), 0, 0, 0], &[], 0)
+        self.push([first_word(RESUMED, slot, 0, 0), 0, 0, 0], &[], &[], 0)
     }
 
     pub(crate) fn ended(&mut self, ended: Ended) -> Pushed {
@@ -89,11 +105,19 @@ impl Producer {
             Ended::Gone => (GONE, 0),
         };
         let detail = u64::from(detail.cast_unsigned());
-        self.push([first_word(kind, Slot(0), 0, 0), detail, 0, 0], &[], 0)
+        let header = [first_word(kind, Slot(0), 0, 0), detail, 0, 0];
+        self.push(header, &[], &[], 0)
     }
 
-    fn push(&mut self, header: [u64; HEADER_WORDS], payload: &[u8], reserve: usize) -> Pushed {
-        let words = HEADER_WORDS + payload.len().div_ceil(8);
+    /// `before` is a whole number of words.
+    fn push(
+        &mut self,
+        header: [u64; HEADER_WORDS],
+        before: &[u8],
+        payload: &[u8],
+        reserve: usize,
+    ) -> Pushed {
+        let words = HEADER_WORDS + before.len() / 8 + payload.len().div_ceil(8);
         let tail = self.shared.header(TAIL).load(Ordering::Acquire);
         let used = usize::try_from(self.head.wrapping_sub(tail)).unwrap_or(RING_WORDS);
         if used + words + reserve > RING_WORDS {
@@ -104,7 +128,7 @@ impl Producer {
         for (offset, word) in header.into_iter().enumerate() {
             ring[(start + offset) & MASK].store(word, Ordering::Relaxed);
         }
-        for (offset, bytes) in payload.chunks(8).enumerate() {
+        for (offset, bytes) in before.chunks(8).chain(payload.chunks(8)).enumerate() {
             let mut word = [0; 8];
             word[..bytes.len()].copy_from_slice(bytes);
             let at = (start + HEADER_WORDS + offset) & MASK;
@@ -128,6 +152,7 @@ pub(crate) struct Consumer {
     shared: Arc<Shared>,
     tail: u64,
     payload: Vec<u8>,
+    registers: StoppedRegisters,
 }
 
 impl Consumer {
@@ -137,6 +162,7 @@ impl Consumer {
             shared,
             tail,
             payload: Vec::new(),
+            registers: StoppedRegisters::default(),
         }
     }
 
@@ -180,6 +206,22 @@ impl Consumer {
                 hits,
                 payload: &self.payload,
             },
+            HELD => {
+                let (registers, payload) = self
+                    .payload
+                    .split_first_chunk::<{ StoppedRegisters::BYTES }>()
+                    .expect("we wrote them first");
+                self.registers = StoppedRegisters::decode(registers);
+                Record::Held {
+                    slot,
+                    site,
+                    tid: low,
+                    time_ns,
+                    hits,
+                    registers: &self.registers,
+                    payload,
+                }
+            }
             DONE => Record::Done { slot },
             PAUSED => Record::Paused { slot },
             RESUMED => Record::Resumed { slot },

@@ -266,6 +266,7 @@ impl Engine {
             limit,
             rate: Some(rate),
             ignore_quota,
+            hold: None,
             sites: bound
                 .sites
                 .iter()

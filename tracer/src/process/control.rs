@@ -95,6 +95,7 @@ enum Request {
     Amend(AmendAction),
     Disarm(Slot),
     Verify(Option<Mappings>),
+    LetOn(i32, Slot),
     /// Restore and let go.
     Release,
 }
@@ -157,6 +158,12 @@ impl Control {
                 let attachment = self.attachment.as_ref();
                 let reply = attachment.and_then(|held| held.request(Request::Verify(map)));
                 reply.unwrap_or(Reply::Lost(Vec::new()))
+            }
+            Command::LetOn(tid, slot) => {
+                let attachment = self.attachment.as_ref();
+                let request = Request::LetOn(tid.cast_signed(), slot);
+                let reply = attachment.and_then(|held| held.request(request));
+                reply.unwrap_or(Reply::LetOn(false))
             }
             Command::Disarm(slot) => {
                 if let Some(attachment) = &self.attachment {
@@ -382,6 +389,9 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>) {
             Some(Request::Verify(map)) => {
                 answer(link, Reply::Lost(engine.verify(map.as_ref())));
             }
+            Some(Request::LetOn(tid, slot)) => {
+                answer(link, Reply::LetOn(engine.let_on(tid, slot)));
+            }
             Some(Request::Disarm(slot)) => {
                 engine.disarm(slot);
                 if engine.desk.slots.is_empty() {
@@ -400,6 +410,7 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>) {
             finish(link, engine, None);
             return;
         }
+        engine.free_overdue();
         if engine.wants_ticks() {
             engine.tick();
         }

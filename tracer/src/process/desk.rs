@@ -11,11 +11,47 @@ use crate::process::memory::StoppedMemory;
 use crate::process::monotonic_ns;
 use crate::process::site::User;
 use crate::process::slot::{SlotEntry, SlotState};
+use crate::record::StoppedRegisters;
 use crate::ring::{HitHeader, MAX_PAYLOAD, Producer, Pushed};
 use crate::shared::{Counter, Shared};
+use crate::sys;
 
 /// Bytes of target memory that the program of one action may read at one hit.
 const BYTES_PER_HIT: u32 = 256 << 10;
+
+/// A thread that stands at a site.
+pub(crate) struct Hit<'a> {
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
+    pub(crate) registers: &'a Registers,
+    pub(crate) fs_base: u64,
+    pub(crate) time_ns: u64,
+    /// Whether it may stand still for longer.
+    pub(crate) may_hold: bool,
+}
+
+impl Hit<'_> {
+    /// All that the agent may want to know of the thread's registers. Those that the kernel does
+    /// not give, as of a thread that is being killed, are zero.
+    fn stopped(&self) -> StoppedRegisters {
+        let (xmm, st) = sys::get_float_registers(self.tid.cast_signed()).unwrap_or_default();
+        StoppedRegisters {
+            general: self.registers.general,
+            fs_base: self.fs_base,
+            xmm,
+            st,
+        }
+    }
+}
+
+/// What follows a program's run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ran {
+    /// The thread goes on.
+    On,
+    /// The thread stands still until the agent has read what it wants.
+    Holds,
+}
 
 pub(crate) struct Desk {
     pub(crate) slots: HashMap<Slot, SlotEntry>,
@@ -38,30 +74,23 @@ impl Desk {
         }
     }
 
-    pub(crate) fn run_program(
-        &mut self,
-        pid: i32,
-        tid: i32,
-        user: &User,
-        registers: &Registers,
-        time_ns: u64,
-    ) {
+    pub(crate) fn run_program(&mut self, user: &User, hit: &Hit<'_>) -> Ran {
         let slot = user.slot;
         let Some(entry) = self.slots.get_mut(&slot) else {
-            return;
+            return Ran::On;
         };
         if entry.state != SlotState::Active || entry.is_exhausted() {
-            return;
+            return Ran::On;
         }
         entry.hits += 1;
-        let (pid, tid, hits) = (pid.cast_unsigned(), tid.cast_unsigned(), entry.hits);
+        let hits = entry.hits;
         let outcome = lr_probe::run(
             &user.program,
-            registers,
+            hit.registers,
             &Context {
-                pid,
-                tid,
-                time: time_ns,
+                pid: hit.pid,
+                tid: hit.tid,
+                time: hit.time_ns,
                 hits,
             },
             &mut self.memory,
@@ -70,22 +99,33 @@ impl Desk {
             },
             &mut self.payload,
         );
+        let holds = entry.hold_ns.is_some();
+        let mut ran = Ran::On;
         let counter = match outcome {
             Outcome::False => Counter::ConditionFalse,
             Outcome::ConditionError(_) => Counter::ConditionError,
             Outcome::Matched { .. } if !entry.take_token(monotonic_ns()) => Counter::RateLimited,
+            Outcome::Matched { .. } if holds && !hit.may_hold => Counter::Dropped,
             Outcome::Matched { bytes } => {
                 let header = HitHeader {
                     slot,
                     site: user.index,
-                    tid,
-                    time_ns,
+                    tid: hit.tid,
+                    time_ns: hit.time_ns,
                     hits,
                 };
-                match self.producer.hit(header, &self.payload[..bytes]) {
+                let payload = &self.payload[..bytes];
+                let pushed = match holds {
+                    true => self.producer.held(header, &hit.stopped(), payload),
+                    false => self.producer.hit(header, payload),
+                };
+                match pushed {
                     Pushed::Full => Counter::Dropped,
                     pushed => {
                         entry.kept();
+                        if holds {
+                            ran = Ran::Holds;
+                        }
                         self.notify(pushed);
                         Counter::Kept
                     }
@@ -94,6 +134,7 @@ impl Desk {
         };
         self.shared.add(slot, Counter::Hits, 1);
         self.shared.add(slot, counter, 1);
+        ran
     }
 
     pub(crate) fn notify(&self, pushed: Pushed) {

@@ -12,6 +12,7 @@ use crate::process::affinity::Follower;
 use crate::process::attach::a_thread;
 use crate::process::budget::{Bucket, PROCESS_SHARE};
 use crate::process::desk::Desk;
+use crate::process::hold::{Alarm, Held};
 use crate::process::life::is_outside;
 use crate::process::monotonic_ns;
 use crate::process::proc::{Backing, Mapping, Mappings};
@@ -65,6 +66,9 @@ pub(crate) struct Engine {
     pub(crate) desk: Desk,
     pub(crate) follower: Follower,
     pub(crate) process_budget: Bucket,
+    /// Threads that stand still for the agent.
+    pub(crate) held: Vec<Held>,
+    pub(crate) alarm: Alarm,
     pub(crate) released: Released,
     pub(crate) ended: Option<Ended>,
     stops: u32,
@@ -92,6 +96,8 @@ impl Engine {
             desk: Desk::new(living, shared, wakeups),
             follower: Follower::new(),
             process_budget: Bucket::new(PROCESS_SHARE, monotonic_ns()),
+            held: Vec::new(),
+            alarm: Alarm::default(),
             released: Released::default(),
             ended: None,
             stops: 0,
@@ -293,6 +299,7 @@ impl Engine {
 
     /// Takes an action away and restores what nobody else uses.
     pub(crate) fn disarm(&mut self, slot: Slot) {
+        self.free_of(slot);
         self.observe(slot, false);
         let map = self.text_map();
         for address in self.sites.of_slot(slot) {
@@ -370,6 +377,7 @@ impl Engine {
     /// thread then frees the target.
     pub(crate) fn let_go(&mut self) {
         self.restore_all();
+        self.free_all();
         self.settle();
         self.settled = true;
     }

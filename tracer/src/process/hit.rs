@@ -4,6 +4,7 @@ use lr_probe::{Register, Registers};
 
 use crate::command::Slot;
 use crate::process::budget::{WAKE_OTHER_CPU_NS, WAKE_SAME_CPU_NS};
+use crate::process::desk::{Hit, Ran};
 use crate::process::engine::{Engine, go_on};
 use crate::process::proc::TRAP_BIT;
 use crate::process::site::Presence;
@@ -54,11 +55,15 @@ impl Engine {
             .threads
             .get_mut(&tid)
             .is_none_or(|thread| thread.retry.take() != Some(address));
-        if first_time {
-            self.run_programs(tid, address, &user);
-        }
+        let holders = match first_time {
+            true => self.run_programs(tid, address, &user),
+            false => Vec::new(),
+        };
         self.put_mask_back(tid);
-        self.resume(tid, address, &mut user);
+        match holders.is_empty() {
+            true => self.resume(tid, address, &mut user),
+            false => self.hold(tid, address, &user, holders),
+        }
         if first_time {
             self.account(tid, address, began);
         }
@@ -73,9 +78,13 @@ impl Engine {
             && sys::trap_origin(tid).ok() == Some(TrapOrigin::Step)
     }
 
-    fn run_programs(&mut self, tid: i32, address: u64, user: &UserRegisters) {
+    /// Returns the slots for which the thread is to stand still.
+    fn run_programs(&mut self, tid: i32, address: u64, user: &UserRegisters) -> Vec<Slot> {
+        // Empty, it costs no allocation.
+        let mut holders = Vec::new();
+        let may_hold = self.may_hold();
         let Some(site) = self.sites.get(address) else {
-            return;
+            return holders;
         };
         let mut registers = Registers {
             general: user.general(),
@@ -88,10 +97,20 @@ impl Engine {
             registers.vector = vector;
         }
         let time_ns = realtime_ns();
+        let hit = Hit {
+            pid: self.pid.cast_unsigned(),
+            tid: tid.cast_unsigned(),
+            registers: &registers,
+            fs_base: user.fs_base(),
+            time_ns,
+            may_hold,
+        };
         for user in &site.users {
-            self.desk
-                .run_program(self.pid, tid, user, &registers, time_ns);
+            if self.desk.run_program(user, &hit) == Ran::Holds {
+                holders.push(user.slot);
+            }
         }
+        holders
     }
 
     /// The kernel unblocks a blocked SIGTRAP to deliver an int3's (`limits/facts/sigtrap.c`). A
@@ -145,6 +164,11 @@ impl Engine {
         self.desk.shared.add(slot, Counter::StopNs, cost);
         let max = self.desk.shared.counter(slot, Counter::MaxStopNs);
         max.fetch_max(cost, std::sync::atomic::Ordering::Relaxed);
+        self.spend(slot, cost, now, process_allows);
+    }
+
+    /// Takes a cost out of a slot's budget, and unplants it where it is done or has no more.
+    pub(crate) fn spend(&mut self, slot: Slot, cost: u64, now: u64, process_allows: bool) {
         let Some(entry) = self.desk.slots.get_mut(&slot) else {
             return;
         };

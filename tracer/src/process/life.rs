@@ -58,6 +58,7 @@ impl Engine {
     pub(crate) fn on_death(&mut self, tid: i32, how: Ended) {
         sys::reap(tid);
         self.threads.remove(&tid);
+        self.forget_held(tid);
         // A leader is reported only when it is the last of its process.
         if tid == self.pid {
             self.ended = Some(how);
@@ -71,6 +72,9 @@ impl Engine {
             // what still shares it is restored through it.
             self.threads
                 .retain(|&other, _| other == tid || is_outside(self.pid, other));
+            // The number of a leader that stood still is the new program's now.
+            self.held
+                .retain(|held| held.tid != tid && is_outside(self.pid, held.tid));
             self.ended = Some(Ended::Execed);
             go_on(tid, StopSignal::None);
         } else {

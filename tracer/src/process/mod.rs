@@ -8,6 +8,7 @@ mod control;
 mod desk;
 mod engine;
 mod hit;
+mod hold;
 mod life;
 mod memory;
 mod proc;

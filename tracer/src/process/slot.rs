@@ -21,6 +21,8 @@ pub(crate) struct SlotEntry {
     left: Option<u64>,
     tokens: Option<Tokens>,
     pub(crate) ignore_quota: bool,
+    /// How long a thread that hits it may stand still, in nanoseconds.
+    pub(crate) hold_ns: Option<u64>,
     pub(crate) budget: Bucket,
 }
 
@@ -32,6 +34,9 @@ impl SlotEntry {
             left: action.limit,
             tokens: action.rate.map(|rate| Tokens::new(rate, now_ns)),
             ignore_quota: action.ignore_quota,
+            hold_ns: action
+                .hold
+                .map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
             budget: Bucket::new(ACTION_SHARE, now_ns),
         }
     }

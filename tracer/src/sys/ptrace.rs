@@ -121,6 +121,17 @@ pub(crate) fn set_registers(tid: i32, registers: &UserRegisters) -> io::Result<(
 
 /// `xmm0` to `xmm15`, low half first.
 pub(crate) fn get_vectors(tid: i32) -> io::Result<[[u64; 2]; 16]> {
+    let (xmm, _) = get_float_registers(tid)?;
+    Ok(xmm.map(|vector| {
+        let (low, high) = vector.split_at(8);
+        [low, high].map(|half| u64::from_le_bytes(half.try_into().expect("half of sixteen")))
+    }))
+}
+
+/// The vector and the x87 registers, sixteen bytes of each.
+pub(crate) type FloatRegisters = ([[u8; 16]; 16], [[u8; 16]; 8]);
+
+pub(crate) fn get_float_registers(tid: i32) -> io::Result<FloatRegisters> {
     // SAFETY: the kernel fills a structure of exactly this type; all-zero is valid for it.
     let area = unsafe {
         let mut area: libc::user_fpregs_struct = std::mem::zeroed();
@@ -132,12 +143,18 @@ pub(crate) fn get_vectors(tid: i32) -> io::Result<[[u64; 2]; 16]> {
         ))?;
         area
     };
-    let mut vectors = [[0; 2]; 16];
-    for (vector, words) in vectors.iter_mut().zip(area.xmm_space.as_chunks::<4>().0) {
-        let half = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
-        *vector = [half(words[0], words[1]), half(words[2], words[3])];
-    }
-    Ok(vectors)
+    let mut xmm = [[0; 16]; 16];
+    let mut st = [[0; 16]; 8];
+    let fill = |registers: &mut [[u8; 16]], words: &[u32]| {
+        for (register, words) in registers.iter_mut().zip(words.as_chunks::<4>().0) {
+            for (room, word) in register.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+                *room = word.to_le_bytes();
+            }
+        }
+    };
+    fill(&mut xmm, &area.xmm_space);
+    fill(&mut st, &area.st_space);
+    Ok((xmm, st))
 }
 
 /// Where the SIGTRAP of a stop comes from.

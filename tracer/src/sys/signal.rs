@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The signal that makes the tracer thread look at its commands. Only sent inside the tracer
 /// process.
-const WAKE: libc::c_int = libc::SIGUSR1;
+pub(crate) const WAKE: libc::c_int = libc::SIGUSR1;
 
 extern "C" fn on_wake(_signal: libc::c_int) {}
 

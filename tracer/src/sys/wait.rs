@@ -48,6 +48,13 @@ pub(crate) fn reap(tid: i32) {
     let _ = wait(WaitTarget::Thread(tid), libc::WEXITED | libc::WNOHANG);
 }
 
+/// Collects the stop of a tracee that is to stand still: it is not shown again. Its registers must
+/// be such that it could go on by itself.
+pub(crate) fn collect_stop(tid: i32) {
+    let flags = libc::WSTOPPED | libc::__WNOTHREAD | libc::WNOHANG;
+    let _ = wait(WaitTarget::Thread(tid), flags);
+}
+
 /// Whether a tracee of any thread of this process has died and waits to be reaped.
 pub(crate) fn has_exited(tid: i32) -> bool {
     let flags = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;

@@ -103,6 +103,7 @@ pub(crate) fn action(slot: u16, sites: Vec<SiteProgram>) -> ArmAction {
         limit: None,
         rate: None,
         ignore_quota: true,
+        hold: None,
         sites,
     }
 }

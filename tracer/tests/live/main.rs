@@ -5,6 +5,7 @@
 
 mod counts;
 mod endings;
+mod holds;
 mod image;
 mod lives;
 mod refusals;
@@ -42,6 +43,12 @@ fn main() {
         endings::a_kill_is_reported,
         endings::an_exec_is_reported,
         endings::a_process_that_is_gone_is_refused,
+        holds::a_thread_stands_still_until_it_is_let_on,
+        holds::a_thread_goes_on_when_its_time_is_over,
+        holds::each_hit_of_a_holding_action_is_kept_or_counted,
+        holds::losing_the_agent_lets_all_on,
+        holds::taking_the_action_away_lets_all_on,
+        holds::a_kill_reaches_a_thread_that_stands_still,
         lives::children_live_on_untraced,
         lives::signals_keep_their_order_under_stepping,
         lives::a_blocked_sigtrap_stays_blocked,
