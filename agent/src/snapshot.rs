@@ -41,6 +41,8 @@ pub fn snapshot_of_core(request: &CoreSnapshotRequest) -> Result<Snapshot, Probl
     let mut snapshot = Snapshot {
         tid: first.tid,
         frames: Vec::new(),
+        watches: Vec::new(),
+        registers: Vec::new(),
         end,
         threads: Vec::new(),
         warnings: Vec::new(),

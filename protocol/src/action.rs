@@ -33,6 +33,9 @@ pub struct ActionSpec {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ActionKind {
     Log(LogSpec),
+    Snapshot(SnapshotSpec),
+    Counter(CounterSpec),
+    Metric(MetricSpec),
     /// A kind that this version does not have.
     #[serde(other)]
     Unknown,
@@ -43,7 +46,21 @@ impl ActionKind {
     pub fn word(&self) -> &'static str {
         match self {
             ActionKind::Log(_) => "log",
+            ActionKind::Snapshot(_) => "snapshot",
+            ActionKind::Counter(_) => "counter",
+            ActionKind::Metric(_) => "metric",
             ActionKind::Unknown => "unknown",
+        }
+    }
+
+    /// Where it is placed; empty where that is not known.
+    pub fn location(&self) -> &str {
+        match self {
+            ActionKind::Log(log) => &log.location,
+            ActionKind::Snapshot(snapshot) => &snapshot.location,
+            ActionKind::Counter(counter) => &counter.location,
+            ActionKind::Metric(metric) => &metric.location,
+            ActionKind::Unknown => "",
         }
     }
 }
@@ -55,6 +72,49 @@ pub struct LogSpec {
     pub template: String,
     #[serde(default)]
     pub level: Level,
+}
+
+/// The stack of a thread, and the variables in it. Done after one unless `max_hits` says more.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SnapshotSpec {
+    pub location: String,
+    /// Expressions that are told with larger limits than what is in scope.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watches: Vec<String>,
+    /// The other threads' stacks, where they can be had without disturbing them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub all_threads: bool,
+    /// rax to r15 and rip; a right of its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub registers: bool,
+}
+
+/// How often a line is passed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CounterSpec {
+    pub location: String,
+    /// An expression; hits are counted for each of its values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// Statistics of a number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MetricSpec {
+    pub location: String,
+    /// A number, or what counts as one: integers, floats, bools, enumerations.
+    pub expression: String,
+    /// An expression; there are statistics for each of its values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// As people write it: `ms`, `bytes`. Not interpreted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::{ActionStatus, Level};
+use crate::snapshot::Snapshot;
 use crate::value::Field;
 
 /// `POST /agents/{id}/batches`: what an agent has to tell, in order. The server answers after the
@@ -14,6 +15,12 @@ pub struct Batch {
     pub sent_at: i64,
     #[serde(default)]
     pub logs: Vec<LogEvent>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<SnapshotEvent>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricRow>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overhead: Vec<Overhead>,
     #[serde(default)]
     pub coverage: Vec<Coverage>,
     #[serde(default)]
@@ -41,6 +48,81 @@ pub struct LogEvent {
     pub level: Level,
     pub message: String,
     pub fields: Vec<Field>,
+}
+
+/// What a thread was doing when it hit.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SnapshotEvent {
+    pub ts: i64,
+    /// Counts the session's events, from 1; with the session it is the snapshot's name.
+    pub seq: u64,
+    pub action_id: String,
+    pub action_version: u32,
+    pub thread: String,
+    pub file: String,
+    pub line: u32,
+    pub function: String,
+    /// The same for stacks of the same functions and lines; 16 hexadecimal digits.
+    pub stack_hash: String,
+    /// Nanoseconds for which the thread stood still.
+    pub stop_ns: u64,
+    pub snapshot: Snapshot,
+}
+
+/// One second of a counter or a metric, for one group. A second without hits has one row with a
+/// count of zero.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct MetricRow {
+    pub ts: i64,
+    /// Counts the session's events, from 1.
+    pub seq: u64,
+    pub action_id: String,
+    pub action_version: u32,
+    /// `kind:function:line` unless the action has a name.
+    pub name: String,
+    /// `counter` or `metric`.
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    /// The value of `by`, as text; none without `by`, `other` where there were too many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Milliseconds during which the action was planted.
+    pub observed_ms: u64,
+    /// Hits that have a value.
+    pub count: u64,
+    /// These are of metrics alone, and absent where nothing was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hist: Vec<HistogramBucket>,
+    /// Nanoseconds that threads were stopped for it.
+    pub stop_ns: u64,
+}
+
+/// So many values from `lo` up to `hi`, which is in the next one. Bounds are the same in every
+/// histogram, so that they can be merged by adding.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct HistogramBucket {
+    pub lo: f64,
+    pub hi: f64,
+    pub n: u64,
+}
+
+/// What an action's stops cost the target in one second.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Overhead {
+    pub ts: i64,
+    pub action_id: String,
+    pub stops: u64,
+    pub stop_ns: u64,
+    pub max_stop_ns: u64,
+    /// Of the wall time, summed over threads: 0.01 is a hundredth.
+    pub share: f64,
 }
 
 /// One action's second: what of it was observed, and what became of the hits.

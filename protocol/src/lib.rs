@@ -20,19 +20,22 @@ mod snapshot;
 mod value;
 
 pub use action::{
-    Action, ActionKind, ActionSpec, ActionStatus, ActionTarget, BoundAddress, Counts, Level,
-    LogSpec, NewAction, Output, State, StatusError,
+    Action, ActionKind, ActionSpec, ActionStatus, ActionTarget, BoundAddress, CounterSpec, Counts,
+    Level, LogSpec, MetricSpec, NewAction, Output, SnapshotSpec, State, StatusError,
 };
 pub use agent::{
     Agent, AgentState, Linger, ProcessInfo, RegisterAgent, Registered, WantedAction, WantedActions,
 };
-pub use batch::{Batch, BatchAccepted, Coverage, End, EndReason, LogEvent, Loss};
+pub use batch::{
+    Batch, BatchAccepted, Coverage, End, EndReason, HistogramBucket, LogEvent, Loss, MetricRow,
+    Overhead, SnapshotEvent,
+};
 pub use explanation::{
     ExplainedAddress, ExplainedCall, ExplainedInstruction, ExplainedModule, ExplainedTarget,
     ExplainedVariable, Explanation, LineRange, NotBound, PiecePlace, Residence, Resume,
     VariableKind,
 };
-pub use live::{LiveEnd, LiveEvent, LiveLog, LiveLoss, LiveState};
+pub use live::{LiveEnd, LiveEvent, LiveLog, LiveLoss, LiveMetric, LiveSnapshot, LiveState};
 pub use problem::Problem;
 pub use query::{Column, QueryFormat, QueryRequest, QueryResult};
 pub use server::{PortalCode, PortalLogin, ServerInfo};

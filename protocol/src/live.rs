@@ -2,12 +2,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{State, StatusError};
 use crate::batch::EndReason;
+use crate::snapshot::Snapshot;
 
 /// One line of `--json`, and one server-sent event of `GET /live`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum LiveEvent {
     Log(LiveLog),
+    Snapshot(LiveSnapshot),
+    Metric(LiveMetric),
     Loss(LiveLoss),
     State(LiveState),
     End(LiveEnd),
@@ -32,6 +35,45 @@ pub struct LiveLog {
     pub message: String,
     /// Name to plain value, in the order of the template.
     pub fields: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LiveSnapshot {
+    pub ts: String,
+    /// What `lr show` takes.
+    pub id: String,
+    pub agent: String,
+    pub process: String,
+    pub action: String,
+    pub pid: u32,
+    pub thread: String,
+    pub file: String,
+    pub line: u32,
+    pub function: String,
+    pub stop_ns: u64,
+    #[serde(flatten)]
+    pub snapshot: Snapshot,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LiveMetric {
+    pub ts: String,
+    pub agent: String,
+    pub process: String,
+    pub action: String,
+    pub name: String,
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    pub group: Option<String>,
+    pub observed_ms: u64,
+    pub count: u64,
+    pub sum: Option<f64>,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    pub mean: Option<f64>,
+    pub p50: Option<f64>,
+    pub p99: Option<f64>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

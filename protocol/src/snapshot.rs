@@ -9,6 +9,12 @@ pub struct Snapshot {
     pub tid: u32,
     /// Innermost first.
     pub frames: Vec<SnapshotFrame>,
+    /// What was asked for by expressions, by their text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watches: Vec<CapturedValue>,
+    /// Name and `0x…`, where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registers: Vec<(String, String)>,
     /// Why there are no more frames, where that is not because nobody called the last.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub end: String,

@@ -44,6 +44,8 @@ pub(crate) fn take(
             hits,
             payload,
         } => (slot, site, tid, time_ns, hits, payload),
+        // Nothing is armed that holds.
+        Record::Held { .. } => return Notice::Hit { first_of: None },
         Record::Done { slot } => return Notice::Done(slot),
         Record::Paused { slot } => return Notice::Paused(slot),
         Record::Resumed { slot } => return Notice::Resumed(slot),

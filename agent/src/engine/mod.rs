@@ -523,7 +523,7 @@ impl std::fmt::Debug for Engine {
 fn level_of(kind: &ActionKind) -> lr_protocol::Level {
     match kind {
         ActionKind::Log(log) => log.level,
-        ActionKind::Unknown => lr_protocol::Level::default(),
+        _ => lr_protocol::Level::default(),
     }
 }
 

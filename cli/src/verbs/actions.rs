@@ -82,10 +82,7 @@ fn listed(actions: &[Action], style: Style, zone: &TimeZone) -> String {
 }
 
 fn location(action: &Action) -> &str {
-    match &action.spec.kind {
-        ActionKind::Log(log) => &log.location,
-        ActionKind::Unknown => "",
-    }
+    action.spec.kind.location()
 }
 
 fn target(action: &Action) -> String {

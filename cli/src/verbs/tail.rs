@@ -107,6 +107,8 @@ fn is_of(event: &LiveEvent, agents: Option<&[String]>) -> bool {
     };
     let agent = match event {
         LiveEvent::Log(log) => &log.agent,
+        LiveEvent::Snapshot(snapshot) => &snapshot.agent,
+        LiveEvent::Metric(metric) => &metric.agent,
         LiveEvent::Loss(loss) => &loss.agent,
         LiveEvent::State(state) => &state.agent,
         LiveEvent::End(end) => &end.agent,
@@ -126,6 +128,6 @@ fn tell(event: &LiveEvent) {
                 crate::tell::raw(&rendered(&problem, Style::of_stderr()));
             }
         }
-        LiveEvent::Log(_) | LiveEvent::Unknown => {}
+        LiveEvent::Log(_) | LiveEvent::Snapshot(_) | LiveEvent::Metric(_) | LiveEvent::Unknown => {}
     }
 }

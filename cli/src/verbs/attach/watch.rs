@@ -188,7 +188,7 @@ impl Session {
             }
         }
         match event {
-            LiveEvent::Log(_) => self.printed += 1,
+            LiveEvent::Log(_) | LiveEvent::Snapshot(_) | LiveEvent::Metric(_) => self.printed += 1,
             LiveEvent::Loss(loss) => tell!("{}", loss_line(&loss)),
             LiveEvent::State(state) => self.hear(&state).await?,
             LiveEvent::End(end) if end.agent == self.watch.attached.id => {
