@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use lr_dwarf::{
-    Core, CoreMemory, CoreModules, CoreThread, DebugFiles, FrameKind, Limits, Stack, StackEnd,
-    Target,
+    Core, CoreMemory, CoreModules, CoreThread, DebugFiles, FrameKind, Limits, Reached, Stack,
+    StackEnd, Target,
 };
 use lr_protocol::{Problem, Snapshot, SnapshotFrame, SnapshotThread};
 
@@ -117,6 +117,9 @@ fn frame(frame: &lr_dwarf::Frame) -> SnapshotFrame {
         line: frame.line,
         inlined: frame.kind == FrameKind::Inlined,
         signal: frame.kind == FrameKind::Signal,
+        tail_call: frame.kind == FrameKind::TailCall,
+        guessed: frame.reached == Reached::Guessed,
+        skips: frame.reached == Reached::Skipping,
         module: frame.module.display().to_string(),
         address: format!("{:#x}", frame.address),
         variables: None,

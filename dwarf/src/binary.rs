@@ -9,7 +9,7 @@ use crate::find::{self, DebugFiles, DebugInfo, SplitFiles};
 use crate::flow::KnownFunctions;
 use crate::image::{Flaw, Image, Segment};
 use crate::index::{FileIndex, Index, IndexCache, NameIndex};
-use crate::info::{Info, ScopeCache};
+use crate::info::{Info, ScopeCache, UnitMap};
 use crate::inspect::Variable;
 use crate::loader::Mapped;
 use crate::location::Location;
@@ -34,6 +34,9 @@ pub struct Binary {
     index: Index,
     pub(crate) scopes: ScopeCache,
     known_functions: OnceLock<KnownFunctions>,
+    /// By the file's own index, and by all units.
+    hinted_units: OnceLock<UnitMap>,
+    all_units: OnceLock<UnitMap>,
 }
 
 impl Binary {
@@ -94,6 +97,8 @@ impl Binary {
             index: Index::default(),
             scopes: ScopeCache::default(),
             known_functions: OnceLock::new(),
+            hinted_units: OnceLock::new(),
+            all_units: OnceLock::new(),
         })
     }
 
@@ -258,6 +263,16 @@ impl Binary {
     pub(crate) fn known_functions(&self) -> &KnownFunctions {
         self.known_functions
             .get_or_init(|| KnownFunctions::read(&self.image, self.debug_image()))
+    }
+
+    /// Units that may have an address, by the index that the file has for it.
+    pub(crate) fn hinted_units(&self, info: &Info<'_>) -> &UnitMap {
+        self.hinted_units.get_or_init(|| UnitMap::of_aranges(info))
+    }
+
+    /// The same by the units themselves; the first call reads the first DIE of each.
+    pub(crate) fn all_units(&self, info: &Info<'_>) -> &UnitMap {
+        self.all_units.get_or_init(|| UnitMap::of_units(info))
     }
 
     /// The file that has the debug info.

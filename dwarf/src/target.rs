@@ -1,5 +1,4 @@
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -8,7 +7,9 @@ use lr_probe::Memory;
 
 use crate::address::{FileAddr, LoadBias, RuntimeAddr};
 use crate::binary::Binary;
-use crate::info::Info;
+use crate::info::{FrameRules, Info};
+use crate::kept::Kept;
+use crate::unwind::{self, CodeScope, Frame, Function, Instances, Sites};
 
 /// A file that a process had mapped to run it.
 #[derive(Debug)]
@@ -43,7 +44,14 @@ pub(crate) fn module_at(modules: &[Module], address: u64) -> Option<usize> {
 pub struct Target<'a> {
     modules: &'a [Module],
     memory: RefCell<Box<dyn Memory + 'a>>,
-    infos: RefCell<HashMap<usize, Option<Rc<Info<'a>>>>>,
+    infos: Kept<usize, Option<Rc<Info<'a>>>>,
+    /// By module and address in its file.
+    codes: Kept<(usize, u64), Option<CodeScope<'a>>>,
+    rules: Kept<(usize, u64), Option<Rc<FrameRules<'a>>>>,
+    frames: Kept<(usize, u64), Rc<[Frame]>>,
+    sites: Kept<Function, Option<Rc<Sites<'a>>>>,
+    /// By module and unit.
+    instances: Kept<(usize, usize), Option<Rc<Instances>>>,
     /// Bytes that may still be read.
     left: Cell<u64>,
 }
@@ -53,7 +61,12 @@ impl<'a> Target<'a> {
         Target {
             modules,
             memory: RefCell::new(memory),
-            infos: RefCell::default(),
+            infos: Kept::default(),
+            codes: Kept::default(),
+            rules: Kept::default(),
+            frames: Kept::default(),
+            sites: Kept::default(),
+            instances: Kept::default(),
             left: Cell::new(u64::MAX),
         }
     }
@@ -73,20 +86,49 @@ impl<'a> Target<'a> {
 
     /// The debug info of a module; none where it cannot be read at all.
     pub(crate) fn info(&self, module: usize) -> Option<Rc<Info<'a>>> {
-        if let Some(known) = self.infos.borrow().get(&module) {
-            return known.clone();
-        }
-        let read = Info::new(&self.modules.get(module)?.binary)
-            .ok()
-            .map(Rc::new);
-        self.infos.borrow_mut().insert(module, read.clone());
-        read
+        self.infos.get_or(module, || {
+            let read = Info::new(&self.modules.get(module)?.binary);
+            read.ok().map(Rc::new)
+        })
     }
 
-    /// The unit with the code at an address of a module's file.
-    pub(crate) fn unit_at(&self, _module: usize, info: &Info<'a>, addr: u64) -> Option<usize> {
-        info.own_units()
-            .find(|&unit| info.covers(unit, addr).unwrap_or(false) && has_code(info, unit, addr))
+    /// What debug info knows of the code at an address of a module's file.
+    pub(crate) fn code_at(&self, module: usize, addr: u64) -> Option<CodeScope<'a>> {
+        self.codes.get_or((module, addr), || {
+            CodeScope::read(&self.info(module)?, addr)
+        })
+    }
+
+    /// How the caller's registers are found at an address of a module's file.
+    pub(crate) fn frame_rules(&self, module: usize, addr: u64) -> Option<Rc<FrameRules<'a>>> {
+        self.rules.get_or((module, addr), || {
+            self.info(module)?.frame_rules(addr).map(Rc::new)
+        })
+    }
+
+    /// The frames of an address of a module's file, but for what differs from call to call.
+    pub(crate) fn frames_at(
+        &self,
+        module: usize,
+        addr: u64,
+        read: impl FnOnce() -> Rc<[Frame]>,
+    ) -> Rc<[Frame]> {
+        self.frames.get_or((module, addr), read)
+    }
+
+    /// The calls in a function; `None` where they cannot be read.
+    pub(crate) fn sites(&self, function: Function) -> Option<Rc<Sites<'a>>> {
+        self.sites.get_or(function, || {
+            let info = self.info(function.module)?;
+            Sites::read(&info, function.die).ok().map(Rc::new)
+        })
+    }
+
+    /// The functions of a unit by what they are instances of.
+    pub(crate) fn instances(&self, module: usize, unit: usize) -> Option<Rc<Instances>> {
+        self.instances.get_or((module, unit), || {
+            unwind::instances(&*self.info(module)?, unit)
+        })
     }
 
     /// Fills `out`, or says which address cannot be read; `None` where the budget is used up.
@@ -112,17 +154,6 @@ impl<'a> Target<'a> {
 pub(crate) enum Unread {
     Fault(u64),
     Budget,
-}
-
-/// Whether a unit that claims an address has a row or a function there.
-fn has_code(info: &Info<'_>, unit: usize, addr: u64) -> bool {
-    let has_row = info
-        .lines(unit)
-        .is_ok_and(|lines| lines.row_at(addr).is_some());
-    has_row
-        || info
-            .scopes(unit)
-            .is_ok_and(|scopes| scopes.innermost(addr).is_some())
 }
 
 impl std::fmt::Debug for Target<'_> {

@@ -49,6 +49,17 @@ pub struct SnapshotFrame {
     /// Whether it is what the kernel put between a signal's handler and what was interrupted.
     #[serde(default, skip_serializing_if = "is_false")]
     pub signal: bool,
+    /// Whether it ended with the call of the frame before: it is told from call sites, and has no
+    /// room on the stack any more.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tail_call: bool,
+    /// Whether it was found by the address on top of the stack alone: the code of the frame before
+    /// has no unwind table.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub guessed: bool,
+    /// Whether functions between it and the frame before ended with calls, and are not known.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skips: bool,
     /// The path of the program or library; empty where the address is in none.
     #[serde(default)]
     pub module: String,

@@ -7,6 +7,7 @@ mod names;
 mod scope_cache;
 mod scopes;
 mod split;
+mod unit_map;
 mod units;
 mod views;
 
@@ -16,6 +17,7 @@ pub(crate) use lines::{Row, each_sequence, normal_path, same_file};
 pub(crate) use names::{bare_name, components, demangled, is_optional, without_generics};
 pub(crate) use scope_cache::ScopeCache;
 pub(crate) use scopes::{NodeKind, UnitScopes};
+pub(crate) use unit_map::UnitMap;
 pub(crate) use units::{Info, Language};
 pub(crate) use views::Listed;
 

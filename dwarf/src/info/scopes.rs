@@ -165,6 +165,11 @@ impl UnitScopes {
             + self.variables.capacity() * size_of::<usize>()
     }
 
+    /// All of them, in the order of the DIEs.
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
     pub(crate) fn node(&self, index: usize) -> &Node {
         &self.nodes[index]
     }

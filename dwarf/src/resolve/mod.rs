@@ -24,6 +24,7 @@ use crate::place::{Place, Resolved};
 pub(crate) use owner::owner;
 pub(crate) use prologue::after_prologue;
 pub(crate) use suggest::similar;
+pub(crate) use units::each_unit;
 
 pub(crate) fn resolve(binary: &Binary, location: &Location) -> Result<Resolved, LocateError> {
     let bad = |error: gimli::Error| LocateError::BadDebugInfo {

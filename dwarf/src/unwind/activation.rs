@@ -1,6 +1,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::call::is_beginning;
 use super::registers::FrameRegisters;
 use crate::info::{DieRef, Info, NodeKind, UnitScopes};
 use crate::target::Target;
@@ -21,6 +22,24 @@ pub(crate) struct Activation<'a> {
     pub(crate) is_exact: bool,
     /// The kernel's frame for a signal.
     pub(crate) is_signal: bool,
+    /// What a stack that was made for a context begins with.
+    pub(crate) is_bottom: bool,
+    /// The call that it ended with: it is not on the stack any more.
+    pub(crate) tail_call: Option<DieRef>,
+    /// How it is known that the one before it was called here.
+    pub(crate) reached: Reached,
+}
+
+/// How it is known that one frame called the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reached {
+    /// By the rules of the unwind tables; of the innermost frame, by the thread's registers.
+    Unwound,
+    /// The code before it has no unwind table, or is none at all: on top of the stack was an
+    /// address behind a call.
+    Guessed,
+    /// Functions between the two ended with calls, and which they were is not known.
+    Skipping,
 }
 
 /// What debug info knows of the code around an address.
@@ -39,10 +58,14 @@ impl<'a> Activation<'a> {
         pc: u64,
         is_exact: bool,
     ) -> Activation<'a> {
-        let lookup = if is_exact { pc } else { pc.wrapping_sub(1) };
+        let is_bottom = !is_exact && is_beginning(target, pc);
+        let lookup = match is_exact || is_bottom {
+            true => pc,
+            false => pc.wrapping_sub(1),
+        };
         let module = target.module_at(lookup);
         let addr = module.map_or(lookup, |index| target.modules()[index].file_addr(lookup).0);
-        let code = module.and_then(|index| CodeScope::at(target, index, addr));
+        let code = module.and_then(|index| target.code_at(index, addr));
         Activation {
             registers,
             pc,
@@ -52,18 +75,36 @@ impl<'a> Activation<'a> {
             cfa: None,
             is_exact,
             is_signal: false,
+            is_bottom,
+            tail_call: None,
+            reached: Reached::Unwound,
         }
     }
 }
 
 impl<'a> CodeScope<'a> {
-    fn at(target: &Target<'a>, module: usize, addr: u64) -> Option<CodeScope<'a>> {
-        let info = target.info(module)?;
-        let unit = target.unit_at(module, &info, addr)?;
+    pub(crate) fn read(info: &Rc<Info<'a>>, addr: u64) -> Option<CodeScope<'a>> {
+        let hinted = info.binary.hinted_units(info);
+        let in_unit = |unit| CodeScope::in_unit(info, unit, addr);
+        hinted.at(addr).find_map(in_unit).or_else(|| {
+            let all = info.binary.all_units(info);
+            all.at(addr).find_map(in_unit)
+        })
+    }
+
+    /// `None` where a unit that claims an address has neither a row nor a function there.
+    fn in_unit(info: &Rc<Info<'a>>, unit: usize, addr: u64) -> Option<CodeScope<'a>> {
         let scopes = info.scopes(unit).ok()?;
         let innermost = scopes.innermost(addr);
+        let has_row = || {
+            let lines = info.lines(unit);
+            lines.is_ok_and(|lines| lines.row_at(addr).is_some())
+        };
+        if innermost.is_none() && !has_row() {
+            return None;
+        }
         Some(CodeScope {
-            info,
+            info: Rc::clone(info),
             unit,
             scopes,
             innermost,

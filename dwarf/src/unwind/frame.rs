@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::activation::Activation;
+use super::activation::{Activation, Reached};
 use crate::info::DieRef;
 use crate::target::Target;
 
@@ -18,6 +18,7 @@ pub struct Frame {
     /// The next instruction of the activation that this is part of.
     pub address: u64,
     pub kind: FrameKind,
+    pub reached: Reached,
     pub(crate) activation: usize,
     /// Scopes with its variables, outermost first.
     pub(crate) nodes: Vec<usize>,
@@ -28,6 +29,9 @@ pub enum FrameKind {
     Called,
     /// The compiler put its code into that of the next frame.
     Inlined,
+    /// It ended with the call of the one before it, and has no room on the stack any more. That it
+    /// was there is told by its caller's call, and by the only way from there.
+    TailCall,
     /// What the kernel put between a signal's handler and what was interrupted.
     Signal,
 }
@@ -39,6 +43,29 @@ impl Frame {
         activation: &Activation<'a>,
         index: usize,
     ) -> Vec<Frame> {
+        let read = || Frame::at(target, activation).into();
+        let known = match activation.module {
+            Some(module) => target.frames_at(module, activation.addr, read),
+            None => read(),
+        };
+        let mut frames = known.to_vec();
+        for frame in &mut frames {
+            frame.address = activation.pc;
+            frame.activation = index;
+        }
+        frames[0].reached = activation.reached;
+        if let Some(outermost) = frames.last_mut() {
+            outermost.kind = match (activation.is_signal, activation.tail_call) {
+                (true, _) => FrameKind::Signal,
+                (false, Some(_)) => FrameKind::TailCall,
+                (false, None) => FrameKind::Called,
+            };
+        }
+        frames
+    }
+
+    /// The same for each call of the code at an address.
+    fn at<'a>(target: &Target<'a>, activation: &Activation<'a>) -> Vec<Frame> {
         let bare = |function: String| Frame {
             function,
             file: String::new(),
@@ -47,12 +74,10 @@ impl Frame {
                 .module
                 .map(|module| target.modules()[module].path.clone())
                 .unwrap_or_default(),
-            address: activation.pc,
-            kind: match activation.is_signal {
-                true => FrameKind::Signal,
-                false => FrameKind::Called,
-            },
-            activation: index,
+            address: 0,
+            kind: FrameKind::Called,
+            reached: Reached::Unwound,
+            activation: 0,
             nodes: Vec::new(),
         };
         let Some(code) = &activation.code else {

@@ -2,13 +2,23 @@
 //! to the functions, inlined ones too, whose variables are read there.
 
 mod activation;
+mod call;
 mod frame;
+mod guess;
 mod registers;
+mod sigreturn;
+mod sites;
 mod stack;
 mod step;
+mod switch;
+mod tail;
 
 pub(crate) use activation::CodeScope;
+pub use activation::Reached;
 pub use frame::{Frame, FrameKind};
 pub use registers::ThreadRegisters;
 pub(crate) use registers::{FrameRegisters, name as register_name};
+pub(crate) use sites::{
+    Function, Instances, Site, Sites, entry_of, instances, is_same, linker_name,
+};
 pub use stack::{Stack, StackEnd};

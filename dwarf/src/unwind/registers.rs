@@ -61,6 +61,15 @@ impl FrameRegisters {
         caller
     }
 
+    /// What functions preserve of these registers, and nothing else.
+    pub(super) fn preserved_only(&self) -> FrameRegisters {
+        let mut preserved = self.unknown();
+        for number in PRESERVED {
+            preserved.general[number] = self.general[number];
+        }
+        preserved
+    }
+
     /// Those of another frame of the thread before any rule is applied.
     pub(crate) fn unknown(&self) -> FrameRegisters {
         FrameRegisters {

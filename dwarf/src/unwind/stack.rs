@@ -1,7 +1,10 @@
+use std::collections::HashSet;
+
 use super::activation::Activation;
 use super::frame::Frame;
 use super::registers::{FrameRegisters, ThreadRegisters};
 use super::step::{Step, step};
+use super::tail;
 use crate::target::Target;
 
 /// The calls of a thread that have not returned, innermost first.
@@ -34,18 +37,27 @@ impl<'a> Stack<'a> {
         let registers = FrameRegisters::of_thread(registers);
         let pc = registers.pc().unwrap_or(0);
         let mut next = Some(Activation::new(target, registers, pc, true));
+        let mut turns = Turns::default();
         // One more activation than is shown: entry values of the last frame are its caller's.
         while let Some(mut activation) = next.take()
             && stack.activations.len() <= max_frames
         {
             let found = step(target, &mut activation);
-            let index = stack.activations.len();
-            stack.frames.extend(Frame::of(target, &activation, index));
             stack.activations.push(activation);
             match found {
+                Step::Caller(caller) if !turns.is_new(stack.activations.last(), &caller) => {
+                    stack.end = StackEnd::Broken("its frames go in a circle".to_owned());
+                }
                 Step::Caller(caller) => next = Some(*caller),
                 Step::Bottom => stack.end = StackEnd::Bottom,
                 Step::Broken(why) => stack.end = StackEnd::Broken(why),
+            }
+        }
+        tail::add(target, &mut stack);
+        for (index, activation) in stack.activations.iter().enumerate() {
+            stack.frames.extend(Frame::of(target, activation, index));
+            if stack.frames.len() > max_frames {
+                break;
             }
         }
         if stack.frames.len() > max_frames {
@@ -53,5 +65,21 @@ impl<'a> Stack<'a> {
             stack.end = StackEnd::Limit;
         }
         stack
+    }
+}
+
+/// Where a stack does not go upward: at signals and between stacks. A circle of frames comes to
+/// one of these places again.
+#[derive(Default)]
+struct Turns(HashSet<(u64, u64)>);
+
+impl Turns {
+    fn is_new(&mut self, own: Option<&Activation<'_>>, caller: &Activation<'_>) -> bool {
+        let top = |activation: &Activation<'_>| activation.registers.general(7);
+        let behind = top(caller);
+        if own.and_then(top) < behind {
+            return true;
+        }
+        self.0.insert((behind.unwrap_or(0), caller.pc))
     }
 }

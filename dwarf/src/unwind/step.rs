@@ -1,5 +1,8 @@
+use std::rc::Rc;
+
 use super::activation::Activation;
 use super::registers::{FrameRegisters, RIP, RSP};
+use super::{guess, sigreturn, switch};
 use crate::info::{Cfa, FrameRules, SavedAt};
 use crate::target::Target;
 use crate::value::evaluate::{self, Context};
@@ -13,14 +16,20 @@ pub(super) enum Step<'a> {
 
 /// Finds the caller, and fills in what its own tables say of the activation.
 pub(super) fn step<'a>(target: &Target<'a>, activation: &mut Activation<'a>) -> Step<'a> {
-    let Some(module) = activation.module else {
-        return Step::Broken(format!("{:#x} is in no program or library", activation.pc));
-    };
-    let Some(info) = target.info(module) else {
-        return Step::Broken("its file cannot be read".to_owned());
-    };
-    let Some(rules) = info.frame_rules(activation.addr) else {
-        return Step::Broken("its file has no unwind table for the address".to_owned());
+    if activation.is_bottom {
+        return Step::Bottom;
+    }
+    let (module, rules) = match rules(target, activation) {
+        Ok(found) => found,
+        Err(why) => {
+            if let Some(caller) = sigreturn::interrupted(target, activation) {
+                return Step::Caller(Box::new(caller));
+            }
+            return match guess::caller(target, activation) {
+                Some(caller) => Step::Caller(Box::new(caller)),
+                None => Step::Broken(why),
+            };
+        }
     };
     activation.is_signal = rules.is_signal;
     let unwinding = Unwinding {
@@ -43,16 +52,38 @@ pub(super) fn step<'a>(target: &Target<'a>, activation: &mut Activation<'a>) -> 
     let Some(pc) = caller.pc() else {
         return Step::Broken("its return address cannot be read".to_owned());
     };
-    if pc == 0 {
+    // What a signal interrupted may well have jumped to nowhere.
+    if pc == 0 && !rules.is_signal {
         return Step::Bottom;
     }
     // A caller's frame is above, but for signals, whose handlers may have a stack of their own.
-    let is_above = caller.general(7) > activation.registers.general(7);
-    if !is_above && !rules.is_signal {
-        return Step::Broken("the frame behind it is not above it".to_owned());
+    let (own, behind) = (activation.registers.general(7), caller.general(7));
+    if behind <= own && !rules.is_signal {
+        let is_by_rsp = matches!(rules.cfa, Cfa::Register { number: 7, .. });
+        let is_other = !is_by_rsp && switch::is_other_stack(target, own, behind);
+        if !is_other {
+            return Step::Broken("the frame behind it is not above it".to_owned());
+        }
     }
     let caller = Activation::new(target, caller, pc, rules.is_signal);
     Step::Caller(Box::new(caller))
+}
+
+/// The rules for where an activation stands, or why there are none.
+fn rules<'a>(
+    target: &Target<'a>,
+    activation: &Activation<'a>,
+) -> Result<(usize, Rc<FrameRules<'a>>), String> {
+    let Some(module) = activation.module else {
+        return Err(format!("{:#x} is in no program or library", activation.pc));
+    };
+    if target.info(module).is_none() {
+        return Err("its file cannot be read".to_owned());
+    }
+    match target.frame_rules(module, activation.addr) {
+        Some(rules) => Ok((module, rules)),
+        None => Err("its file has no unwind table for the address".to_owned()),
+    }
 }
 
 struct Unwinding<'t, 'a> {

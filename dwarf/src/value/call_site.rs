@@ -1,20 +1,28 @@
 //! What a caller passed (DWARF 5, 3.4): the entry of the call that has not returned tells the
 //! value of a register at the callee's entry, which the callee has since overwritten.
 
-use gimli::{AttributeValue, Expression, Operation, UnitOffset};
+use gimli::{AttributeValue, Expression, Operation, Register, UnitOffset};
 
 use super::evaluate::{self, Context, Result};
 use super::tree::Absent;
 use crate::image::Bytes;
 use crate::info::{Die, DieRef, Info};
-use crate::unwind::CodeScope;
+use crate::unwind::{CodeScope, Function, Reached, Site, entry_of, is_same, linker_name};
 
-/// The most entries of one function that are looked at.
-const MAX_ENTRIES: usize = 200_000;
 /// The most functions that a chain of tail calls is followed through.
 const MAX_CHAIN: usize = 64;
 
-/// `DW_OP_entry_value`: what a register held when the function was entered.
+/// What a parameter of a call tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    /// The value itself.
+    Value,
+    /// What is in memory where the value points to.
+    Data { size: u8 },
+}
+
+/// `DW_OP_entry_value`: what a register held when the function was entered, or what was in memory
+/// where it pointed to.
 pub(super) fn entry_value<'a>(
     context: &Context<'_, 'a>,
     expression: Expression<Bytes<'a>>,
@@ -23,14 +31,10 @@ pub(super) fn entry_value<'a>(
         let frame = context.frame()?;
         frame.info.unit(frame.unit)?.encoding()
     };
-    let mut operations = expression.operations(encoding);
-    let (Some(Operation::Register { register }), None) = (operations.next()?, operations.next()?)
-    else {
-        return Err(Absent::optimized_out(
-            "only what memory held at the function's entry is told",
-        ));
-    };
-    passed(context, |caller, site| {
+    let (wanted, told) = entry_register(expression, encoding)?.ok_or_else(|| {
+        Absent::optimized_out("only what was computed at the function's entry is told")
+    })?;
+    passed(context, told, |caller, site| {
         let location = site.attr(gimli::DW_AT_location);
         let Some(AttributeValue::Exprloc(location)) = location else {
             return Ok(false);
@@ -38,7 +42,33 @@ pub(super) fn entry_value<'a>(
         let encoding = caller.info.unit(caller.unit)?.encoding();
         let mut operations = location.operations(encoding);
         let found = operations.next()?;
-        Ok(found == Some(Operation::Register { register }))
+        Ok(found == Some(Operation::Register { register: wanted }))
+    })
+}
+
+/// The register that an entry value is of; `None` for other expressions.
+fn entry_register(
+    expression: Expression<Bytes<'_>>,
+    encoding: gimli::Encoding,
+) -> Result<Option<(Register, Told)>> {
+    let mut operations = expression.operations(encoding);
+    let (first, second) = (operations.next()?, operations.next()?);
+    let third = match second {
+        Some(_) => operations.next()?,
+        None => None,
+    };
+    Ok(match (first, second, third) {
+        (Some(Operation::Register { register }), None, None) => Some((register, Told::Value)),
+        (
+            Some(Operation::RegisterOffset {
+                register,
+                offset: 0,
+                ..
+            }),
+            Some(Operation::Deref { size, .. }),
+            None,
+        ) => Some((register, Told::Data { size })),
+        _ => None,
     })
 }
 
@@ -52,7 +82,7 @@ pub(super) fn parameter(context: &Context<'_, '_>, offset: UnitOffset) -> Result
         };
         frame.info.origins(at)?.last().map(|die| die.at)
     };
-    passed(context, |caller, site| {
+    passed(context, Told::Value, |caller, site| {
         let names = [gimli::DW_AT_call_parameter, gimli::DW_AT_abstract_origin];
         for name in names {
             if let Some(at) = caller.info.follow(site, name) {
@@ -67,6 +97,7 @@ pub(super) fn parameter(context: &Context<'_, '_>, offset: UnitOffset) -> Result
 /// The value of the parameter of the call that `is_meant` recognises.
 fn passed<'a>(
     context: &Context<'_, 'a>,
+    told: Told,
     is_meant: impl Fn(&CodeScope<'a>, &Die<'a>) -> Result<bool>,
 ) -> Result<u64> {
     let frame = context.frame()?;
@@ -82,16 +113,25 @@ fn passed<'a>(
     if caller.is_exact || frame.stack.activations[frame.activation].is_signal {
         return Err(gone());
     }
-    let module = &context.target.modules()[caller_context.module];
-    let returns_to = module.file_addr(caller.pc).0;
-    let function = code.function().ok_or_else(gone)?;
-    let sites = Sites::of(&code.info, code.die(function))?;
-    let site = sites
-        .all
-        .iter()
-        .find(|site| site.returns_to == Some(returns_to))
-        .ok_or_else(gone)?;
-    check_callee(&caller_context, code, callee, context, &site.die)?;
+    if caller.reached != Reached::Unwound {
+        return Err(Absent::optimized_out(
+            "which function called it is not known",
+        ));
+    }
+    let of = Function {
+        module: caller_context.module,
+        die: code.die(code.function().ok_or_else(gone)?),
+    };
+    let sites = context.target.sites(of).ok_or_else(gone)?;
+    let site = match caller.tail_call {
+        Some(at) => sites.all.iter().find(|site| site.die.at == at),
+        None => {
+            let module = &context.target.modules()[of.module];
+            sites.returning_to(module.file_addr(caller.pc).0)
+        }
+    };
+    let site = site.ok_or_else(gone)?;
+    check_callee(&caller_context, code, callee, context, site)?;
     for parameter in code.info.children(site.die.at)? {
         let is_parameter = matches!(
             parameter.tag(),
@@ -100,12 +140,22 @@ fn passed<'a>(
         if !is_parameter || !is_meant(code, &parameter)? {
             continue;
         }
-        let value = [gimli::DW_AT_call_value, gimli::DW_AT_GNU_call_site_value];
-        let value = value.iter().find_map(|&name| parameter.attr(name));
+        let names = match told {
+            Told::Value => [gimli::DW_AT_call_value, gimli::DW_AT_GNU_call_site_value],
+            Told::Data { .. } => [
+                gimli::DW_AT_call_data_value,
+                gimli::DW_AT_GNU_call_site_data_value,
+            ],
+        };
+        let value = names.iter().find_map(|&name| parameter.attr(name));
         let Some(AttributeValue::Exprloc(value)) = value else {
             return Err(gone());
         };
-        return evaluate::address(&caller_context, value, None);
+        let value = evaluate::address(&caller_context, value, None)?;
+        return Ok(match told {
+            Told::Data { size: size @ 0..8 } => value & ((1 << (8 * size)) - 1),
+            Told::Data { .. } | Told::Value => value,
+        });
     }
     Err(gone())
 }
@@ -117,14 +167,12 @@ fn check_callee<'a>(
     caller: &CodeScope<'a>,
     callee: &CodeScope<'a>,
     context: &Context<'_, 'a>,
-    site: &Die<'a>,
+    site: &Site<'a>,
 ) -> Result<()> {
     let unknown = || Absent::optimized_out("its caller does not tell whom it called");
     let function = callee.die(callee.function().ok_or_else(unknown)?);
     let entry = entry_of(&callee.info, function).ok_or_else(unknown)?;
-    let target = [gimli::DW_AT_call_target, gimli::DW_AT_GNU_call_site_target];
-    let target = target.iter().find_map(|&name| site.attr(name));
-    let is_it = match callee_of(&caller.info, site) {
+    let is_it = match site.named(&caller.info) {
         Some(called) if caller_context.module == context.module => {
             is_same(&caller.info, called, function)?
         }
@@ -134,18 +182,22 @@ fn check_callee<'a>(
             let called = name(&caller.info, called);
             called.is_some() && called == name(&callee.info, function)
         }
-        None => match target {
-            Some(AttributeValue::Exprloc(target)) => {
+        None => match site.target() {
+            Some(target) => {
                 let called = evaluate::address(caller_context, target, None)?;
                 called == context.in_target(entry)
             }
-            _ => return Err(unknown()),
+            None => return Err(unknown()),
         },
     };
     if !is_it {
         return Err(Absent::optimized_out("it was entered by a tail call"));
     }
-    if calls_itself_last(&callee.info, function)? {
+    let function = Function {
+        module: context.module,
+        die: function,
+    };
+    if calls_itself_last(context, &callee.info, function)? {
         return Err(Absent::optimized_out(
             "it may have been entered again by a tail call",
         ));
@@ -153,66 +205,28 @@ fn check_callee<'a>(
     Ok(())
 }
 
-fn callee_of<'a>(info: &Info<'a>, site: &Die<'a>) -> Option<DieRef> {
-    info.follow(site, gimli::DW_AT_call_origin)
-        .or_else(|| info.follow(site, gimli::DW_AT_abstract_origin))
-}
-
-fn entry_of(info: &Info<'_>, function: DieRef) -> Option<u64> {
-    let die = info.die(function).ok()?;
-    let ranges = info.ranges(&die).ok()?;
-    ranges.first().map(|range| range.begin)
-}
-
-/// Whether what a call names is this function: itself, what it is an instance of, or what it is a
-/// definition of.
-fn is_same(info: &Info<'_>, called: DieRef, function: DieRef) -> Result<bool> {
-    let origins = info.origins(function)?;
-    let called_origins = info.origins(called)?;
-    let is_shared = called_origins
-        .iter()
-        .any(|called| origins.iter().any(|own| own.at == called.at));
-    if is_shared {
-        // Clones for constants and the like share their origin.
-        let has_code = entry_of(info, called).is_some();
-        return Ok(!has_code || called == function);
-    }
-    // A declaration in another unit.
-    let is_declaration = called_origins
-        .iter()
-        .any(|die| die.flag(gimli::DW_AT_declaration));
-    let name = linker_name(info, called);
-    Ok(is_declaration && name.is_some() && name == linker_name(info, function))
-}
-
-fn linker_name(info: &Info<'_>, at: DieRef) -> Option<String> {
-    let origins = info.origins(at).ok()?;
-    for die in &origins {
-        if let Some(value) = die.attr(gimli::DW_AT_linkage_name) {
-            return info.text(die.at.unit, value);
-        }
-    }
-    let is_external = origins.iter().any(|die| die.flag(gimli::DW_AT_external));
-    origins
-        .iter()
-        .find_map(|die| info.own_name(die))
-        .filter(|_| is_external)
-}
-
 /// Whether tail calls may lead from a function to its own entry.
-fn calls_itself_last(info: &Info<'_>, function: DieRef) -> Result<bool> {
-    let mut waiting = vec![function];
-    let mut seen = vec![function];
-    while let Some(at) = waiting.pop() {
-        for site in &Sites::of(info, at)?.all {
+fn calls_itself_last<'a>(
+    context: &Context<'_, 'a>,
+    info: &Info<'a>,
+    function: Function,
+) -> Result<bool> {
+    let mut waiting = vec![function.die];
+    let mut seen = vec![function.die];
+    while let Some(die) = waiting.pop() {
+        let of = Function { die, ..function };
+        let Some(sites) = context.target.sites(of) else {
+            return Ok(true);
+        };
+        for site in &sites.all {
             if !site.is_tail {
                 continue;
             }
             // Who is called by an address may be anybody.
-            let Some(called) = callee_of(info, &site.die) else {
+            let Some(called) = site.named(info) else {
                 return Ok(true);
             };
-            if is_same(info, called, function)? {
+            if is_same(info, called, function.die)? {
                 return Ok(true);
             }
             if !seen.contains(&called) {
@@ -225,63 +239,4 @@ fn calls_itself_last(info: &Info<'_>, function: DieRef) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// The calls in a function.
-struct Sites<'a> {
-    all: Vec<Site<'a>>,
-}
-
-struct Site<'a> {
-    die: Die<'a>,
-    /// Address in the file; `None` where it is not told.
-    returns_to: Option<u64>,
-    is_tail: bool,
-}
-
-impl<'a> Sites<'a> {
-    fn of(info: &Info<'a>, function: DieRef) -> Result<Sites<'a>> {
-        let unit = info.unit(function.unit)?;
-        let mut entries = unit.entries_at_offset(UnitOffset(function.offset))?;
-        let mut all = Vec::new();
-        let mut begin = None;
-        for _ in 0..MAX_ENTRIES {
-            let Some(entry) = entries.next_dfs()? else {
-                break;
-            };
-            let depth = entry.depth();
-            match begin {
-                None => begin = Some(depth),
-                Some(begin) if depth <= begin => break,
-                Some(_) => {}
-            }
-            let is_site = matches!(
-                entry.tag(),
-                gimli::DW_TAG_call_site | gimli::DW_TAG_GNU_call_site
-            );
-            if !is_site {
-                continue;
-            }
-            let die = Die {
-                at: DieRef {
-                    unit: function.unit,
-                    offset: entry.offset().0,
-                },
-                entry: entry.clone(),
-            };
-            let name = match entry.tag() {
-                gimli::DW_TAG_call_site => gimli::DW_AT_call_return_pc,
-                _ => gimli::DW_AT_low_pc,
-            };
-            let returns_to = info.address(&die, name)?;
-            let is_tail =
-                die.flag(gimli::DW_AT_call_tail_call) || die.flag(gimli::DW_AT_GNU_tail_call);
-            all.push(Site {
-                die,
-                returns_to,
-                is_tail,
-            });
-        }
-        Ok(Sites { all })
-    }
 }

@@ -12,6 +12,7 @@ mod hostile_files;
 mod languages;
 mod locations;
 mod passes;
+mod stacks;
 mod symbols;
 mod values;
 mod variables;

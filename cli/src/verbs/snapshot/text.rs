@@ -40,6 +40,16 @@ fn frames(text: &mut String, frames: &[SnapshotFrame], end: &str, style: Style) 
         if frame.signal {
             place.push_str("  (signal)");
         }
+        if frame.tail_call {
+            place.push_str("  (tail call)");
+        }
+        if frame.guessed {
+            place.push_str("  (guessed from the top of the stack)");
+        }
+        if frame.skips {
+            let gap = "     … functions that ended with a call, which are not known";
+            let _ = writeln!(text, "{}", style.dim(gap));
+        }
         let _ = writeln!(
             text,
             "{number:>3}  {}{}",
