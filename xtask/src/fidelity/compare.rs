@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::leaf::{Known, Leaves, is_same};
+use super::tails::joined;
 
 /// How many differences are kept to be shown.
 const SHOWN: usize = 60;
@@ -39,11 +40,7 @@ impl Comparison {
         self.stops += 1;
         let none = Vec::new();
         let theirs = gdb.as_array().unwrap_or(&none);
-        let ours = ours.as_array().unwrap_or(&none);
-        // Of a function that ended by calling another there is no frame; gdb makes one up.
-        let (tails, theirs): (Vec<_>, Vec<_>) =
-            theirs.iter().partition(|frame| frame["tail"] == true);
-        self.frames.gdb_only += tails.len() as u64;
+        let ours = joined(ours.as_array().unwrap_or(&none));
         for (number, frame) in theirs.iter().enumerate() {
             let Some(own) = ours.get(number) else {
                 self.frames.gdb_only += 1;
@@ -56,9 +53,9 @@ impl Comparison {
             }
             self.variables(frame, own);
         }
-        let more = match theirs.len() + tails.len() {
+        let more = match theirs.len() {
             20.. => 0,
-            len => ours.len().saturating_sub(len - tails.len()),
+            len => ours.len().saturating_sub(len),
         };
         self.frames.ours_only += more as u64;
     }
@@ -69,7 +66,8 @@ impl Comparison {
         let is_unnamed = |frame: &Value| name(frame).is_empty();
         let is_function = name(gdb) == name(own) || is_unnamed(gdb) || is_unnamed(own);
         let is_line = gdb["line"] == own["line"] || gdb["line"] == 0;
-        let is_kind = gdb["inlined"] == own["inlined"];
+        let is_tail = own["tail_call"] == true;
+        let is_kind = gdb["inlined"] == own["inlined"] && (gdb["tail"] == true) == is_tail;
         if is_function && is_line && is_kind {
             self.frames.equal += 1;
             return true;

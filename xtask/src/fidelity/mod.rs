@@ -4,6 +4,7 @@
 mod compare;
 mod leaf;
 mod table;
+mod tails;
 
 use std::fs;
 use std::path::Path;
