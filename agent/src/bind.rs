@@ -1,6 +1,6 @@
 //! From what a user asks for to sites: location, places, programs, and how threads go on.
 
-use lr_dwarf::{Location, Place, Source, Spot};
+use lr_dwarf::{Location, Place, Source, Spot, Wanted};
 use lr_protocol::{ActionKind, ActionSpec, LogSpec, StatusError};
 use lr_tracer::{PlanError, SitePlan, SiteProgram, TextRange};
 
@@ -44,7 +44,7 @@ impl Binder {
     ) -> Result<Bound, StatusError> {
         let source = Source {
             condition: request.spec.condition.as_deref(),
-            template: &log.template,
+            wanted: Wanted::Template(&log.template),
         };
         let modules = self.locator.modules();
         let sources = modules.twin_sources().map_err(|error| of_module(&error))?;

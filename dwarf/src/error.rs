@@ -209,6 +209,11 @@ impl LocateError {
 pub enum Part {
     Condition,
     Template,
+    /// What a metric measures.
+    Value,
+    /// What a counter or metric is grouped by.
+    Group,
+    Watch,
 }
 
 impl Part {
@@ -217,11 +222,14 @@ impl Part {
         match self {
             Part::Condition => "condition",
             Part::Template => "template",
+            Part::Value => "value",
+            Part::Group => "group",
+            Part::Watch => "watch",
         }
     }
 }
 
-/// Why a condition or template is refused at a place.
+/// Why an expression is refused at a place.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CompileError {
     pub part: Part,
@@ -295,7 +303,7 @@ impl CompileError {
         }
     }
 
-    /// `template` or `condition`.
+    /// `template`, `condition`, `value`, `group` or `watch`.
     pub fn refers_to(&self) -> &'static str {
         self.part.word()
     }

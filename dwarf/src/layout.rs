@@ -155,6 +155,22 @@ impl Layout {
         }
         Rendered { message, fields }
     }
+
+    /// The group of a record of `Wanted::Number`, or of as many of its bytes as were kept.
+    pub fn group(&self, record: &[u8]) -> String {
+        let Some(field) = self.fields.first() else {
+            return String::new();
+        };
+        let nobody = HitContext {
+            pid: 0,
+            tid: 0,
+            thread: "",
+            time_ns: 0,
+            hits: 0,
+        };
+        let value = field.read(&mut Fields::new(record), &nobody);
+        field.shown(&value, Format::Plain)
+    }
 }
 
 impl Field {
@@ -236,6 +252,7 @@ impl Decode {
             },
             Decode::Float { .. } => Scalar::Float(f64::from_bits(word)),
             Decode::Pointer => Scalar::Text(format!("{word:#x}")),
+            Decode::Constant(text) => Scalar::Text(text.clone()),
             Decode::Enum { signed, names } => {
                 match names.iter().find(|(value, _)| *value == word) {
                     Some((_, name)) => Scalar::Text(name.clone()),

@@ -36,7 +36,7 @@ mod value;
 
 pub use address::{FileAddr, LoadBias, RuntimeAddr};
 pub use binary::Binary;
-pub use compile::{Compiled, Source};
+pub use compile::{Compiled, Source, Wanted};
 pub use core::{
     Core, CoreError, CoreMemory, CoreModules, CoreThread, MappedFile, MissingModule, Permissions,
 };

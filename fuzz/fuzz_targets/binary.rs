@@ -2,7 +2,7 @@
 //! ELF and DWARF of any kind: every question has an answer or an error.
 
 use libfuzzer_sys::fuzz_target;
-use lr_dwarf::{LoadBias, Source};
+use lr_dwarf::{LoadBias, Source, Wanted};
 
 /// Locations of the programs that the corpus begins with, and some that suit any file.
 const LOCATIONS: [&str; 8] = [
@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
             let _ = binary.variables(&place, LoadBias(0));
             let source = Source {
                 condition: Some("n > 3"),
-                template: "{n} {shape.name} {total} {self} {values[1]} {global}",
+                wanted: Wanted::Template("{n} {shape.name} {total} {self} {values[1]} {global}"),
             };
             lr_fuzz::log(&binary, &place, &source, bytes);
         }

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use lr_dwarf::{Binary, Place, Source};
+use lr_dwarf::{Binary, Place, Source, Wanted};
 
 /// The program, named by `LR_FUZZ_PROGRAM`, and its places at `LR_FUZZ_LOCATION`.
 fn program() -> &'static (Binary, Vec<Place>) {
@@ -25,7 +25,7 @@ fuzz_target!(|input: (&str, &str, &[u8])| {
     let (binary, places) = program();
     let source = Source {
         condition: (!condition.is_empty()).then_some(condition),
-        template,
+        wanted: Wanted::Template(template),
     };
     for place in places {
         lr_fuzz::log(binary, place, &source, memory);

@@ -4,7 +4,9 @@ mod arith;
 mod code;
 mod eval;
 mod field;
+mod number;
 mod scope;
+mod source;
 mod stop;
 mod storage;
 mod types;
@@ -15,24 +17,18 @@ use lr_probe::{Op, Program, Reason};
 use crate::address::LoadBias;
 use crate::binary::Binary;
 use crate::error::{CompileError, CompileErrorKind, Part};
-use crate::expr::{self, Dialect, SyntaxError};
+use crate::expr::{self, Dialect, Expr, SyntaxError};
 use crate::info::Info;
 use crate::layout::{Absence, Decode, Field, Layout, Segment};
 use crate::place::Place;
 
 pub(crate) use code::Code;
 pub(crate) use eval::Evaluator;
+use field::Kept;
 pub(crate) use scope::{Declared, Left, Local, Meaning, Scope, nodes_from};
+pub use source::{Source, Wanted};
 pub(crate) use stop::Stop;
 pub(crate) use storage::{Piece, PieceAt, Storage};
-
-/// What is asked at a place.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Source<'a> {
-    /// An expression; only hits where it holds count.
-    pub condition: Option<&'a str>,
-    pub template: &'a str,
-}
 
 /// What runs at a hit, and how to read what it wrote.
 #[derive(Clone, Debug)]
@@ -72,16 +68,50 @@ fn compile_whole(
 ) -> Result<Compiled, CompileError> {
     let info = Info::new(binary).map_err(|error| broken(&error))?;
     let scope = Scope::new(info, place, bias).map_err(|stop| refused(Part::Template, stop))?;
-    let dialect = Dialect::of(scope.language);
-    let mut ops = Vec::new();
-    let mut warnings = Vec::new();
-    let mut evaluator = Evaluator {
-        scope: &scope,
-        pool: Vec::new(),
+    let mut compiler = Compiler {
+        place,
+        dialect: Dialect::of(scope.language),
+        ops: Vec::new(),
+        layout: Layout::default(),
+        warnings: Vec::new(),
+        evaluator: Evaluator {
+            scope: &scope,
+            pool: Vec::new(),
+        },
     };
     if let Some(text) = source.condition {
-        let condition =
-            expr::parse_condition(text, dialect).map_err(|error| syntax(Part::Condition, error))?;
+        compiler.condition(text)?;
+    }
+    match source.wanted {
+        Wanted::Template(text) => compiler.template(text)?,
+        Wanted::Number { value, by } => {
+            if let Some(text) = by {
+                compiler.whole(Part::Group, text, Evaluator::group)?;
+            }
+            if let Some(text) = value {
+                compiler.whole(Part::Value, text, Evaluator::number)?;
+            }
+        }
+        Wanted::Nothing => {}
+    }
+    compiler.finish()
+}
+
+/// A program and its layout while they are made.
+struct Compiler<'a, 's> {
+    place: &'s Place,
+    dialect: Dialect,
+    evaluator: Evaluator<'a, 's>,
+    ops: Vec<Op>,
+    layout: Layout,
+    warnings: Vec<String>,
+}
+
+impl<'a, 's> Compiler<'a, 's> {
+    fn condition(&mut self, text: &str) -> Result<(), CompileError> {
+        let condition = expr::parse_condition(text, self.dialect)
+            .map_err(|error| syntax(Part::Condition, error))?;
+        let evaluator = &mut self.evaluator;
         let code = evaluator.value(&condition).and_then(|value| {
             let value = evaluator.scope.read(value)?;
             evaluator.truth(condition.column, &value)
@@ -89,67 +119,103 @@ fn compile_whole(
         let code = match code {
             Ok(code) => code,
             Err(Stop::Absent { reason, detail }) => {
-                warnings.push(never(
-                    place,
-                    &format!("the condition `{text}`"),
-                    reason,
-                    &detail,
-                ));
+                let what = format!("the condition `{text}`");
+                self.never(&what, reason, &detail);
                 always_failing(reason)
             }
             Err(stop) => return Err(refused(Part::Condition, stop)),
         };
-        code.then(Op::Accept).link(&mut ops);
+        code.then(Op::Accept).link(&mut self.ops);
+        Ok(())
     }
-    let pieces = expr::parse_template(source.template, dialect)
-        .map_err(|error| syntax(Part::Template, error))?;
-    let mut layout = Layout::default();
-    for piece in pieces {
-        let (expr, format, name) = match piece {
-            expr::Piece::Text(text) => {
-                layout.segments.push(Segment::Text(text));
-                continue;
-            }
-            expr::Piece::Field { expr, format, name } => (expr, format, name),
-        };
-        let (kept, type_name, decode) = match evaluator.field(&expr, format) {
+
+    fn template(&mut self, text: &str) -> Result<(), CompileError> {
+        let pieces = expr::parse_template(text, self.dialect)
+            .map_err(|error| syntax(Part::Template, error))?;
+        for piece in pieces {
+            let (expr, format, name) = match piece {
+                expr::Piece::Text(text) => {
+                    self.layout.segments.push(Segment::Text(text));
+                    continue;
+                }
+                expr::Piece::Field { expr, format, name } => (expr, format, name),
+            };
+            let (kept, type_name, decode) = match self.evaluator.field(&expr, format) {
+                Ok(kept) => (kept.code, kept.type_name, kept.decode),
+                Err(Stop::Absent { reason, detail }) => {
+                    self.never(&format!("`{name}`"), reason, &detail);
+                    (None, String::new(), Decode::Absent { reason, detail })
+                }
+                Err(stop) => return Err(refused(Part::Template, stop)),
+            };
+            self.layout.segments.push(Segment::Field {
+                index: self.layout.fields.len(),
+                format,
+            });
+            self.add(name, type_name, kept, decode);
+        }
+        Ok(())
+    }
+
+    /// One expression that is a field of its own, with something in every record.
+    fn whole(
+        &mut self,
+        part: Part,
+        text: &str,
+        keep: impl FnOnce(&mut Evaluator<'a, 's>, &Expr) -> stop::Result<Kept>,
+    ) -> Result<(), CompileError> {
+        let expr =
+            expr::parse_condition(text, self.dialect).map_err(|error| syntax(part, error))?;
+        let (code, type_name, decode) = match keep(&mut self.evaluator, &expr) {
             Ok(kept) => (kept.code, kept.type_name, kept.decode),
             Err(Stop::Absent { reason, detail }) => {
-                warnings.push(never(place, &format!("`{name}`"), reason, &detail));
-                (None, String::new(), Decode::Absent { reason, detail })
+                self.never(&format!("`{text}`"), reason, &detail);
+                let code = always_failing(reason).then(Op::KeepWord);
+                (Some(code), String::new(), Decode::Uint)
             }
-            Err(stop) => return Err(refused(Part::Template, stop)),
+            Err(stop) => return Err(refused(part, stop)),
         };
-        layout.segments.push(Segment::Field {
-            index: layout.fields.len(),
-            format,
-        });
-        layout.fields.push(Field {
+        self.add(text.trim().to_owned(), type_name, code, decode);
+        Ok(())
+    }
+
+    fn add(&mut self, name: String, type_name: String, code: Option<Code>, decode: Decode) {
+        self.layout.fields.push(Field {
             name,
             type_name,
-            in_record: kept.is_some(),
+            in_record: code.is_some(),
             decode,
         });
-        if let Some(code) = kept {
-            let begin = ops.len();
-            ops.push(Op::Field { end: 0 });
-            code.link(&mut ops);
-            let end = u16::try_from(ops.len()).unwrap_or(u16::MAX);
-            ops[begin] = Op::Field { end };
+        if let Some(code) = code {
+            let begin = self.ops.len();
+            self.ops.push(Op::Field { end: 0 });
+            code.link(&mut self.ops);
+            let end = u16::try_from(self.ops.len()).unwrap_or(u16::MAX);
+            self.ops[begin] = Op::Field { end };
         }
     }
-    let program = Program::new(ops, evaluator.pool).map_err(|error| CompileError {
-        part: Part::Template,
-        column: 0,
-        kind: CompileErrorKind::TooLarge {
-            why: error.to_string(),
-        },
-    })?;
-    Ok(Compiled {
-        program,
-        layout,
-        warnings,
-    })
+
+    fn never(&mut self, what: &str, reason: Absence, detail: &str) {
+        let (label, word) = (self.place.label(), reason.word());
+        self.warnings
+            .push(format!("{what} has no value at {label}: {word}, {detail}"));
+    }
+
+    fn finish(self) -> Result<Compiled, CompileError> {
+        let program =
+            Program::new(self.ops, self.evaluator.pool).map_err(|error| CompileError {
+                part: Part::Template,
+                column: 0,
+                kind: CompileErrorKind::TooLarge {
+                    why: error.to_string(),
+                },
+            })?;
+        Ok(Compiled {
+            program,
+            layout: self.layout,
+            warnings: self.warnings,
+        })
+    }
 }
 
 /// A condition that has no value: it ends every run with its reason.
@@ -163,11 +229,6 @@ fn always_failing(reason: Absence) -> Code {
         .then(Op::Const(0))
         .then(Op::JumpIfNotZero(1))
         .then(Op::Fail(reason))
-}
-
-fn never(place: &Place, what: &str, reason: Absence, detail: &str) -> String {
-    let (label, word) = (place.label(), reason.word());
-    format!("{what} has no value at {label}: {word}, {detail}")
 }
 
 fn syntax(part: Part, error: SyntaxError) -> CompileError {

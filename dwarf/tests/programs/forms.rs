@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lr_dwarf::{Binary, DebugFiles, DebugInfo, LoadBias, Location, Place, Root, Source};
+use lr_dwarf::{Binary, DebugFiles, DebugInfo, LoadBias, Location, Place, Root, Source, Wanted};
 use lr_fixtures::Fixture;
 
 /// A folder that is removed when this is dropped, with its path as gcc will write it.
@@ -81,7 +81,7 @@ fn findings(binary: &Binary, spots: &[String]) -> BTreeMap<String, String> {
                 let template = format!("{{{}}}", variable.name);
                 let source = Source {
                     condition: None,
-                    template: &template,
+                    wanted: Wanted::Template(&template),
                 };
                 let compiled = match binary.compile(place, LoadBias(0x1000), &source) {
                     Ok(compiled) => format!("{compiled:?}"),
@@ -403,7 +403,7 @@ fn check_without(program: &Program, plain: &Binary, exe: &Path) {
     assert_eq!(found[0].line, expected[0].line);
     let source = Source {
         condition: None,
-        template: "{nobody_knows}",
+        wanted: Wanted::Template("{nobody_knows}"),
     };
     let error = binary.compile(&found[0], LoadBias(0), &source).unwrap_err();
     assert_eq!(error.code(), "no_debug_info", "{error}");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use lr_dwarf::{Binary, HitContext, LoadBias, Location, Place, Rendered, Source};
+use lr_dwarf::{Binary, Compiled, HitContext, LoadBias, Location, Place, Rendered, Source, Wanted};
 use lr_fixtures::Fixture;
 use lr_probe::{Budget, Context, Memory, MemoryFault, Outcome, Register, Registers};
 
@@ -194,11 +194,28 @@ impl Stopped {
     ) -> Option<Rendered> {
         let source = Source {
             condition,
-            template,
+            wanted: Wanted::Template(template),
         };
         let compiled = binary
             .compile(place, self.bias, &source)
             .unwrap_or_else(|error| panic!("{template}: {error} {:?}", error.suggestions()));
+        let (outcome, record) = self.run(&compiled);
+        let hit = HitContext {
+            pid: 7,
+            tid: 8,
+            thread: "main",
+            time_ns: 9,
+            hits: 10,
+        };
+        match outcome {
+            Outcome::Matched { bytes } => Some(compiled.layout.render(&record[..bytes], &hit)),
+            Outcome::False => None,
+            Outcome::ConditionError(reason) => panic!("{condition:?}: {reason:?}"),
+        }
+    }
+
+    /// Runs a program where the program stands; the record is as long as its room.
+    pub(crate) fn run(&self, compiled: &Compiled) -> (Outcome, Vec<u8>) {
         let context = Context {
             pid: 7,
             tid: 8,
@@ -216,18 +233,7 @@ impl Stopped {
             budget,
             &mut record,
         );
-        let hit = HitContext {
-            pid: 7,
-            tid: 8,
-            thread: "main",
-            time_ns: 9,
-            hits: 10,
-        };
-        match outcome {
-            Outcome::Matched { bytes } => Some(compiled.layout.render(&record[..bytes], &hit)),
-            Outcome::False => None,
-            Outcome::ConditionError(reason) => panic!("{condition:?}: {reason:?}"),
-        }
+        (outcome, record)
     }
 
     pub(crate) fn message(&self, binary: &Binary, place: &Place, template: &str) -> String {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lr_dwarf::{Binary, DebugFiles, FileAddr, LoadBias, Location, Source};
+use lr_dwarf::{Binary, DebugFiles, FileAddr, LoadBias, Location, Source, Wanted};
 use lr_fixtures::{Fixture, location};
 use object::{Object, ObjectSection};
 
@@ -29,7 +29,7 @@ fn exercise(bytes: &[u8], spots: &[&str], file: &Path) {
             ] {
                 let source = Source {
                     condition: Some("e.count > 3"),
-                    template,
+                    wanted: Wanted::Template(template),
                 };
                 let _ = binary.compile(place, LoadBias(0x1000), &source);
             }
@@ -181,7 +181,7 @@ fn a_file_cut_short_while_it_is_mapped_costs_an_error() {
     });
     let source = Source {
         condition: None,
-        template: "{e.i8}",
+        wanted: Wanted::Template("{e.i8}"),
     };
     let compiled = binary.compile(&place.unwrap(), LoadBias(0), &source);
     let error = compiled.unwrap_err();

@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use lr_dwarf::{Binary, DebugFiles, LoadBias, Location, OpenError, Root, Source, open_regular};
+use lr_dwarf::{
+    Binary, DebugFiles, LoadBias, Location, OpenError, Root, Source, Wanted, open_regular,
+};
 use lr_fixtures::{Fixture, location, wait_until};
 
 use crate::forms::{Folder, open_with, run};
@@ -21,7 +23,7 @@ fn ask(binary: &Binary) {
             let _ = binary.variables(place, LoadBias(0));
             let source = Source {
                 condition: None,
-                template: "{e.name} {index}",
+                wanted: Wanted::Template("{e.name} {index}"),
             };
             let _ = binary.compile(place, LoadBias(0), &source);
         }

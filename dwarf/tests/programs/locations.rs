@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use lr_dwarf::{Binary, CompileErrorKind, DebugFiles, LoadBias, LocateError, Location, Source};
+use lr_dwarf::{
+    Binary, CompileErrorKind, DebugFiles, LoadBias, LocateError, Location, Source, Wanted,
+};
 use lr_fixtures::{Fixture, line_of, location};
 
 use crate::gdb::{Stopped, one_place, open, places};
@@ -314,7 +316,7 @@ fn refused(
     let place = one_place(&binary, &location("values.c", "show"));
     let source = Source {
         condition,
-        template,
+        wanted: Wanted::Template(template),
     };
     match binary.compile(&place, LoadBias(0), &source) {
         Ok(_) => panic!("{condition:?} {template} is accepted"),

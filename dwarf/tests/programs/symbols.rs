@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
-use lr_dwarf::{Binary, DebugFiles, DebugInfo, FileAddr, LoadBias, Location, Source};
+use lr_dwarf::{Binary, DebugFiles, DebugInfo, FileAddr, LoadBias, Location, Source, Wanted};
 use lr_fixtures::Fixture;
 
 use crate::gdb::{one_place, places};
@@ -162,7 +162,7 @@ fn a_function_without_debug_info_has_offsets() {
     assert_eq!(address.function, "many");
     let source = Source {
         condition: Some("$hits > 2"),
-        template: "{$function} {$tid}",
+        wanted: Wanted::Template("{$function} {$tid}"),
     };
     binary.compile(&entry, LoadBias(0), &source).unwrap();
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lr_dwarf::{
-    Absence, Binary, LoadBias, Location, Place, Residence, Source, Variable, VariableKind,
+    Absence, Binary, LoadBias, Location, Place, Residence, Source, Variable, VariableKind, Wanted,
 };
 use lr_fixtures::{Fixture, line_of, location};
 
@@ -313,7 +313,7 @@ fn agrees_with_logs(binary: &Binary, places: &[Place]) {
             };
             let source = Source {
                 condition: None,
-                template: &format!("{{{expression}}}"),
+                wanted: Wanted::Template(&format!("{{{expression}}}")),
             };
             let compiled = binary.compile(place, LoadBias(0), &source);
             let label = format!("{expression} at {} {}", place.addr, place.label());
