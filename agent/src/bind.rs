@@ -149,6 +149,7 @@ fn site(
         program: SiteProgram {
             site,
             program: compiled.program,
+            layout: 0,
         },
         layout: Box::new(compiled.layout),
         module: loaded.path.clone(),

@@ -125,6 +125,15 @@ impl<'a> FieldWriter<'a> {
     }
 }
 
+/// A field that has no value, for that reason, wherever that was.
+pub fn fault_field(reason: Reason) -> [u8; FAULT_BYTES] {
+    let mut field = [0; FAULT_BYTES];
+    field[0] = FAULT;
+    field[1] = reason as u8;
+    field[FAULT_BYTES - 1] = END;
+    field
+}
+
 /// Reads the fields of a hit back, one after the other.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
@@ -134,6 +143,11 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     pub fn new(bytes: &'a [u8]) -> Fields<'a> {
         Fields { bytes }
+    }
+
+    /// What was not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Calls `each` for every part of the next field. A field that is missing or malformed is one

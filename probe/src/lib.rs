@@ -20,7 +20,7 @@ mod program;
 mod registers;
 mod verify;
 
-pub use field::{FieldWriter, Fields, Kept};
+pub use field::{FieldWriter, Fields, Kept, fault_field};
 pub use machine::{Budget, Context, Memory, MemoryFault, Outcome, run};
 pub use op::{ContextWord, OP_BYTES, Op, Reason, Width};
 pub use program::{Program, ProgramError};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lr_probe::Program;
 
 use crate::error::TracerError;
+use crate::groups::Groups;
 use crate::plan::SitePlan;
 
 /// Names an armed action in the tracer; chosen by the agent, below [`crate::shared::SLOTS`].
@@ -28,16 +29,38 @@ pub struct ArmAction {
     pub rate: Option<Rate>,
     /// Lifts the stop-time budget.
     pub ignore_quota: bool,
-    /// A thread whose condition holds stands still until it is let on, at most so long. Its hit
-    /// comes as [`crate::Record::Held`].
-    pub hold: Option<Duration>,
+    pub mode: Mode,
     pub sites: Vec<SiteProgram>,
+}
+
+/// What becomes of a hit whose condition holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// It becomes a [`crate::Record::Hit`].
+    Record,
+    /// The thread stands still until it is let on, at most so long. The hit comes as
+    /// [`crate::Record::Held`].
+    Hold(Duration),
+    /// It is counted; see [`crate::Tracer::take_groups`].
+    Aggregate(Aggregate),
+}
+
+/// What is counted of hits, by what their program keeps: the field that they are grouped by, then
+/// the field of the number, whose one word has the bits of a double.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Aggregate {
+    /// The most groups; hits of what would be more are counted together.
+    pub groups: u16,
+    pub grouped: bool,
+    pub number: bool,
 }
 
 #[derive(Clone, Debug)]
 pub struct SiteProgram {
     pub site: SitePlan,
     pub program: Program,
+    /// Names the form of what the program keeps: equal bytes of equal form are the same group.
+    pub layout: u16,
 }
 
 /// Other sites for an action that is armed.
@@ -76,17 +99,20 @@ pub(crate) enum Command {
     Verify,
     /// A thread, and the slot that held it.
     LetOn(u32, Slot),
+    TakeGroups(Slot),
     Release,
 }
 
 #[derive(Debug)]
 pub(crate) enum Reply {
     Armed(Armed),
-    Disarmed,
+    /// With what the slot had counted.
+    Disarmed(Groups),
     /// Sites that are not planted any more.
     Lost(Vec<u64>),
-    /// Whether the thread stood still until now.
-    LetOn(bool),
+    /// For how many nanoseconds the thread stood still, if until now.
+    LetOn(Option<u64>),
+    Groups(Groups),
     Released(Released),
     Failed(TracerError),
 }
@@ -118,6 +144,10 @@ impl Command {
                 out.extend_from_slice(&tid.to_le_bytes());
                 out.extend_from_slice(&slot.0.to_le_bytes());
             }
+            Command::TakeGroups(slot) => {
+                out.push(7);
+                out.extend_from_slice(&slot.0.to_le_bytes());
+            }
         }
         out
     }
@@ -131,6 +161,7 @@ impl Command {
             4 => Command::Amend(decode_change(&mut reader)?),
             5 => Command::Verify,
             6 => Command::LetOn(reader.u32()?, Slot(reader.u16()?)),
+            7 => Command::TakeGroups(Slot(reader.u16()?)),
             _ => return None,
         };
         reader.bytes.is_empty().then_some(command)
@@ -143,12 +174,41 @@ fn encode_action(action: &ArmAction, out: &mut Vec<u8>) {
     put_option(out, action.limit);
     put_option(out, action.rate.map(|rate| rate.per_second.to_bits()));
     put_option(out, action.rate.map(|rate| rate.burst.to_bits()));
-    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    put_option(out, action.hold.map(nanos));
+    encode_mode(action.mode, out);
     put_count(out, action.sites.len());
     for site in &action.sites {
         encode_site(site, out);
     }
+}
+
+fn encode_mode(mode: Mode, out: &mut Vec<u8>) {
+    match mode {
+        Mode::Record => out.push(0),
+        Mode::Hold(time) => {
+            out.push(1);
+            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            out.extend_from_slice(&nanos.to_le_bytes());
+        }
+        Mode::Aggregate(aggregate) => {
+            out.push(2);
+            out.extend_from_slice(&aggregate.groups.to_le_bytes());
+            out.push(u8::from(aggregate.grouped));
+            out.push(u8::from(aggregate.number));
+        }
+    }
+}
+
+fn decode_mode(reader: &mut Reader<'_>) -> Option<Mode> {
+    Some(match reader.u8()? {
+        0 => Mode::Record,
+        1 => Mode::Hold(Duration::from_nanos(reader.u64()?)),
+        2 => Mode::Aggregate(Aggregate {
+            groups: reader.u16()?,
+            grouped: reader.u8()? != 0,
+            number: reader.u8()? != 0,
+        }),
+        _ => return None,
+    })
 }
 
 fn encode_change(change: &AmendAction, out: &mut Vec<u8>) {
@@ -165,6 +225,7 @@ fn encode_change(change: &AmendAction, out: &mut Vec<u8>) {
 }
 
 fn encode_site(site: &SiteProgram, out: &mut Vec<u8>) {
+    out.extend_from_slice(&site.layout.to_le_bytes());
     site.site.encode(out);
     site.program.encode(out);
 }
@@ -180,7 +241,7 @@ fn decode_action(reader: &mut Reader<'_>) -> Option<ArmAction> {
     let limit = reader.option()?;
     let per_second = reader.option()?.map(f64::from_bits);
     let burst = reader.option()?.map(f64::from_bits);
-    let hold = reader.option()?.map(Duration::from_nanos);
+    let mode = decode_mode(reader)?;
     let rate = per_second
         .zip(burst)
         .map(|(per_second, burst)| Rate { per_second, burst });
@@ -194,7 +255,7 @@ fn decode_action(reader: &mut Reader<'_>) -> Option<ArmAction> {
         limit,
         rate,
         ignore_quota,
-        hold,
+        mode,
         sites,
     })
 }
@@ -213,10 +274,15 @@ fn decode_change(reader: &mut Reader<'_>) -> Option<AmendAction> {
 }
 
 fn decode_site(reader: &mut Reader<'_>) -> Option<SiteProgram> {
+    let layout = reader.u16()?;
     let site = SitePlan::decode(reader)?;
     let (program, rest) = Program::decode(reader.bytes).ok()?;
     reader.bytes = rest;
-    Some(SiteProgram { site, program })
+    Some(SiteProgram {
+        site,
+        program,
+        layout,
+    })
 }
 
 impl Reply {
@@ -244,8 +310,18 @@ impl Reply {
                     out.extend_from_slice(&address.to_le_bytes());
                 }
             }
-            Reply::Disarmed => out.push(2),
-            Reply::LetOn(in_time) => out.extend_from_slice(&[6, u8::from(*in_time)]),
+            Reply::Disarmed(groups) => {
+                out.push(2);
+                groups.encode(&mut out);
+            }
+            Reply::LetOn(stood) => {
+                out.push(6);
+                put_option(&mut out, *stood);
+            }
+            Reply::Groups(groups) => {
+                out.push(7);
+                groups.encode(&mut out);
+            }
             Reply::Released(released) => {
                 out.push(3);
                 out.extend_from_slice(&released.restored.to_le_bytes());
@@ -263,7 +339,7 @@ impl Reply {
         let mut reader = Reader { bytes };
         Some(match reader.u8()? {
             1 => Reply::Armed(decode_armed(&mut reader)?),
-            2 => Reply::Disarmed,
+            2 => Reply::Disarmed(Groups::decode(&mut reader)?),
             3 => Reply::Released(Released {
                 restored: reader.u32()?,
                 foreign: reader.u32()?,
@@ -276,7 +352,8 @@ impl Reply {
                 }
                 Reply::Lost(lost)
             }
-            6 => Reply::LetOn(reader.u8()? != 0),
+            6 => Reply::LetOn(reader.option()?),
+            7 => Reply::Groups(Groups::decode(&mut reader)?),
             _ => return None,
         })
     }
@@ -460,19 +537,34 @@ mod tests {
                 burst: 100.0,
             }),
             ignore_quota: true,
-            hold: Some(Duration::from_millis(15)),
+            mode: Mode::Hold(Duration::from_millis(15)),
             sites: vec![SiteProgram {
                 site: site.clone(),
                 program: Program::empty(),
+                layout: 3,
             }],
         };
-        let Some(Command::Arm(back)) = Command::decode(&Command::Arm(action).encode()) else {
+        let bytes = Command::Arm(action.clone()).encode();
+        let Some(Command::Arm(back)) = Command::decode(&bytes) else {
             panic!("does not decode");
         };
         assert_eq!(
-            (back.slot, back.limit, back.ignore_quota, back.hold),
-            (Slot(7), Some(10), true, Some(Duration::from_millis(15)))
+            (back.slot, back.limit, back.ignore_quota, back.mode),
+            (Slot(7), Some(10), true, action.mode)
         );
+        assert_eq!(back.sites[0].layout, 3);
+        for mode in [
+            Mode::Record,
+            Mode::Aggregate(Aggregate {
+                groups: 100,
+                grouped: true,
+                number: false,
+            }),
+        ] {
+            let mut bytes = Vec::new();
+            encode_mode(mode, &mut bytes);
+            assert_eq!(decode_mode(&mut Reader { bytes: &bytes }), Some(mode));
+        }
         assert_eq!(
             back.rate,
             Some(Rate {
@@ -490,7 +582,14 @@ mod tests {
         let change = AmendAction {
             slot: Slot(7),
             remove: vec![0x2000, 0x3000],
-            add: vec![(9, SiteProgram { site, program })],
+            add: vec![(
+                9,
+                SiteProgram {
+                    site,
+                    program,
+                    layout: 0,
+                },
+            )],
         };
         let bytes = Command::Amend(change).encode();
         let Some(Command::Amend(back)) = Command::decode(&bytes) else {

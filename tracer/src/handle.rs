@@ -11,8 +11,9 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::command::{self, AmendAction, ArmAction, Armed, Command, Released, Reply, Slot};
+use crate::command::{self, AmendAction, ArmAction, Armed, Command, Mode, Released, Reply, Slot};
 use crate::error::TracerError;
+use crate::groups::Groups;
 use crate::process::monotonic_ns;
 use crate::record::Record;
 use crate::ring::Consumer;
@@ -66,7 +67,7 @@ impl Tracer {
     pub fn arm(&mut self, action: &ArmAction) -> Result<Armed, TracerError> {
         match self.ask(&Command::Arm(action.clone()))? {
             Reply::Armed(armed) => {
-                if action.hold.is_some() {
+                if matches!(action.mode, Mode::Hold(_)) {
                     self.holding.insert(action.slot);
                 }
                 Ok(armed)
@@ -93,21 +94,32 @@ impl Tracer {
         }
     }
 
-    /// Takes the action away. Sites that no other action uses are restored before this returns;
-    /// records of earlier hits are still in the ring.
-    pub fn disarm(&mut self, slot: Slot) -> Result<(), TracerError> {
+    /// Takes the action away and tells what it has counted since that was asked last. Sites that no
+    /// other action uses are restored before this returns; records of earlier hits are still in
+    /// the ring.
+    pub fn disarm(&mut self, slot: Slot) -> Result<Groups, TracerError> {
         self.holding.remove(&slot);
         match self.ask(&Command::Disarm(slot))? {
-            Reply::Disarmed => Ok(()),
+            Reply::Disarmed(groups) => Ok(groups),
             reply => Err(unexpected(&reply)),
         }
     }
 
-    /// Lets a thread go on that a hit of this slot holds ([`Record::Held`]). True if it stood still
-    /// until now: what was read of it meanwhile belongs together.
-    pub fn let_on(&mut self, tid: u32, slot: Slot) -> Result<bool, TracerError> {
+    /// Lets a thread go on that a hit of this slot holds ([`Record::Held`]). For how many
+    /// nanoseconds it stood still, if until now: what was read of it meanwhile belongs together.
+    /// `None` if it went on before.
+    pub fn let_on(&mut self, tid: u32, slot: Slot) -> Result<Option<u64>, TracerError> {
         match self.ask(&Command::LetOn(tid, slot))? {
-            Reply::LetOn(in_time) => Ok(in_time),
+            Reply::LetOn(stood) => Ok(stood),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// What an aggregating slot has counted since this was asked last. It can be asked for still
+    /// when the target has ended.
+    pub fn take_groups(&mut self, slot: Slot) -> Result<Groups, TracerError> {
+        match self.ask(&Command::TakeGroups(slot))? {
+            Reply::Groups(groups) => Ok(groups),
             reply => Err(unexpected(&reply)),
         }
     }

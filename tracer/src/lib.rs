@@ -17,7 +17,9 @@
 
 mod command;
 mod error;
+mod groups;
 mod handle;
+mod histogram;
 mod plan;
 mod process;
 mod record;
@@ -26,9 +28,13 @@ mod ring;
 mod shared;
 mod sys;
 
-pub use command::{AmendAction, ArmAction, Armed, Rate, Released, SiteProgram, Slot};
+pub use command::{
+    Aggregate, AmendAction, ArmAction, Armed, Mode, Rate, Released, SiteProgram, Slot,
+};
 pub use error::TracerError;
+pub use groups::{Group, GroupKey, Groups, Numbers};
 pub use handle::Tracer;
+pub use histogram::Bucket;
 pub use plan::{PlanError, ResumeKind, SitePlan, TextRange, disassemble, instruction_length};
 pub use process::{PAUSE, tracer_main};
 pub use record::{Ended, Record, StoppedRegisters};

@@ -55,13 +55,59 @@ pub struct SlotCounters {
     pub pauses: u64,
     /// Hits that found the ring full.
     pub dropped: u64,
-    /// Hits that became records.
+    /// Hits that became records, or were counted.
     pub kept: u64,
     /// Estimated time that threads were stopped, in nanoseconds.
     pub stop_ns: u64,
     pub max_stop_ns: u64,
     /// Nanoseconds during which the slot was planted.
     pub observed_ns: u64,
+}
+
+impl SlotCounters {
+    pub(crate) const WORDS: usize = 10;
+
+    pub(crate) fn words(&self) -> [u64; Self::WORDS] {
+        [
+            self.hits,
+            self.condition_false,
+            self.condition_error,
+            self.rate_limited,
+            self.pauses,
+            self.dropped,
+            self.kept,
+            self.stop_ns,
+            self.max_stop_ns,
+            self.observed_ns,
+        ]
+    }
+
+    pub(crate) fn from_words(words: [u64; Self::WORDS]) -> SlotCounters {
+        let [
+            hits,
+            condition_false,
+            condition_error,
+            rate_limited,
+            pauses,
+            dropped,
+            kept,
+            stop_ns,
+            max_stop_ns,
+            observed_ns,
+        ] = words;
+        SlotCounters {
+            hits,
+            condition_false,
+            condition_error,
+            rate_limited,
+            pauses,
+            dropped,
+            kept,
+            stop_ns,
+            max_stop_ns,
+            observed_ns,
+        }
+    }
 }
 
 /// The shared memory, seen from either side.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lr_protocol::{End, State, StatusError};
-use lr_tracer::{AmendAction, ArmAction, Armed, Rate, TracerError};
+use lr_tracer::{AmendAction, ArmAction, Armed, Mode, Rate, TracerError};
 
 use super::errors;
 use super::planted::Planted;
@@ -266,7 +266,7 @@ impl Engine {
             limit,
             rate: Some(rate),
             ignore_quota,
-            hold: None,
+            mode: Mode::Record,
             sites: bound
                 .sites
                 .iter()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lr_dwarf::{HitContext, Rendered};
 use lr_protocol::{ActionKind, ActionSpec, Level, LogSpec, Output, StatusError, WantedAction};
 use lr_tracer::{
-    AmendAction, ArmAction, Armed, Ended, Record, Released, SitePlan, SiteProgram, Slot,
+    AmendAction, ArmAction, Armed, Ended, Groups, Record, Released, SitePlan, SiteProgram, Slot,
     SlotCounters, TracerError,
 };
 
@@ -205,7 +205,7 @@ impl Trace for FakeTracer {
         }
     }
 
-    fn disarm(&mut self, slot: Slot) -> Result<(), TracerError> {
+    fn disarm(&mut self, slot: Slot) -> Result<Groups, TracerError> {
         let mut state = self.state.borrow_mut();
         if state.is_dead {
             return Err(TracerError::Died);
@@ -218,7 +218,7 @@ impl Trace for FakeTracer {
             .collect();
         let call = format!("disarm {}", in_words(&addresses));
         state.calls.push(call);
-        Ok(())
+        Ok(Groups::default())
     }
 
     fn release(&mut self) -> Result<Released, TracerError> {
@@ -341,6 +341,7 @@ fn site(address: u64) -> BoundSite {
         program: SiteProgram {
             site: SitePlan::choose(address, &NOP, &[], &[]).expect("a nop can be emulated"),
             program: lr_probe::Program::empty(),
+            layout: 0,
         },
         layout: Box::new(Words),
         module: "/srv/orders".to_owned(),

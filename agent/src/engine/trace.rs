@@ -3,7 +3,7 @@ use std::time::Duration;
 use lr_dwarf::{HitContext, Layout, Rendered};
 use lr_protocol::ActionSpec;
 use lr_tracer::{
-    AmendAction, ArmAction, Armed, Record, Released, ResumeKind, SiteProgram, Slot, SlotCounters,
+    AmendAction, ArmAction, Armed, Groups, Record, Released, ResumeKind, SiteProgram, Slot, SlotCounters,
     Tracer, TracerError,
 };
 
@@ -14,7 +14,7 @@ pub(crate) trait Trace {
     fn arm(&mut self, action: &ArmAction) -> Result<Armed, TracerError>;
     fn amend(&mut self, change: &AmendAction) -> Result<Armed, TracerError>;
     fn verify(&mut self) -> Result<Vec<u64>, TracerError>;
-    fn disarm(&mut self, slot: Slot) -> Result<(), TracerError>;
+    fn disarm(&mut self, slot: Slot) -> Result<Groups, TracerError>;
     fn release(&mut self) -> Result<Released, TracerError>;
     fn counters(&self, slot: Slot) -> SlotCounters;
     fn next_record(&mut self) -> Option<Record<'_>>;
@@ -35,7 +35,7 @@ impl Trace for Tracer {
         Tracer::verify(self)
     }
 
-    fn disarm(&mut self, slot: Slot) -> Result<(), TracerError> {
+    fn disarm(&mut self, slot: Slot) -> Result<Groups, TracerError> {
         Tracer::disarm(self, slot)
     }
 

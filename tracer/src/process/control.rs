@@ -1,6 +1,7 @@
 //! The tracer process's main thread: reads commands, starts and wakes the tracer thread, and
 //! notices when the agent is gone.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -13,6 +14,7 @@ use nix::sys::eventfd::EventFd;
 
 use crate::command::{self, AmendAction, ArmAction, Command, Released, Reply, Slot};
 use crate::error::TracerError;
+use crate::groups::Groups;
 use crate::process::engine::Engine;
 use crate::process::proc::Mappings;
 use crate::process::{attach, proc};
@@ -47,6 +49,7 @@ pub fn tracer_main(pid: u32) -> Result<(), TracerError> {
         wakeups: Arc::new(event_fd(wakeups)),
         attachment: None,
         released: Released::default(),
+        left: HashMap::new(),
         ended: false,
     };
     control.run();
@@ -62,6 +65,8 @@ struct Control {
     wakeups: Arc<EventFd>,
     attachment: Option<Attachment>,
     released: Released,
+    /// What was counted in attachments that have ended.
+    left: HashMap<Slot, Groups>,
     ended: bool,
 }
 
@@ -96,14 +101,16 @@ enum Request {
     Disarm(Slot),
     Verify(Option<Mappings>),
     LetOn(i32, Slot),
+    TakeGroups(Slot),
     /// Restore and let go.
     Release,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Default)]
 struct Finished {
     released: Released,
     ended: Option<Ended>,
+    left: HashMap<Slot, Groups>,
 }
 
 impl Link {
@@ -163,13 +170,24 @@ impl Control {
                 let attachment = self.attachment.as_ref();
                 let request = Request::LetOn(tid.cast_signed(), slot);
                 let reply = attachment.and_then(|held| held.request(request));
-                reply.unwrap_or(Reply::LetOn(false))
+                reply.unwrap_or(Reply::LetOn(None))
+            }
+            Command::TakeGroups(slot) => {
+                let attachment = self.attachment.as_ref();
+                let reply = attachment.and_then(|held| held.request(Request::TakeGroups(slot)));
+                if reply.is_none() {
+                    self.join();
+                }
+                reply.unwrap_or_else(|| Reply::Groups(self.left.remove(&slot).unwrap_or_default()))
             }
             Command::Disarm(slot) => {
-                if let Some(attachment) = &self.attachment {
-                    attachment.request(Request::Disarm(slot));
+                let attachment = self.attachment.as_ref();
+                let reply = attachment.and_then(|held| held.request(Request::Disarm(slot)));
+                if reply.is_none() {
+                    self.join();
                 }
-                Reply::Disarmed
+                reply
+                    .unwrap_or_else(|| Reply::Disarmed(self.left.remove(&slot).unwrap_or_default()))
             }
             Command::Release => {
                 self.release();
@@ -183,6 +201,7 @@ impl Control {
             let pid = self.pid.cast_unsigned();
             return Reply::Failed(TracerError::ProcessGone { pid });
         }
+        self.left.remove(&action.slot);
         // The tracer thread may be on its way out after the last action; then a new one begins.
         for _ in 0..2 {
             let attachment = match self.attachment.take() {
@@ -243,10 +262,11 @@ impl Control {
             return;
         };
         let _ = attachment.thread.join();
-        let finished = attachment.link.mail().finished;
+        let finished = attachment.link.mail().finished.take();
         if let Some(finished) = finished {
             self.released.restored += finished.released.restored;
             self.released.foreign += finished.released.foreign;
+            self.left.extend(finished.left);
             if let Some(ended) = finished.ended {
                 self.report_end(ended);
             }
@@ -336,10 +356,7 @@ struct EndGuard {
 impl Drop for EndGuard {
     fn drop(&mut self) {
         let mut mail = self.link.mail();
-        mail.finished.get_or_insert(Finished {
-            released: Released::default(),
-            ended: None,
-        });
+        mail.finished.get_or_insert_default();
         drop(mail);
         self.link.changed.notify_all();
     }
@@ -392,13 +409,16 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>) {
             Some(Request::LetOn(tid, slot)) => {
                 answer(link, Reply::LetOn(engine.let_on(tid, slot)));
             }
+            Some(Request::TakeGroups(slot)) => {
+                answer(link, Reply::Groups(engine.take_groups(slot)));
+            }
             Some(Request::Disarm(slot)) => {
-                engine.disarm(slot);
+                let reply = Reply::Disarmed(engine.disarm(slot));
                 if engine.desk.slots.is_empty() {
-                    finish(link, engine, Some(Reply::Disarmed));
+                    finish(link, engine, Some(reply));
                     return;
                 }
-                answer(link, Reply::Disarmed);
+                answer(link, reply);
             }
             Some(Request::Release) => {
                 finish(link, engine, None);
@@ -429,6 +449,7 @@ fn finish(link: &Link, mut engine: Engine, reply: Option<Reply>) {
     let finished = Finished {
         released: engine.released,
         ended: engine.ended,
+        left: engine.take_all_groups(),
     };
     drop(engine);
     link.mail().finished = Some(finished);

@@ -10,7 +10,7 @@ use crate::command::Slot;
 use crate::process::memory::StoppedMemory;
 use crate::process::monotonic_ns;
 use crate::process::site::User;
-use crate::process::slot::{SlotEntry, SlotState};
+use crate::process::slot::{SlotEntry, SlotState, Yields};
 use crate::record::StoppedRegisters;
 use crate::ring::{HitHeader, MAX_PAYLOAD, Producer, Pushed};
 use crate::shared::{Counter, Shared};
@@ -99,13 +99,11 @@ impl Desk {
             },
             &mut self.payload,
         );
-        let holds = entry.hold_ns.is_some();
         let mut ran = Ran::On;
         let counter = match outcome {
             Outcome::False => Counter::ConditionFalse,
             Outcome::ConditionError(_) => Counter::ConditionError,
-            Outcome::Matched { .. } if !entry.take_token(monotonic_ns()) => Counter::RateLimited,
-            Outcome::Matched { .. } if holds && !hit.may_hold => Counter::Dropped,
+            Outcome::Matched { .. } if !entry.take_token(monotonic_ns) => Counter::RateLimited,
             Outcome::Matched { bytes } => {
                 let header = HitHeader {
                     slot,
@@ -115,17 +113,25 @@ impl Desk {
                     hits,
                 };
                 let payload = &self.payload[..bytes];
-                let pushed = match holds {
-                    true => self.producer.held(header, &hit.stopped(), payload),
-                    false => self.producer.hit(header, payload),
+                let pushed = match &mut entry.yields {
+                    Yields::Record => self.producer.hit(header, payload),
+                    Yields::Hold(_) if !hit.may_hold => Pushed::Full,
+                    Yields::Hold(_) => {
+                        ran = Ran::Holds;
+                        self.producer.held(header, &hit.stopped(), payload)
+                    }
+                    Yields::Count(tally) => {
+                        tally.count(user.layout, payload);
+                        Pushed::Quietly
+                    }
                 };
                 match pushed {
-                    Pushed::Full => Counter::Dropped,
+                    Pushed::Full => {
+                        ran = Ran::On;
+                        Counter::Dropped
+                    }
                     pushed => {
                         entry.kept();
-                        if holds {
-                            ran = Ran::Holds;
-                        }
                         self.notify(pushed);
                         Counter::Kept
                     }

@@ -8,6 +8,7 @@ use nix::sys::eventfd::EventFd;
 
 use crate::command::{AmendAction, ArmAction, Armed, Released, SiteProgram, Slot};
 use crate::error::TracerError;
+use crate::groups::Groups;
 use crate::process::affinity::Follower;
 use crate::process::attach::a_thread;
 use crate::process::budget::{Bucket, PROCESS_SHARE};
@@ -17,7 +18,7 @@ use crate::process::life::is_outside;
 use crate::process::monotonic_ns;
 use crate::process::proc::{Backing, Mapping, Mappings};
 use crate::process::site::{Presence, Site, Sites, User};
-use crate::process::slot::{SlotEntry, SlotState};
+use crate::process::slot::{SlotEntry, SlotState, Yields};
 use crate::process::stop::Stop;
 use crate::process::text::{INT3, Restored, Text};
 use crate::record::Ended;
@@ -297,8 +298,9 @@ impl Engine {
         }
     }
 
-    /// Takes an action away and restores what nobody else uses.
-    pub(crate) fn disarm(&mut self, slot: Slot) {
+    /// Takes an action away and restores what nobody else uses. What it had counted since that was
+    /// asked last.
+    pub(crate) fn disarm(&mut self, slot: Slot) -> Groups {
         self.free_of(slot);
         self.observe(slot, false);
         let map = self.text_map();
@@ -308,7 +310,35 @@ impl Engine {
             }
             self.unplant_if_unused(address, map.as_ref());
         }
+        let groups = self.take_groups(slot);
         self.desk.slots.remove(&slot);
+        groups
+    }
+
+    /// What a slot has counted since it was asked last; of one that does not count, its counters.
+    pub(crate) fn take_groups(&mut self, slot: Slot) -> Groups {
+        let groups = match self
+            .desk
+            .slots
+            .get_mut(&slot)
+            .map(|entry| &mut entry.yields)
+        {
+            Some(Yields::Count(tally)) => tally.take(),
+            _ => Vec::new(),
+        };
+        Groups {
+            counters: self.desk.shared.counters(slot, monotonic_ns()),
+            groups,
+        }
+    }
+
+    /// What nobody has asked for.
+    pub(crate) fn take_all_groups(&mut self) -> HashMap<Slot, Groups> {
+        let slots: Vec<Slot> = self.desk.slots.keys().copied().collect();
+        slots
+            .into_iter()
+            .map(|slot| (slot, self.take_groups(slot)))
+            .collect()
     }
 
     /// Unplants a slot's sites where no other active slot uses them.
@@ -483,6 +513,7 @@ impl Engine {
             slot,
             index,
             program: Arc::new(wanted.program.clone()),
+            layout: wanted.layout,
         };
         // What was at the address before and is not any more has no users that could be hit.
         let known_and_same = self.sites.get(plan.address).is_some_and(|site| {

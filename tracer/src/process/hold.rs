@@ -66,7 +66,7 @@ impl Engine {
         let began = monotonic_ns();
         let longest = slots
             .iter()
-            .filter_map(|slot| self.desk.slots.get(slot)?.hold_ns);
+            .filter_map(|slot| self.desk.slots.get(slot)?.hold_ns());
         let until = began.saturating_add(longest.max().unwrap_or(0));
         // Before its stop is collected: should we be killed, it must be able to go on by itself.
         if sys::set_registers(tid, user).is_err() {
@@ -84,21 +84,21 @@ impl Engine {
         self.set_alarm();
     }
 
-    /// The agent has read what it wanted for one slot. False if the thread went on before.
-    pub(crate) fn let_on(&mut self, tid: i32, slot: Slot) -> bool {
-        let Some(index) = self.held.iter().position(|held| held.tid == tid) else {
-            return false;
-        };
+    /// The agent has read what it wanted for one slot. For how long the thread has stood still;
+    /// `None` if it went on before.
+    pub(crate) fn let_on(&mut self, tid: i32, slot: Slot) -> Option<u64> {
+        let index = self.held.iter().position(|held| held.tid == tid)?;
         let held = &mut self.held[index];
         let waiting = held.slots.len();
         held.slots.retain(|&waiting| waiting != slot);
         let was_waited_for = held.slots.len() < waiting;
+        let stood = monotonic_ns().saturating_sub(held.began);
         if held.slots.is_empty() {
             let held = self.held.swap_remove(index);
             self.free(held, Some(slot));
             self.set_alarm();
         }
-        was_waited_for
+        was_waited_for.then_some(stood)
     }
 
     /// Lets those on that stand still for one slot alone.

@@ -17,6 +17,7 @@ mod site;
 mod slot;
 mod step;
 mod stop;
+mod tally;
 mod text;
 
 pub use budget::PAUSE;

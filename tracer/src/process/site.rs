@@ -27,6 +27,8 @@ pub(crate) struct User {
     /// Index in the action's list of sites.
     pub(crate) index: u16,
     pub(crate) program: Arc<Program>,
+    /// Of what the program keeps.
+    pub(crate) layout: u16,
 }
 
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! An armed action as the tracer sees it.
 
-use crate::command::{ArmAction, Rate};
+use crate::command::{ArmAction, Mode, Rate};
 use crate::process::budget::{ACTION_SHARE, Bucket};
+use crate::process::tally::Tally;
 
 /// Whether a slot's sites are planted on its behalf.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,9 +22,17 @@ pub(crate) struct SlotEntry {
     left: Option<u64>,
     tokens: Option<Tokens>,
     pub(crate) ignore_quota: bool,
-    /// How long a thread that hits it may stand still, in nanoseconds.
-    pub(crate) hold_ns: Option<u64>,
+    pub(crate) yields: Yields,
     pub(crate) budget: Bucket,
+}
+
+/// What a hit leads to.
+#[derive(Debug)]
+pub(crate) enum Yields {
+    Record,
+    /// The thread may stand still for so many nanoseconds.
+    Hold(u64),
+    Count(Tally),
 }
 
 impl SlotEntry {
@@ -34,10 +43,22 @@ impl SlotEntry {
             left: action.limit,
             tokens: action.rate.map(|rate| Tokens::new(rate, now_ns)),
             ignore_quota: action.ignore_quota,
-            hold_ns: action
-                .hold
-                .map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+            yields: match action.mode {
+                Mode::Record => Yields::Record,
+                Mode::Hold(time) => {
+                    Yields::Hold(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+                }
+                Mode::Aggregate(wanted) => Yields::Count(Tally::new(wanted)),
+            },
             budget: Bucket::new(ACTION_SHARE, now_ns),
+        }
+    }
+
+    /// How long a thread that hits it may stand still.
+    pub(crate) fn hold_ns(&self) -> Option<u64> {
+        match self.yields {
+            Yields::Hold(nanos) => Some(nanos),
+            Yields::Record | Yields::Count(_) => None,
         }
     }
 
@@ -46,10 +67,10 @@ impl SlotEntry {
     }
 
     /// Whether the rate allows one more event now.
-    pub(crate) fn take_token(&mut self, now_ns: u64) -> bool {
+    pub(crate) fn take_token(&mut self, now_ns: impl FnOnce() -> u64) -> bool {
         self.tokens
             .as_mut()
-            .is_none_or(|tokens| tokens.take(now_ns))
+            .is_none_or(|tokens| tokens.take(now_ns()))
     }
 
     /// Counts an event that was kept.

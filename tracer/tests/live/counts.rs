@@ -152,6 +152,7 @@ pub(crate) fn conditions_and_fields() {
     let site = SiteProgram {
         site: image.plan(address, &[]).unwrap(),
         program,
+        layout: 0,
     };
     let mut tracer = tracer(&target);
     tracer.arm(&action(5, vec![site])).unwrap();

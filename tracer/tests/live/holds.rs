@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lr_fixtures::{Fixture, Target, wait_until};
-use lr_tracer::{ArmAction, Record, Slot, Tracer};
+use lr_tracer::{ArmAction, Mode, Record, Slot, Tracer};
 
 use crate::image::{Image, at_function, read_until, tracer};
 
@@ -21,7 +21,7 @@ fn counted() -> (Target, Image) {
 
 fn holding(image: &Image, hold: Duration, limit: Option<u64>) -> ArmAction {
     ArmAction {
-        hold: Some(hold),
+        mode: Mode::Hold(hold),
         limit,
         ..at_function(image, "step")
     }
@@ -61,10 +61,10 @@ pub(crate) fn a_thread_stands_still_until_it_is_let_on() {
     };
     wait_until("the others to end", is_alone);
     assert_eq!(state(&target, tid), 't');
-    assert!(tracer.let_on(tid, Slot(0)).unwrap());
+    assert!(tracer.let_on(tid, Slot(0)).unwrap().is_some());
     assert_eq!(target.line(), undisturbed);
     // It is not held twice.
-    assert!(!tracer.let_on(tid, Slot(0)).unwrap());
+    assert_eq!(tracer.let_on(tid, Slot(0)).unwrap(), None);
     assert_eq!(tracer.counters(Slot(0)).kept, 1);
     tracer.release().unwrap();
     target.assert_clean();
@@ -80,7 +80,7 @@ pub(crate) fn a_thread_goes_on_when_its_time_is_over() {
     // Nobody lets it on.
     assert_eq!(round(&mut target), undisturbed);
     let (tid, _) = held(&mut tracer);
-    assert!(!tracer.let_on(tid, Slot(0)).unwrap());
+    assert_eq!(tracer.let_on(tid, Slot(0)).unwrap(), None);
     let counters = tracer.counters(Slot(0));
     assert_eq!(counters.kept, 3);
     assert!(counters.max_stop_ns >= 15_000_000, "{counters:?}");
@@ -105,7 +105,7 @@ pub(crate) fn each_hit_of_a_holding_action_is_kept_or_counted() {
             }
         }
         for tid in standing {
-            assert!(tracer.let_on(tid, Slot(0)).unwrap());
+            assert!(tracer.let_on(tid, Slot(0)).unwrap().is_some());
             let_on += 1;
         }
         (tracer.counters(Slot(0)).hits == expected).then_some(())
@@ -158,5 +158,5 @@ pub(crate) fn a_kill_reaches_a_thread_that_stands_still() {
         Record::Ended(_) => Some(()),
         _ => None,
     });
-    assert!(!tracer.let_on(tid, Slot(0)).unwrap());
+    assert_eq!(tracer.let_on(tid, Slot(0)).unwrap(), None);
 }

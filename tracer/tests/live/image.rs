@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use lr_fixtures::{Target, wait_until};
 use lr_probe::Program;
-use lr_tracer::{ArmAction, PlanError, Record, SitePlan, SiteProgram, Slot, TextRange, Tracer};
+use lr_tracer::{
+    ArmAction, Mode, PlanError, Record, SitePlan, SiteProgram, Slot, TextRange, Tracer,
+};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 pub(crate) struct Image {
@@ -103,7 +105,7 @@ pub(crate) fn action(slot: u16, sites: Vec<SiteProgram>) -> ArmAction {
         limit: None,
         rate: None,
         ignore_quota: true,
-        hold: None,
+        mode: Mode::Record,
         sites,
     }
 }
@@ -112,6 +114,7 @@ pub(crate) fn site(plan: SitePlan) -> SiteProgram {
     SiteProgram {
         site: plan,
         program: Program::empty(),
+        layout: 0,
     }
 }
 

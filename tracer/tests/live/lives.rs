@@ -147,6 +147,7 @@ pub(crate) fn a_process_outlives_its_main_thread() {
     let site = SiteProgram {
         site: image.plan(address, &[]).unwrap(),
         program,
+        layout: 0,
     };
     let mut tracer = tracer(&target);
     tracer.arm(&action(0, vec![site])).unwrap();

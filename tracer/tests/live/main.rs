@@ -10,6 +10,7 @@ mod image;
 mod lives;
 mod refusals;
 mod remaps;
+mod tallies;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -65,6 +66,12 @@ fn main() {
         remaps::a_file_that_is_mapped_again_is_planted_again,
         remaps::many_sites_of_a_file_that_is_mapped_again_are_all_given_up,
         remaps::places_are_refused_one_by_one,
+        tallies::every_hit_is_counted_in_its_group,
+        tallies::what_is_more_than_the_groups_is_counted_as_other,
+        tallies::nothing_is_counted_twice_or_lost_between_two_looks,
+        tallies::a_limit_of_counted_hits_is_exact,
+        tallies::what_was_counted_outlives_the_target,
+        tallies::a_busy_counter_is_paused_and_loses_nothing_that_it_saw,
     ];
     let mut arguments = Arguments::from_args();
     // Each trial wants the CPUs that there are for itself and its target.
