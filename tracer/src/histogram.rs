@@ -5,13 +5,13 @@
 /// Parts of a power of two: three bits of the significand.
 const PART_BITS: u32 = 3;
 /// Powers of two that are told apart; what is closer to zero counts as zero.
-const SMALLEST: i64 = -40;
-const LARGEST: i64 = 64;
+const SMALLEST: i16 = -40;
+const LARGEST: i16 = 64;
 /// Bits of the significand of a double that do not choose a bucket (IEEE 754, binary64).
 const SHIFT: u32 = 52 - PART_BITS;
-const EXPONENT_BIAS: i64 = 1023;
+const EXPONENT_BIAS: i16 = 1023;
 /// Buckets of one sign: about zero, of each part, and above.
-const ONE_SIGN: usize = ((LARGEST - SMALLEST) as usize) * (1 << PART_BITS) + 2;
+const ONE_SIGN: usize = (LARGEST - SMALLEST).unsigned_abs() as usize * (1 << PART_BITS) + 2;
 
 /// Buckets there are.
 pub(crate) const BUCKETS: usize = 2 * ONE_SIGN;
@@ -70,7 +70,7 @@ fn magnitudes(distance: usize) -> (f64, f64) {
 }
 
 const fn first_part() -> u64 {
-    ((EXPONENT_BIAS + SMALLEST) as u64) << PART_BITS
+    ((EXPONENT_BIAS + SMALLEST).unsigned_abs() as u64) << PART_BITS
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@ use std::time::Duration;
 use lr_dwarf::{HitContext, Layout, Rendered};
 use lr_protocol::ActionSpec;
 use lr_tracer::{
-    AmendAction, ArmAction, Armed, Groups, Record, Released, ResumeKind, SiteProgram, Slot, SlotCounters,
-    Tracer, TracerError,
+    AmendAction, ArmAction, Armed, Groups, Record, Released, ResumeKind, SiteProgram, Slot,
+    SlotCounters, Tracer, TracerError,
 };
 
 use crate::locate::Unlocated;
