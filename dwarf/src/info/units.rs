@@ -17,6 +17,7 @@ use super::split::Split;
 use crate::binary::Binary;
 use crate::image::{Bytes, Image};
 use crate::index::Parents;
+use crate::types::Vtables;
 
 pub(crate) type Unit<'a> = gimli::Unit<Bytes<'a>>;
 
@@ -39,6 +40,7 @@ pub(crate) struct Info<'a> {
     pub(super) parents: RefCell<FxHashMap<usize, Rc<Parents>>>,
     /// The scopes that were asked for last.
     pub(super) deep: RefCell<Option<(usize, Arc<UnitScopes>)>>,
+    pub(crate) vtables: OnceCell<Vtables>,
 }
 
 /// How many units whoever goes through all of them keeps at hand.
@@ -76,6 +78,7 @@ impl<'a> Info<'a> {
             lines: RefCell::default(),
             parents: RefCell::default(),
             deep: RefCell::default(),
+            vtables: OnceCell::new(),
         })
     }
 

@@ -2,7 +2,9 @@
 
 mod member;
 mod name;
+mod named;
 mod sequence;
+mod vtable;
 
 use gimli::{AttributeValue, DwAte};
 
@@ -11,6 +13,7 @@ use crate::info::{DieRef, Info, Language, Result};
 
 pub(crate) use member::{Bits, MemberLookup};
 pub(crate) use sequence::Sequence;
+pub(crate) use vtable::Vtables;
 
 /// The longest chain of typedefs and qualifiers.
 const MAX_CHAIN: usize = 64;

@@ -27,6 +27,8 @@ pub(super) struct Reader<'t, 'a> {
     left: Cell<usize>,
     /// Of the variable that is read; `None` in what has none.
     pub(super) frame: Option<Surroundings<'t, 'a>>,
+    /// Wrappers around the value that is being read.
+    pub(super) wrappers: Cell<usize>,
     /// Structures that stand for nothing but themselves.
     plain: RefCell<HashSet<DieRef>>,
 }
@@ -70,6 +72,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             limits: *limits,
             left: Cell::new(0),
             frame: None,
+            wrappers: Cell::new(0),
             plain: RefCell::default(),
         }
     }
@@ -170,6 +173,9 @@ impl<'t, 'a> Reader<'t, 'a> {
             }
             Shape::Struct { die, .. } => self.structure(value, *die, object, way),
             Shape::Union { die, .. } => {
+                if let Some(contents) = self.contents(*die, object)? {
+                    return self.shown(value, contents, way);
+                }
                 let mut value = value;
                 self.members(&mut value, *die, object, way)?;
                 Ok(value)

@@ -6,6 +6,10 @@ use super::reader::{Reader, Way, stops};
 use super::text;
 use super::tree::{Absent, Kind, Reason, Value};
 
+/// How many wrappers there may be around a value, those around what it is part of included: debug
+/// info may have one that is around itself.
+const MAX_WRAPPERS: usize = 64;
+
 impl<'a> Reader<'_, 'a> {
     /// `value` with the contents of its object.
     pub(super) fn shown(
@@ -59,7 +63,12 @@ impl<'a> Reader<'_, 'a> {
                 Ok(value)
             }
             Contents::Itself(inner) => {
+                if self.wrappers.get() == MAX_WRAPPERS {
+                    return Err(Absent::unsupported("too many wrappers in each other"));
+                }
+                self.wrappers.set(self.wrappers.get() + 1);
                 let whole = self.read(&value.name, inner.of, &inner.object, way);
+                self.wrappers.set(self.wrappers.get() - 1);
                 Ok(Value {
                     type_name: value.type_name,
                     ..whole
