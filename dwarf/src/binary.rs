@@ -185,6 +185,12 @@ impl Binary {
         symbols.at(addr, &self.image, self.debug.as_ref())
     }
 
+    /// The table of virtual functions around an address of a file's data.
+    pub(crate) fn vtable_at(&self, addr: FileAddr) -> Option<Symbol<'_>> {
+        let symbols = self.symbols();
+        symbols.vtable(addr, &self.image, self.debug.as_ref())
+    }
+
     /// The symbol whose address the dynamic linker puts into a slot of the file: what a call
     /// through the `.got` or the `.plt` reaches.
     pub fn import_at(&self, slot: FileAddr) -> Option<&str> {

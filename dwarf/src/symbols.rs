@@ -25,6 +25,8 @@ pub struct Symbol<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Symbols {
     functions: Vec<Function>,
+    /// Tables of virtual functions, complete and under construction, by address.
+    vtables: Vec<Function>,
     /// What `STT_GNU_IFUNC` names: code that chooses a function when the program is linked.
     choosers: Vec<Name>,
     /// `(address of the slot, name)`, ascending.
@@ -78,6 +80,9 @@ impl Symbols {
                 continue;
             };
             let (addr, size) = (symbol.address(), symbol.size());
+            if st_info.st_type() == elf::STT_OBJECT && !symbol.is_undefined() {
+                self.add_vtable(image, in_debug_file, &symbol);
+            }
             let is_function = st_info.st_type() == elf::STT_FUNC;
             let is_chooser = st_info.st_type() == elf::STT_GNU_IFUNC;
             // Assembly often leaves the type out.
@@ -120,7 +125,33 @@ impl Symbols {
         }
     }
 
+    fn add_vtable<'a>(
+        &mut self,
+        image: &'a Image,
+        in_debug_file: bool,
+        symbol: &impl ObjectSymbol<'a>,
+    ) {
+        let name = symbol.name_bytes().unwrap_or_default();
+        if (name.starts_with(b"_ZTV") || name.starts_with(b"_ZTC"))
+            && let Some(range) = image.range_of(name)
+        {
+            let (addr, size) = (symbol.address(), symbol.size());
+            let name = Name {
+                in_debug_file,
+                range,
+            };
+            let rank = 0;
+            self.vtables.push(Function {
+                addr,
+                size,
+                name,
+                rank,
+            });
+        }
+    }
+
     fn finish(&mut self, binary: &Image) {
+        self.vtables.sort_by_key(|table| table.addr);
         self.functions
             .sort_by_key(|function| (function.addr, function.rank, function.name.range.start));
         // What has no size reaches to what is next, or to the end of the segment.
@@ -157,6 +188,18 @@ impl Symbols {
             .filter(|function| addr.0 - function.addr < function.size)
             .max_by_key(|function| (function.addr, std::cmp::Reverse(function.rank)))?;
         around.symbol(binary, debug)
+    }
+
+    /// The table of virtual functions around an address, which may be its end.
+    pub(crate) fn vtable<'a>(
+        &'a self,
+        addr: FileAddr,
+        binary: &'a Image,
+        debug: Option<&'a Image>,
+    ) -> Option<Symbol<'a>> {
+        let after = self.vtables.partition_point(|table| table.addr < addr.0);
+        let table = &self.vtables[after.checked_sub(1)?];
+        (addr.0 - table.addr <= table.size).then(|| table.symbol(binary, debug))?
     }
 
     /// Every function, in the order of addresses; one address may have several names.

@@ -50,6 +50,11 @@ impl<'a> Info<'a> {
             (gimli::DW_TAG_pointer_type, None) => suffixed(&inner(), "*"),
             (gimli::DW_TAG_reference_type, None) => suffixed(&inner(), "&"),
             (gimli::DW_TAG_rvalue_reference_type, None) => suffixed(&inner(), "&&"),
+            (gimli::DW_TAG_ptr_to_member_type, None) => {
+                let class = self.follow(&die, gimli::DW_AT_containing_type);
+                let class = self.nested_name(class, depth + 1);
+                suffixed(&inner(), &format!("{class}::*"))
+            }
             (gimli::DW_TAG_subroutine_type, None) => format!("{} (…)", inner()),
             (gimli::DW_TAG_array_type, None) => {
                 let counts = self.counts(at).unwrap_or_default();

@@ -35,7 +35,7 @@ impl<'a> Reader<'_, 'a> {
             // Vtables begin with slot 0, eight bytes each.
             (_, 1) => {
                 let slot = (word - 1) / 8;
-                let name = self.virtual_function(class, slot, 0)?;
+                let name = self.virtual_function(class, slot, adjustment, 0)?;
                 let name = name.map(|name| format!(" <{name}>")).unwrap_or_default();
                 format!("virtual function {slot}{name}")
             }
@@ -58,6 +58,8 @@ impl<'a> Reader<'_, 'a> {
         let (Some(class), true) = (self.look.structure(class)?, depth < MAX_NESTING) else {
             return Ok(None);
         };
+        // Its members are those of the class around it.
+        let is_anonymous = self.info.own_name(&self.info.die(class)?).is_none();
         let fields = self.look.fields_of(class)?;
         let wanted = self.info.type_name(of);
         let is_it = |field: &&Field<'a>| {
@@ -69,10 +71,10 @@ impl<'a> Reader<'_, 'a> {
             .find(is_it)
             .and_then(|field| field.name.clone())
         {
-            return Ok(Some(format!(
-                "{}::{name}",
-                self.info.qualified_name(class)?
-            )));
+            return Ok(Some(match is_anonymous {
+                true => name,
+                false => format!("{}::{name}", self.info.qualified_name(class)?),
+            }));
         }
         for field in fields
             .iter()
@@ -84,30 +86,46 @@ impl<'a> Reader<'_, 'a> {
             if let Some(inside) = offset.checked_sub(at)
                 && let Some(name) = self.member_at(field.of, inside, of, depth + 1)?
             {
-                return Ok(Some(name));
+                return Ok(Some(match field.is_base || is_anonymous {
+                    true => name,
+                    false => format!("{}::{name}", self.info.qualified_name(class)?),
+                }));
             }
         }
         Ok(None)
     }
 
-    /// The function that a class, or the base that its vtable begins with, has in a slot.
+    /// The function in a slot of the table that a class begins with, or one of its bases at an
+    /// offset.
     fn virtual_function(
         &self,
         class: Option<DieRef>,
         slot: u64,
+        at: i64,
         depth: usize,
     ) -> Result<Option<String>> {
         let (Some(class), true) = (self.look.structure(class)?, depth < MAX_NESTING) else {
             return Ok(None);
         };
-        for die in self.info.children(class)? {
-            if die.tag() == gimli::DW_TAG_subprogram && self.slot(&die)? == Some(slot) {
+        for die in self.info.children(class)?.iter().filter(|_| at == 0) {
+            if die.tag() == gimli::DW_TAG_subprogram && self.slot(die)? == Some(slot) {
                 return Ok(Some(self.info.qualified_name(die.at)?));
             }
         }
-        for field in self.look.fields_of(class)?.iter() {
-            if field.is_base && matches!(field.at, FieldAt::Bytes(0)) {
-                return self.virtual_function(field.of, slot, depth + 1);
+        for field in self
+            .look
+            .fields_of(class)?
+            .iter()
+            .filter(|field| field.is_base)
+        {
+            let FieldAt::Bytes(begin) = field.at else {
+                continue;
+            };
+            let inside = at.checked_sub_unsigned(begin).filter(|&inside| inside >= 0);
+            if let Some(inside) = inside
+                && let Some(name) = self.virtual_function(field.of, slot, inside, depth + 1)?
+            {
+                return Ok(Some(name));
             }
         }
         Ok(None)

@@ -3,8 +3,10 @@
 
 mod array;
 mod call_site;
+mod class;
 mod constant;
 mod dimension;
+mod dynamic;
 pub(crate) mod evaluate;
 mod extended;
 mod fields;
@@ -17,6 +19,7 @@ mod object;
 mod pointer;
 mod reader;
 mod referent;
+mod rtti;
 mod scalar;
 mod shape;
 mod shown;

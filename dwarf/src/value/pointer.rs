@@ -59,8 +59,8 @@ impl Reader<'_, '_> {
         }
         match &shape {
             Shape::Struct { .. } | Shape::Union { .. } => {
-                let whole = self.read("*", to, pointee, way);
-                if !matches!(whole.kind, Kind::Struct | Kind::Union) {
+                let (whole, is_another) = self.pointed_to(to, pointee, way);
+                if is_another || !matches!(whole.kind, Kind::Struct | Kind::Union) {
                     value.children.push(whole);
                     return Ok(value);
                 }

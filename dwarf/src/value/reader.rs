@@ -2,6 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::dynamic::KnownClasses;
 use super::evaluate::Result;
 use super::fields::FieldAt;
 use super::library::{self, Contents, Look, Typed};
@@ -24,11 +25,13 @@ pub(super) struct Reader<'t, 'a> {
     pub(super) look: Look<'t, 'a>,
     pub(super) limits: Limits,
     /// Values that the variable may still have.
-    left: Cell<usize>,
+    pub(super) left: Cell<usize>,
     /// Of the variable that is read; `None` in what has none.
     pub(super) frame: Option<Surroundings<'t, 'a>>,
     /// Wrappers around the value that is being read.
     pub(super) wrappers: Cell<usize>,
+    /// The classes that tables of virtual functions are of, by table and declared class.
+    pub(super) dynamic: RefCell<KnownClasses>,
     /// Structures that stand for nothing but themselves.
     plain: RefCell<HashSet<DieRef>>,
 }
@@ -73,6 +76,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             left: Cell::new(0),
             frame: None,
             wrappers: Cell::new(0),
+            dynamic: RefCell::default(),
             plain: RefCell::default(),
         }
     }

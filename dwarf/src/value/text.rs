@@ -136,6 +136,23 @@ pub(super) fn up_to_nul(
     cut.without(Absent::new(Reason::Length, detail))
 }
 
+/// The bytes of a text up to its NUL; `None` where there is none within so many.
+pub(super) fn bytes_up_to_nul(target: &Target<'_>, address: u64, most: usize) -> Option<Vec<u8>> {
+    let mut text: Vec<u8> = Vec::new();
+    while text.len() < most {
+        let begin = address.checked_add(text.len() as u64)?;
+        let len = usize::try_from(CHUNK - begin % CHUNK).expect("at most a chunk");
+        let mut bytes = vec![0; len];
+        target.read(begin, &mut bytes).ok()?;
+        if let Some(end) = bytes.iter().position(|&byte| byte == 0) {
+            text.extend_from_slice(&bytes[..end]);
+            return Some(text);
+        }
+        text.extend_from_slice(&bytes);
+    }
+    None
+}
+
 /// Text of a known length.
 pub(super) fn counted(
     target: &Target<'_>,

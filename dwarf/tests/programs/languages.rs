@@ -245,3 +245,126 @@ fn every_limit_is_kept() {
         }
     });
 }
+
+fn classes() -> Vec<Fixture> {
+    let gcc = ['0', '2'].map(|level| Fixture::cpp("classes.cpp").opt(level));
+    let clang = gcc.clone().map(Fixture::clang);
+    gcc.into_iter().chain(clang).collect()
+}
+
+#[track_caller]
+fn check_type(values: &[Value], path: &str, expected: &str) {
+    assert_eq!(find(values, path).type_name, expected);
+}
+
+#[test]
+fn classes_by_their_tables() {
+    for fixture in classes() {
+        at_rest(&fixture, "animals", 1, |values| {
+            // Each of them points to another part of the same object.
+            for name in ["named", "aged", "reference", "holder.animal"] {
+                check_type(values, &format!("{name}.*"), "Dog");
+                check(values, &format!("{name}.*.bones"), "12");
+                check(values, &format!("{name}.*.Named.number"), "7");
+                check(values, &format!("{name}.*.Aged.age"), "3");
+            }
+            check_type(values, "aged", "Aged *");
+            // gdb 13 does not know how the linker writes this one.
+            check(values, "packed.*.Dog.bones", "12");
+            assert_eq!(find(values, "packed.*.members").children.len(), 3);
+            check_type(values, "hidden.*", "Hidden");
+            check(values, "hidden.*.secret", "41");
+            // What is no other class is told as ever.
+            check(values, "exactly.number", "7");
+            check(values, "holder.none", "0x0");
+            check(values, "holder.own", "6");
+            let holder = find(values, "holder");
+            assert_eq!(holder.children.len(), 3, "static members are the class's");
+        });
+    }
+}
+
+#[test]
+fn virtual_bases() {
+    for fixture in classes() {
+        at_rest(&fixture, "diamonds", 2, |values| {
+            check(values, "bottom.Left.Top.top", "1");
+            check(values, "bottom.Left.left", "2");
+            check(values, "bottom.Right.Top.top", "1");
+            check(values, "bottom.Right.right", "3");
+            check(values, "bottom.bottom", "4");
+            for name in ["top", "right", "left", "deeper"] {
+                check_type(values, &format!("{name}.*"), "Deeper");
+                let check =
+                    |path: &str, expected| check(values, &format!("{name}.*.{path}"), expected);
+                check("deeper", "8");
+                check("Bottom.bottom", "4");
+                check("Bottom.Left.Top.top", "1");
+                check("Bottom.Right.Top.top", "1");
+            }
+        });
+    }
+}
+
+#[test]
+fn tables_that_are_none() {
+    for fixture in classes() {
+        at_rest(&fixture, "broken", 3, |values| {
+            for (name, number) in [
+                ("wild", "1"),
+                ("unreadable", "2"),
+                ("odd", "3"),
+                ("gone", "0"),
+            ] {
+                check(values, &format!("{name}.number"), number);
+            }
+        });
+        // The whole object is there only later.
+        let kept = Kept::at(&fixture.build(), "at_rest", 4);
+        kept.read(|target, stack| {
+            let frame = stack
+                .frames
+                .iter()
+                .find(|frame| frame.function.contains("Watching"));
+            let values = lr_dwarf::variables(target, stack, frame.unwrap(), &Limits::WHOLE);
+            let this = find(&values, "this");
+            assert!(this.absent.is_some() || find(&values, "this.Named").children.len() == 2);
+        });
+    }
+}
+
+#[test]
+fn pointers_to_members() {
+    for fixture in classes() {
+        at_rest(&fixture, "members", 5, |values| {
+            check(values, "x", "offset 12 <Plain::x>");
+            check(values, "w", "offset 24 <Plain::w>");
+            check(values, "z", "offset 16 <Plain::z>");
+            check(values, "no_data", "null");
+            check(values, "inherited", "offset 28 <Plain::x>");
+            check_type(values, "x", "int Plain::*");
+            check_type(values, "area", "int (Plain::*)(…)");
+            let area = find(values, "area").value.as_ref().unwrap();
+            assert!(area.ends_with(" <Plain::area() const>"), "{area}");
+            check(values, "height", "virtual function 1 <Plain::height>");
+            check(
+                values,
+                "adjusted",
+                "virtual function 1 <Plain::height>, this +16",
+            );
+            check(values, "no_function", "null");
+            check(values, "nothing", "0x0");
+            check(values, "temporary.*", "5");
+        });
+    }
+}
+
+/// The class of an object whose library has no debug info here.
+#[test]
+fn a_class_without_debug_info() {
+    let fixture = Fixture::cpp("classes.cpp");
+    at_rest(&fixture, "failed", 6, |values| {
+        check_type(values, "error.*", "std::runtime_error");
+        absent(values, "error.*", Reason::Unsupported, "in no debug info");
+    });
+}
