@@ -32,16 +32,34 @@ fn value(scalar: Scalar) -> FieldValue {
 }
 
 pub(crate) fn captured(value: lr_dwarf::Value) -> CapturedValue {
+    let is_something = value.value.is_some() || !value.children.is_empty();
+    let is_lost = value.absent.as_ref().is_some_and(is_loss);
     CapturedValue {
         name: value.name,
         type_name: value.type_name,
-        kind: kind(value.kind),
+        kind: match is_something || !is_lost {
+            true => kind(value.kind),
+            false => ValueKind::Unknown,
+        },
         value: value.value,
         children: value.children.into_iter().map(captured).collect(),
         absent: value.absent.map(|absent| Absent {
             reason: reason(absent.reason),
             detail: absent.detail,
         }),
+    }
+}
+
+/// Whether a reason says that nothing is known, and not only that it is not told.
+fn is_loss(absent: &lr_dwarf::Absent) -> bool {
+    match absent.reason {
+        Reason::OptimizedOut
+        | Reason::NotLive
+        | Reason::Unreadable
+        | Reason::Unsupported
+        | Reason::Redacted
+        | Reason::Budget => true,
+        Reason::Depth | Reason::Length | Reason::Size | Reason::Cycle => false,
     }
 }
 

@@ -78,6 +78,8 @@ pub struct CapturedValue {
     /// As the program declares it.
     #[serde(rename = "type", default)]
     pub type_name: String,
+    /// Left out where nothing of the value is known.
+    #[serde(default, skip_serializing_if = "ValueKind::is_unknown")]
     pub kind: ValueKind,
     /// Numbers in decimal, addresses as `0x…`, text as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,7 +92,7 @@ pub struct CapturedValue {
 }
 
 /// What a value is, whatever its language calls it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueKind {
     Int,
@@ -110,8 +112,17 @@ pub enum ValueKind {
     Optional,
     Function,
     Unit,
+    /// Not told, or a word of a later version.
+    #[default]
     #[serde(other)]
     Unknown,
+}
+
+impl ValueKind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn is_unknown(&self) -> bool {
+        *self == ValueKind::Unknown
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -156,7 +167,7 @@ mod tests {
                 },
                 CapturedValue {
                     absent: absent(AbsentReason::OptimizedOut, "live at lines 12–19"),
-                    ..value("tmp", "long", ValueKind::Int)
+                    ..value("tmp", "long", ValueKind::Unknown)
                 },
             ],
             ..value("o", "struct order *", ValueKind::Pointer)
@@ -165,7 +176,7 @@ mod tests {
             r#"{"name":"o","type":"struct order *","kind":"pointer","value":"0x7ffd5e3c","children":["#,
             r#"{"name":"id","type":"int","kind":"int","value":"1"},"#,
             r#"{"name":"buf","type":"char[4096]","kind":"array","value":"…","absent":{"reason":"length","detail":"first 100 of 4096"}},"#,
-            r#"{"name":"tmp","type":"long","kind":"int","absent":{"reason":"optimized_out","detail":"live at lines 12–19"}}]}"#,
+            r#"{"name":"tmp","type":"long","absent":{"reason":"optimized_out","detail":"live at lines 12–19"}}]}"#,
         );
         let json = serde_json::to_string(&tree).unwrap();
         assert_eq!(json, expected);

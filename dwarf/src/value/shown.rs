@@ -230,6 +230,8 @@ impl<'a> Reader<'_, 'a> {
     fn part(&self, part: Part<'a>, way: Way<'_>) -> Value {
         let name = &part.name;
         match part.at {
+            // What is owned may be of a class derived from what its owner says.
+            PartAt::Object(typed) if name == "*" => self.pointed_to(typed.of, &typed.object, way).0,
             PartAt::Object(typed) => self.read(name, typed.of, &typed.object, way),
             PartAt::Dynamic { type_name, object } => Value {
                 type_name,
