@@ -13,6 +13,7 @@ mod hostile_files;
 mod languages;
 mod locations;
 mod passes;
+mod rust_values;
 mod stacks;
 mod symbols;
 mod values;

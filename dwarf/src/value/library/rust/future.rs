@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::super::Part;
 use super::cell::part;
 use super::{Contents, Look, Typed, active};
@@ -83,10 +85,15 @@ fn kept<'a>(look: &Look<'_, 'a>, object: &Typed, state: &Typed) -> Result<Vec<Pa
     let fields = look.fields_of(die)?;
     let mut own = Vec::new();
     let mut all = Vec::new();
+    let mut seen = HashSet::new();
     for field in fields.iter() {
         let (Some(name), FieldAt::Bytes(offset)) = (&field.name, field.at) else {
             continue;
         };
+        // Where both are one, it has two names.
+        if !seen.insert((name.clone(), offset)) {
+            continue;
+        }
         let is_passed = passed.contains(&(name.clone(), offset));
         if !is_passed {
             own.push(name.clone());

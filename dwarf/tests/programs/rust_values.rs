@@ -1,0 +1,521 @@
+//! What there is in the types of Rust's standard library, in cores of several builds: as drawn by
+//! those who wrote the programs.
+
+use lr_dwarf::{Absent, Kind, Limits, Reason, Stack, Target, Value, variables};
+use lr_fixtures::{Fixture, location};
+
+use crate::cores::{Kept, find};
+
+/// Not optimised, optimised, and as whole programs without unwinding.
+fn builds(program: &str) -> [Fixture; 3] {
+    let fixture = Fixture::rust(program);
+    [
+        fixture.clone(),
+        fixture.clone().opt('3'),
+        fixture.opt('3').flag("-Clto=fat").flag("-Cpanic=abort"),
+    ]
+}
+
+/// Compares what variables of functions are drawn as, in each build of a program. Of those with a
+/// `?` an optimised program may have kept no trace.
+fn check(program: &str, functions: &[(&str, &[(&str, &str)])]) {
+    for (level, fixture) in builds(program).into_iter().enumerate() {
+        let kept = Kept::at(&fixture.build(), &location(program, "at_rest"), 1);
+        kept.read(|target, stack| {
+            let mut wrong = Vec::new();
+            for (function, cases) in functions {
+                let values = of_function(target, stack, function);
+                for (name, expected) in *cases {
+                    let (name, may_be_gone) = match name.strip_prefix('?') {
+                        Some(name) => (name, level > 0),
+                        None => (*name, false),
+                    };
+                    let value = find(&values, name);
+                    let reason = value.absent.as_ref().map(|absent| absent.reason);
+                    if may_be_gone && reason == Some(Reason::OptimizedOut) {
+                        continue;
+                    }
+                    let drawn = draw(value);
+                    if &drawn != expected {
+                        wrong.push(format!(
+                            "{function} {name}: {drawn}\n   instead of {expected}"
+                        ));
+                    }
+                }
+            }
+            assert!(wrong.is_empty(), "{fixture:?}\n{}", wrong.join("\n"));
+        });
+    }
+}
+
+fn of_function<'a>(target: &Target<'a>, stack: &Stack<'a>, function: &str) -> Vec<Value> {
+    let end = format!("::{function}");
+    let frame = stack
+        .frames
+        .iter()
+        .find(|frame| frame.function.ends_with(&end));
+    let frame = frame.unwrap_or_else(|| panic!("no {function} in {:?}", stack.frames));
+    variables(target, stack, frame, &Limits::WHOLE)
+}
+
+/// A value in one line: `[…]` is a sequence, `{…}` has names, `->` leads on, `<…>` is a reason.
+/// Addresses differ and are left out.
+fn draw(value: &Value) -> String {
+    let mut text = match (&value.value, value.kind) {
+        (Some(text), Kind::Pointer) if text.starts_with("0x") => String::new(),
+        (Some(text), Kind::Function) => text.split_once(' ').map_or("", |found| found.1).to_owned(),
+        (Some(text), _) => text.clone(),
+        (None, _) => String::new(),
+    };
+    let children = value.children.iter();
+    let children: Vec<String> = match value.kind {
+        Kind::Sequence | Kind::Array => children.map(draw).collect(),
+        _ => children
+            .map(|child| format!("{}: {}", child.name, draw(child)))
+            .collect(),
+    };
+    let children = children.join(" ");
+    match value.kind {
+        Kind::Sequence | Kind::Array => text.push_str(&format!("[{children}]")),
+        Kind::Pointer if text.is_empty() => text.push_str(&format!("->{{{children}}}")),
+        Kind::Struct | Kind::Map => text.push_str(&format!("{{{children}}}")),
+        _ if !children.is_empty() => text.push_str(&format!("{{{children}}}")),
+        _ => {}
+    }
+    if let Some(Absent { reason, detail }) = &value.absent {
+        text.push_str(&format!("<{}: {detail}>", reason.word()));
+    }
+    text
+}
+
+fn numbers(count: usize, of: impl Fn(usize) -> String) -> String {
+    (0..count).map(of).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn texts_and_sequences() {
+    let long = format!("{}…<length: first 2048 of 5000>", "x".repeat(2048));
+    let many = numbers(1024, |n| n.to_string());
+    let many = format!("[{many}]<length: first 1024 of 5000>");
+    let set_many = format!("[{}]", numbers(500, |n| n.to_string()));
+    let map_many = numbers(1024, |n| format!("{n}: {}", n * 2));
+    let map_many = format!("{{{map_many}}}<length: first 1024 of 5000>");
+    let holes = format!("{{{}}}", numbers(10, |n| format!("{0}: {0}", n * 100)));
+    check(
+        "collections.rs",
+        &[
+            (
+                "texts",
+                &[
+                    ("empty", ""),
+                    ("string", "grün"),
+                    ("long", &long),
+                    ("str", "a slice"),
+                    ("?part", "ü"),
+                    ("os_string", "os"),
+                    ("?os_str", "os slice"),
+                    ("path_buf", "/a/b"),
+                    ("?path", "c/d"),
+                    ("c_string", "c string"),
+                    ("?c_str", "c slice"),
+                    ("boxed", "boxed"),
+                    ("boxed_path", "boxed/path"),
+                    ("borrowed", "Borrowed{0: borrowed}"),
+                    ("owned", "Owned{0: owned}"),
+                    ("rc", "->{*: rc strong: 1 weak: 0}"),
+                    ("arc", "->{*: arc strong: 1 weak: 0}"),
+                    ("reference", "->{*: grün}"),
+                    ("string_in_own", "{vec: 7}"),
+                ],
+            ),
+            (
+                "sequences",
+                &[
+                    ("none", "[]"),
+                    ("numbers", "[1 2 3]"),
+                    ("many", &many),
+                    ("words", "[a bc]"),
+                    ("points", "[{x: 1 y: -1} {x: 2 y: -2}]"),
+                    ("units", "[() () ()]"),
+                    ("nested", "[[1] [] [2 3]]"),
+                    ("?slice", "[2 3]"),
+                    ("slice_mut", "[-1 1]"),
+                    ("boxed", "[9 8]"),
+                    ("array", "[[1 2] [3 4]]"),
+                    ("deque_empty", "[]"),
+                    ("deque", "[3 4 5 6]"),
+                    ("deque_units", "[() ()]"),
+                    ("list_empty", "[]"),
+                    ("list", "[5 6 7]"),
+                    ("heap", "[9 3 4]"),
+                    ("shared", "->{*: [1 2] strong: 1 weak: 0}"),
+                    ("into_iter", "[1 2 3]"),
+                    ("iter", "[2 3]"),
+                    ("own", "{buf: ->{*: 5} len: 1152921504606846976}"),
+                ],
+            ),
+            (
+                "hashes",
+                &[
+                    ("none", "{}"),
+                    ("one", "{7: seven}"),
+                    ("deleted", "{0: 0 1: 10 2: 20}"),
+                    ("by_name", "{k: [1 2 3]}"),
+                    ("by_key", "{0: {key: {a: 1 b: 2} value: v}}"),
+                    ("set_empty", "[]"),
+                    ("set", "[only]"),
+                    ("units", "{(): ()}"),
+                    ("nested", "{1: {2: [3 4]}}"),
+                    ("reference", "->{*: {7: seven}}"),
+                    ("own", "{base: 4}"),
+                ],
+            ),
+            (
+                "trees",
+                &[
+                    ("none", "{}"),
+                    ("emptied", "{}"),
+                    ("one", "{k: 1}"),
+                    ("some", "{1: a 2: b 3: c}"),
+                    ("many", &map_many),
+                    ("holes", &holes),
+                    ("set", "[{a: 1 b: 9} {a: 2 b: 0}]"),
+                    ("set_many", &set_many),
+                    ("units", "{(): ()}"),
+                    ("nested", "{1: {2: [3]}}"),
+                ],
+            ),
+        ],
+    );
+}
+
+/// In no order: each key once, with its own value.
+#[test]
+fn entries_of_a_large_hash_map() {
+    let program = Fixture::rust("collections.rs").opt('3').build();
+    let kept = Kept::at(&program, &location("collections.rs", "at_rest"), 1);
+    let limits = Limits {
+        items: 10_000,
+        values: 100_000,
+        ..Limits::WHOLE
+    };
+    kept.read(|target, stack| {
+        let frame = stack
+            .frames
+            .iter()
+            .find(|frame| frame.function.ends_with("::hashes"));
+        let values = variables(target, stack, frame.unwrap(), &limits);
+        let map = find(&values, "many");
+        assert_eq!(map.absent, None);
+        let mut keys = Vec::new();
+        for child in &map.children {
+            let key: u32 = child.name.parse().unwrap();
+            assert_eq!(child.value, Some((key + 1).to_string()));
+            keys.push(key);
+        }
+        keys.sort_unstable();
+        assert_eq!(keys, (0..3000).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn owners_and_objects() {
+    check(
+        "owners.rs",
+        &[
+            (
+                "owners",
+                &[
+                    ("boxed", "->{*: 5}"),
+                    ("boxed_point", "->{x: 1 y: 2}"),
+                    ("boxed_unit", "->{*: ()}"),
+                    ("rc", "->{*: 7 strong: 2 weak: 1}"),
+                    ("rc_more", "->{*: 7 strong: 2 weak: 1}"),
+                    ("rc_weak", "->{*: 7 strong: 2 weak: 1}"),
+                    ("rc_point", "->{*: {x: 3 y: 4} strong: 2 weak: 0}"),
+                    ("rc_string", "->{*: shared strong: 1 weak: 0}"),
+                    ("weak_none", "dangling"),
+                    (
+                        "weak_gone",
+                        "->{*: <not_live: it was dropped> strong: 0 weak: 1}",
+                    ),
+                    ("arc", "->{*: [1 2] strong: 1 weak: 1}"),
+                    ("arc_weak", "->{*: [1 2] strong: 1 weak: 1}"),
+                    ("arc_weak_none", "dangling"),
+                    (
+                        "arc_mutex",
+                        "->{*: {value: {x: 5 y: 6} locked: false poisoned: false} strong: 1 weak: 0}",
+                    ),
+                    ("rc_dyn", "->{*: {x: 7 y: 8} strong: 1 weak: 1}"),
+                    ("arc_dyn", "->{*: {radius: 9} strong: 1 weak: 0}"),
+                    ("weak_dyn", "->{*: {x: 7 y: 8} strong: 1 weak: 1}"),
+                    (
+                        "optional_rc",
+                        "Some{0: ->{*: {x: 3 y: 4} strong: 2 weak: 0}}",
+                    ),
+                    ("optional_box", "None"),
+                    // It owns itself, and a pointer is followed once.
+                    (
+                        "node",
+                        "->{*: {id: 1 next: {value: Some{0: ->{strong: 2 weak: 0}} borrow: free}} \
+                         strong: 2 weak: 0}",
+                    ),
+                    ("pinned", "->{*: 10}"),
+                    ("manually", "11"),
+                ],
+            ),
+            (
+                "objects",
+                &[
+                    ("boxed", "->{*: {x: 1 y: 2}}"),
+                    ("generic", "->{*: {radius: 3}}"),
+                    ("number", "->{*: 4}"),
+                    ("string", "->{*: text}"),
+                    ("empty", "->{*: {}}"),
+                    ("reference", "->{*: {x: 5 y: 6}}"),
+                    ("many", "[->{*: {x: 7 y: 8}} ->{*: {radius: 9}}]"),
+                    (
+                        "locked",
+                        "->{*: {borrow: 0 value: {value: {x: 22 y: 23}}} strong: 1 weak: 0}",
+                    ),
+                    ("error", "->{*: {code: 10}}"),
+                    ("any", "->{*: 11}"),
+                    ("failed", "Err{0: ->{*: {code: 12}}}"),
+                    (
+                        "closure",
+                        "{number_in_closure: 13 text_in_closure: captured}",
+                    ),
+                    ("by_reference", "{_ref__point__x: ->{*: 5}}"),
+                    (
+                        "boxed_closure",
+                        "->{*: {number_in_closure: 13 text_in_closure: captured}}",
+                    ),
+                    ("tail", "->{*: {head: 14 tail: [15 16]}}"),
+                    ("tail_dyn", "->{*: {head: 17 tail: {x: 18 y: 19}}}"),
+                    ("raw", "->{*: {x: 5 y: 6}}"),
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn trait_objects_tell_their_types() {
+    for fixture in builds("owners.rs") {
+        let kept = Kept::at(&fixture.build(), &location("owners.rs", "at_rest"), 1);
+        kept.read(|target, stack| {
+            let values = of_function(target, stack, "objects");
+            let check = |path: &str, expected: &str| {
+                let value = find(&values, path);
+                assert_eq!(value.type_name, expected, "{fixture:?} {value:?}");
+            };
+            check("boxed.*", "owners::Point");
+            check("generic.*", "owners::Circle<i32>");
+            check("number.*", "i16");
+            check("string.*", "alloc::string::String");
+            check("boxed_closure.*", "owners::objects::{closure_env#0}");
+            check("tail_dyn.*.tail", "owners::Point");
+            // Its own, or the words that there is one for both.
+            for (path, own) in [
+                ("alike.0.*", "owners::Left"),
+                ("alike.1.*", "owners::Right"),
+            ] {
+                let value = find(&values, path);
+                match &value.absent {
+                    Some(absent) => assert!(absent.detail.contains(own), "{value:?}"),
+                    None => assert_eq!(value.type_name, own),
+                }
+            }
+            // The standard library comes without types.
+            let from_text = find(&values, "from_text.*").absent.as_ref().unwrap();
+            assert_eq!(from_text.reason, Reason::Unsupported);
+            assert!(from_text.detail.contains("vtable"), "{from_text}");
+        });
+    }
+}
+
+#[test]
+fn cells_and_locks() {
+    check(
+        "owners.rs",
+        &[(
+            "cells",
+            &[
+                ("cell", "1"),
+                ("unsafe_cell", "2"),
+                ("free", "{value: 3 borrow: free}"),
+                ("read", "{value: read borrow: read by 2}"),
+                ("read_guards", "{0: ->{*: read} 1: ->{*: read}}"),
+                ("written", "{value: {x: 4 y: 5} borrow: written}"),
+                ("write_guard", "->{x: 4 y: 5}"),
+                ("once_empty", "None"),
+                ("once", "Some{0: once}"),
+                ("lazy", "Init{0: 7}"),
+                ("once_lock_empty", "None"),
+                ("once_lock", "Some{0: 8}"),
+                ("lazy_lock", "Init{0: lazy}"),
+                ("mutex", "{value: 10 locked: false poisoned: false}"),
+                ("locked", "{value: 11 locked: true poisoned: false}"),
+                ("lock_guard", "->{*: 11}"),
+                ("rw", "{value: 13 lock: free poisoned: false}"),
+                ("rw_read", "{value: 14 lock: read by 2 poisoned: false}"),
+                ("rw_read_guards", "{0: ->{*: 14} 1: ->{*: 14}}"),
+                ("rw_written", "{value: 15 lock: written poisoned: false}"),
+                ("rw_write_guard", "->{*: 15}"),
+            ],
+        )],
+    );
+    for fixture in builds("owners.rs").into_iter().take(2) {
+        let kept = Kept::at(&fixture.build(), &location("owners.rs", "at_rest"), 1);
+        kept.read(|target, stack| {
+            let values = of_function(target, stack, "cells");
+            let poisoned = draw(find(&values, "poisoned"));
+            assert_eq!(poisoned, "{value: 12 locked: false poisoned: true}");
+            for name in ["lazy_waiting", "lazy_lock_waiting"] {
+                let waiting = find(&values, name);
+                assert_eq!(waiting.value.as_deref(), Some("Uninit"));
+                assert_eq!(waiting.children[0].kind, Kind::Function);
+            }
+        });
+    }
+}
+
+#[test]
+fn values_of_one_word() {
+    check(
+        "owners.rs",
+        &[(
+            "words",
+            &[
+                ("duration", "3.045s"),
+                ("short", "17ns"),
+                ("nothing", "0ns"),
+                ("system", "2023-11-14T22:13:20.123456789Z"),
+                ("before", "1969-12-31T23:59:58.5Z"),
+                ("v4", "10.0.0.255"),
+                ("v6", "2001:db8::1"),
+                ("ip", "10.0.0.255"),
+                ("ip6", "2001:db8::1"),
+                ("socket_v4", "10.0.0.255:80"),
+                ("socket_v6", "[2001:db8::1%3]:443"),
+                ("socket", "10.0.0.255:80"),
+                ("socket6", "[2001:db8::1%3]:443"),
+                ("optional_ip", "Some{0: 10.0.0.255}"),
+                ("one", "1"),
+                ("negative", "-2"),
+                ("no_number", "None"),
+                ("wrapping", "3"),
+                ("saturating", "-4"),
+                ("reverse", "{0: 5}"),
+                ("flag", "true"),
+                ("count", "6"),
+                ("signed", "-7"),
+                ("null", "->{}"),
+                ("ordering", "Less"),
+                ("memory", "SeqCst"),
+                ("unset", "<unsupported: nothing says whether it was set>"),
+                ("range", "{start: 1 end: 9}"),
+                ("inclusive", "{start: 1 end: 9 exhausted: false}"),
+                ("from", "{start: 2}"),
+                ("to", "{end: 3}"),
+                ("bound", "Included{0: 4}"),
+                ("flow", "Break{0: 5}"),
+                ("tuple", "{0: 1 1: two 2: 3.5}"),
+                ("letter", "ß"),
+                ("wide", "340282366920938463463374607431768211455"),
+                ("narrow", "-170141183460469231731687303715884105728"),
+                ("io", "Os{code: 2}"),
+                ("io_kind", "Simple{kind: NotFound}"),
+                (
+                    "io_custom",
+                    "Custom{0: {kind: Other error: ->{*: {code: 20}}}}",
+                ),
+                ("result", "Err{0: bad}"),
+            ],
+        )],
+    );
+}
+
+#[test]
+fn futures_tell_their_awaits() {
+    let line = |marker: &str| lr_fixtures::line_of("futures.rs", marker);
+    let first = line("first await");
+    let second = line("second await");
+    let outer = line("outer await");
+    let in_loop = line("await in a loop");
+    let in_block = line("await in a block");
+    let once = "__awaitee: {was_polled: true}";
+    check(
+        "futures.rs",
+        &[(
+            "run",
+            &[
+                ("unresumed", "Unresumed{id: 1}"),
+                (
+                    "first",
+                    &format!(
+                        "->{{*: Suspend0 at futures.rs:{first}{{id: 2 label: fetch 2 {once}}}}}"
+                    ),
+                ),
+                (
+                    "second",
+                    &format!(
+                        "->{{*: Suspend1 at futures.rs:{second}\
+                         {{id: 3 label: fetch 3 sum: 10 {once}}}}}"
+                    ),
+                ),
+                ("done", "->{*: Returned}"),
+                (
+                    "nested",
+                    &format!(
+                        "->{{*: Suspend0 at futures.rs:{outer}{{text: text numbers: [1 2 3] \
+                         __awaitee: Suspend1 at futures.rs:{second}\
+                         {{id: 5 label: fetch 5 sum: 12 {once}}} retries: 5}}}}"
+                    ),
+                ),
+                (
+                    "block",
+                    &format!("->{{*: Suspend0 at futures.rs:{in_block}{{{once} captured: 4}}}}"),
+                ),
+                (
+                    "dynamic",
+                    &format!(
+                        "->{{*: Suspend0 at futures.rs:{outer}{{text: text numbers: [1 2 3] \
+                         __awaitee: Suspend0 at futures.rs:{first}\
+                         {{id: 6 label: fetch 6 {once}}} retries: 6}}}}"
+                    ),
+                ),
+                (
+                    "looped",
+                    &format!(
+                        "->{{*: Suspend0 at futures.rs:{in_loop}\
+                         {{total: 15 iter: {{start: 3 end: 3}} turn: 2 {once} count: 3}}}}"
+                    ),
+                ),
+                ("ready", "{0: Some{0: 11}}"),
+            ],
+        )],
+    );
+}
+
+#[test]
+fn the_raw_form() {
+    let program = Fixture::rust("collections.rs").build();
+    let kept = Kept::at(&program, &location("collections.rs", "at_rest"), 1);
+    let raw = Limits {
+        raw: true,
+        ..Limits::WHOLE
+    };
+    kept.read(|target, stack| {
+        let frame = stack
+            .frames
+            .iter()
+            .find(|frame| frame.function.ends_with("::sequences"));
+        let values = variables(target, stack, frame.unwrap(), &raw);
+        let length = find(&values, "numbers.len");
+        assert_eq!(length.value.as_deref(), Some("3"));
+        find(&values, "numbers.buf.inner.ptr");
+        find(&values, "slice.data_ptr");
+        find(&values, "list.head");
+    });
+}
