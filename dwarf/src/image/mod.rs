@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gimli::{EndianSlice, LittleEndian, SectionId};
-use object::read::elf::ElfFile64;
+use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSection};
 
 use crate::address::FileAddr;
@@ -89,6 +89,18 @@ pub(crate) struct Frames {
     pub(crate) eh_frame_hdr_addr: u64,
     pub(crate) text_addr: u64,
     pub(crate) got_addr: u64,
+}
+
+/// Thread-local variables: `PT_TLS`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ThreadLocal {
+    /// Where they begin in the file's addresses.
+    pub(crate) addr: u64,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// How far below the thread's own block those of the program begin, in bytes (glibc's
+    /// `init_static_tls`, for the variant of x86-64).
+    pub(crate) room: u64,
 }
 
 /// Why what was read from a file does not count.
@@ -177,20 +189,40 @@ impl Image {
         segment.bytes(&self.map, addr, len)
     }
 
-    /// How many bytes of thread-local variables the program has, and how far below the thread's own
-    /// block they begin, if it has any (glibc's `init_static_tls`, for the variant of x86-64).
-    pub(crate) fn thread_local(&self) -> Option<(u64, u64)> {
-        use object::read::elf::ProgramHeader;
+    /// The thread-local variables of a program or library, if it has any.
+    pub(crate) fn thread_local(&self) -> Option<ThreadLocal> {
+        let (elf, header) = self.program_header(object::elf::PT_TLS)?;
+        let endian = elf.endian();
+        let addr = header.p_vaddr(endian);
+        let align = header.p_align(endian).max(1);
+        let skew = align.checked_sub(addr % align)? % align;
+        let size = header.p_memsz(endian);
+        let room = size.checked_sub(skew)?.checked_next_multiple_of(align)?;
+        Some(ThreadLocal {
+            addr,
+            size,
+            room: room.checked_add(skew)?,
+        })
+    }
 
+    /// The address of what the dynamic linker reads, where it reads anything.
+    pub(crate) fn dynamic(&self) -> Option<u64> {
+        let (elf, header) = self.program_header(object::elf::PT_DYNAMIC)?;
+        Some(header.p_vaddr(elf.endian()))
+    }
+
+    fn program_header(
+        &self,
+        kind: object::elf::ProgramType,
+    ) -> Option<(
+        ElfFile64<'_, Endianness>,
+        object::elf::ProgramHeader64<Endianness>,
+    )> {
         let elf = self.elf()?;
         let endian = elf.endian();
         let mut headers = elf.elf_program_headers().iter();
-        let header = headers.find(|header| header.p_type(endian) == object::elf::PT_TLS)?;
-        let align = header.p_align(endian).max(1);
-        let skew = align.checked_sub(header.p_vaddr(endian) % align)? % align;
-        let size = header.p_memsz(endian);
-        let room = size.checked_sub(skew)?.checked_next_multiple_of(align)?;
-        Some((size, room.checked_add(skew)?))
+        let header = *headers.find(|header| header.p_type(endian) == kind)?;
+        Some((elf, header))
     }
 
     /// The load bias, if some offset of the file is mapped at an address: where a `PT_LOAD` begins

@@ -9,6 +9,7 @@ use gimli::{
 
 use super::call_site;
 use super::object::{Gathered, ImplicitPointer, Object, why};
+use super::thread_local;
 use super::tree::{Absent, Reason};
 use crate::image::Bytes;
 use crate::info::{Die, DieRef, Info};
@@ -233,7 +234,9 @@ impl<'t, 'a> Context<'t, 'a> {
                     evaluation.resume_with_frame_base(self.frame_base()?)?
                 }
                 EvaluationResult::RequiresTls(offset) => {
-                    evaluation.resume_with_tls(self.thread_local(offset)?)?
+                    let fs_base = self.registers.fs_base;
+                    let at = thread_local::address(self.target, self.module, fs_base, offset)?;
+                    evaluation.resume_with_tls(at)?
                 }
                 EvaluationResult::RequiresCallFrameCfa => {
                     let frame = self.frame()?;
@@ -337,37 +340,6 @@ impl<'t, 'a> Context<'t, 'a> {
             frame.unit = function.unit;
         }
         address(&context, base, None)
-    }
-
-    /// Where a thread-local variable is (`ELF Handling For Thread-Local Storage`, 3.4.6). The
-    /// variables of the program itself end where the thread's own block begins.
-    fn thread_local(&self, offset: u64) -> Result<u64> {
-        let module = &self.target.modules()[self.module];
-        let Some((size, room)) = module
-            .binary
-            .image
-            .thread_local()
-            .filter(|_| self.module == 0)
-        else {
-            return Err(Absent::unsupported("a thread-local variable of a library"));
-        };
-        // gcc 12 with `-gsplit-dwarf` tells addresses in the file instead (`DW_OP_constx`).
-        if offset >= size {
-            return Err(Absent::unsupported(
-                "a thread-local variable outside of the program's thread-local storage",
-            ));
-        }
-        if self.registers.fs_base == 0 {
-            return Err(Absent::new(
-                Reason::NotLive,
-                "the thread has no block for it yet",
-            ));
-        }
-        Ok(self
-            .registers
-            .fs_base
-            .wrapping_sub(room)
-            .wrapping_add(offset))
     }
 }
 

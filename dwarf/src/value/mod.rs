@@ -24,6 +24,7 @@ mod scalar;
 mod shape;
 mod shown;
 mod text;
+mod thread_local;
 mod tree;
 mod variant;
 

@@ -29,6 +29,7 @@ impl Kept {
         let kept = Kept(folder);
         let output = Command::new("gdb")
             .args(["-nx", "-q", "-batch", "-ex", "set debuginfod enabled off"])
+            .args(["-ex", "set breakpoint pending on"])
             .args(["-ex", "handle SIGUSR1 nostop noprint pass"])
             .args(["-ex", &format!("break {place}")])
             .args(["-ex", &format!("ignore 1 {}", passes - 1)])
@@ -144,28 +145,6 @@ fn thread_local_variables_of_the_program() {
     kept.read(|target, stack| {
         let values = of_function(target, stack, "thread_local_one");
         check(&values, "mine", "31");
-    });
-    // gcc tells a wrong offset then; gdb 13 cannot read it either.
-    let folder = std::env::temp_dir().join(format!("lr-split-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let folder = Kept(folder);
-    let split = folder.0.join("frames");
-    let status = Command::new("gcc")
-        .args(["-g", "-gsplit-dwarf", "-o"])
-        .arg(&split)
-        .arg(Fixture::c("frames.c").source())
-        .current_dir(&folder.0)
-        .status()
-        .unwrap();
-    assert!(status.success());
-    let kept = Kept::at(&split, "at_work", 2);
-    kept.read(|target, stack| {
-        let values = of_function(target, stack, "thread_local_one");
-        let mine = find(&values, "mine");
-        assert!(
-            mine.absent.is_some() || mine.value.as_deref() == Some("31"),
-            "{mine:?}"
-        );
     });
 }
 

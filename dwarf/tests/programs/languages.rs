@@ -368,3 +368,60 @@ fn a_class_without_debug_info() {
         absent(values, "error.*", Reason::Unsupported, "in no debug info");
     });
 }
+
+fn library(padding: u32) -> Fixture {
+    Fixture::c("threads/library.c")
+        .shared()
+        .flag(&format!("-DPADDING={padding}"))
+}
+
+/// A program that loads two libraries while it runs.
+fn threads() -> Fixture {
+    let path = |name: &str, library: &Fixture| {
+        let path = library.build();
+        format!("-D{name}=\"{}\"", path.display())
+    };
+    Fixture::c("threads/program.c")
+        .flag(&path("LIBRARY", &library(1)))
+        .flag(&path("OTHER", &library(40)))
+}
+
+#[test]
+fn thread_local_variables_of_libraries() {
+    let program = threads().build();
+    // The main thread in both libraries, then the other thread; `library_look` came before its
+    // first use of one.
+    let own = ["11", "12", "", "13", "14"];
+    for (passes, own) in own.iter().enumerate() {
+        let kept = Kept::at(&program, "library_rest", passes + 1);
+        kept.read(|target, stack| match *own {
+            "" => {
+                let values = of_function(target, stack, "library_look");
+                absent(&values, "other", Reason::NotLive, "no block for it yet");
+            }
+            own => check(&of_function(target, stack, "library_step"), "own", own),
+        });
+    }
+}
+
+#[test]
+fn thread_local_variables_of_split_debug_info() {
+    let folder = std::env::temp_dir().join(format!("lr-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let folder = Kept(folder);
+    for version in ["-gdwarf-4", "-gdwarf-5"] {
+        let fixture = Fixture::c("frames.c").flag("-gsplit-dwarf").flag(version);
+        let clang = fixture.clone().clang().flag("-Wno-error");
+        for fixture in [fixture, clang] {
+            let program = fixture.build_in(&folder.0);
+            let kept = Kept::at(&program, "at_work", 2);
+            kept.read(|target, stack| {
+                check(
+                    &of_function(target, stack, "thread_local_one"),
+                    "mine",
+                    "31",
+                );
+            });
+        }
+    }
+}
