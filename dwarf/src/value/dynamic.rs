@@ -65,19 +65,11 @@ impl<'a> Reader<'_, 'a> {
             return part;
         };
         let to_top = dynamic.to_top.cast_unsigned();
-        let of = Some(class.die);
-        let Some(info) = self.target.info(class.module) else {
-            return Value::new("*", dynamic.name.clone(), Kind::Struct)
-                .without(Absent::unsupported("its debug info cannot be read"));
-        };
-        if Rc::ptr_eq(&info, self.info) {
-            return self.read("*", of, &object.at(to_top), way);
-        }
-        let elsewhere = Reader::new(self.target, &info, &self.limits);
-        elsewhere.left.set(self.left.get());
-        let value = elsewhere.read("*", of, &object.at(to_top), way);
-        self.left.set(elsewhere.left.get());
-        value
+        let whole = self.read_in(class.module, "*", class.die, &object.at(to_top), way);
+        whole.unwrap_or_else(|| {
+            let gone = Absent::unsupported("its debug info cannot be read");
+            Value::new("*", dynamic.name.clone(), Kind::Struct).without(gone)
+        })
     }
 
     /// None where the object is what its type says, and where it cannot be told.

@@ -7,6 +7,7 @@ mod class;
 mod constant;
 mod dimension;
 mod dynamic;
+mod elsewhere;
 pub(crate) mod evaluate;
 mod extended;
 mod fields;

@@ -1,5 +1,5 @@
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::dynamic::KnownClasses;
@@ -32,6 +32,8 @@ pub(super) struct Reader<'t, 'a> {
     pub(super) wrappers: Cell<usize>,
     /// The classes that tables of virtual functions are of, by table and declared class.
     pub(super) dynamic: RefCell<KnownClasses>,
+    /// Where structures are defined that this module only declares.
+    pub(super) defined: RefCell<HashMap<DieRef, Option<(usize, DieRef)>>>,
     /// Structures that stand for nothing but themselves.
     plain: RefCell<HashSet<DieRef>>,
 }
@@ -77,6 +79,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             frame: None,
             wrappers: Cell::new(0),
             dynamic: RefCell::default(),
+            defined: RefCell::default(),
             plain: RefCell::default(),
         }
     }
@@ -172,8 +175,11 @@ impl<'t, 'a> Reader<'t, 'a> {
             Shape::Pointer(to) => self.pointer(value, *to, object, way),
             Shape::MemberPointer { to, class } => self.member_pointer(value, *to, *class, object),
             Shape::Array { die, element, .. } => self.array(value, *die, *element, object, way),
-            Shape::Struct { bytes: None, .. } | Shape::Union { bytes: None, .. } => {
-                Err(Absent::unsupported("the type is only declared"))
+            Shape::Struct { die, bytes: None } | Shape::Union { die, bytes: None } => {
+                let declared = || Absent::unsupported("the type is only declared");
+                let (module, of) = self.defined_elsewhere(*die).ok_or_else(declared)?;
+                let whole = self.read_in(module, &value.name, of, object, way);
+                whole.ok_or_else(declared)
             }
             Shape::Struct { die, .. } => self.structure(value, *die, object, way),
             Shape::Union { die, .. } => {

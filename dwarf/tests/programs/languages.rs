@@ -425,3 +425,18 @@ fn thread_local_variables_of_split_debug_info() {
         }
     }
 }
+
+#[test]
+fn types_that_another_module_knows() {
+    let library = Fixture::cpp("kinds/library.cpp").shared().build();
+    let program = Fixture::cpp("kinds/program.cpp");
+    let program = program.flag(&format!("-DLIBRARY=\"{}\"", library.display()));
+    at_rest(&program, "hold", 1, |values| {
+        check_type(values, "shape", "Shape *");
+        check_type(values, "shape.*", "Square");
+        check(values, "shape.*.side", "1.5");
+        check(values, "shape.*.Shape.sides", "4");
+        check(values, "handle.number", "88");
+        check(values, "handle.name.*", "known in the library");
+    });
+}
