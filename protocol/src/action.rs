@@ -164,6 +164,33 @@ pub struct NewAction {
     pub lease: Option<String>,
 }
 
+/// `PUT /actions/{id}`: the whole of a new version. It expires as a new action would.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EditAction {
+    /// The version that it was made from; if there is another by now, the edit is refused.
+    pub version: u32,
+    #[serde(flatten)]
+    pub spec: ActionSpec,
+}
+
+/// `POST /actions/{id}/duplicate`: what of the new action is to be different.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct DuplicateAction {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<ActionTarget>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+}
+
+/// The answer to `POST /actions/stop`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The actions that were removed.
+    pub actions: Vec<String>,
+}
+
 /// Which agents an action is for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

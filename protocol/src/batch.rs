@@ -147,7 +147,7 @@ pub struct Loss {
     pub ts: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_id: Option<String>,
-    /// `ring_full`, `queue_full`, `rate_limited`, `batch_refused`, `condition_error`.
+    /// `ring_full`, `queue_full`, `rate_limited`, `batch_refused`, `condition_error`, `too_large`.
     pub reason: String,
     pub count: u64,
 }

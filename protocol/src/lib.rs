@@ -21,7 +21,8 @@ mod value;
 
 pub use action::{
     Action, ActionKind, ActionSpec, ActionStatus, ActionTarget, BoundAddress, CounterSpec, Counts,
-    Level, LogSpec, MetricSpec, NewAction, Output, SnapshotSpec, State, StatusError,
+    DuplicateAction, EditAction, Level, LogSpec, MetricSpec, NewAction, Output, SnapshotSpec,
+    State, StatusError, Stopped,
 };
 pub use agent::{
     Agent, AgentState, Linger, ProcessInfo, RegisterAgent, Registered, WantedAction, WantedActions,
@@ -39,7 +40,9 @@ pub use live::{LiveEnd, LiveEvent, LiveLog, LiveLoss, LiveMetric, LiveSnapshot, 
 pub use problem::Problem;
 pub use query::{Column, QueryFormat, QueryRequest, QueryResult};
 pub use server::{PortalCode, PortalLogin, ServerInfo};
-pub use snapshot::{CapturedValue, Snapshot, SnapshotFrame, SnapshotThread, ValueKind};
+pub use snapshot::{
+    CapturedValue, SNAPSHOT_BYTES, Snapshot, SnapshotFrame, SnapshotThread, ValueKind,
+};
 pub use value::{Absent, AbsentReason, Field, FieldValue};
 
 /// The version of what this crate describes.

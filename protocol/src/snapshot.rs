@@ -2,6 +2,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::Absent;
 
+/// What a snapshot may take at most as JSON: a server refuses larger ones, and counts them.
+pub const SNAPSHOT_BYTES: usize = 640 << 10;
+
 /// What a process was doing at one moment: the stack of a thread, and the variables in it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -122,6 +125,30 @@ impl ValueKind {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
     fn is_unknown(&self) -> bool {
         *self == ValueKind::Unknown
+    }
+
+    /// The word for it, as it stands in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            ValueKind::Int => "int",
+            ValueKind::Uint => "uint",
+            ValueKind::Float => "float",
+            ValueKind::Bool => "bool",
+            ValueKind::Char => "char",
+            ValueKind::String => "string",
+            ValueKind::Pointer => "pointer",
+            ValueKind::Struct => "struct",
+            ValueKind::Union => "union",
+            ValueKind::Enum => "enum",
+            ValueKind::Variant => "variant",
+            ValueKind::Array => "array",
+            ValueKind::Sequence => "sequence",
+            ValueKind::Map => "map",
+            ValueKind::Optional => "optional",
+            ValueKind::Function => "function",
+            ValueKind::Unit => "unit",
+            ValueKind::Unknown => "unknown",
+        }
     }
 }
 

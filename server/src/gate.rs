@@ -122,7 +122,9 @@ fn rights(method: &Method, path: &str) -> Rights {
         ("POST", "portal", "session") => Rights::Everybody,
         ("GET", "server" | "agents" | "live", "") => Rights::Session,
         ("GET" | "POST", "actions", "") => Rights::Session,
-        ("GET" | "DELETE", "actions", _) => Rights::Session,
+        // One, and what changes it, or stops all.
+        ("GET" | "PUT" | "POST" | "DELETE", "actions", _) => Rights::Session,
+        ("GET", "snapshots", _) => Rights::Session,
         ("POST", "query", "") => Rights::Session,
         _ => Rights::Nobody,
     }

@@ -1,7 +1,7 @@
 //! Fan-out of what has been committed to those who listen.
 //!
-//! A slow listener costs others nothing: each has a bounded queue of its own. Logs and losses
-//! that do not fit are counted and told as a loss; states and ends always fit.
+//! A slow listener costs others nothing: each has a bounded queue of its own. What was seen and
+//! losses that do not fit are counted and told as a loss; states and ends always fit.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,10 +10,12 @@ use lr_protocol::{LiveEvent, LiveLoss};
 use tokio::sync::Notify;
 
 use crate::clock::{now_us, rfc3339};
-use crate::registry::{Scope, Told};
+use crate::registry::{Number, Scope, Told};
 
-/// Logs that wait for one listener.
+/// Events that wait for one listener.
 const QUEUE: usize = 8192;
+/// Bytes that wait for one listener: snapshots are large.
+const QUEUE_BYTES: usize = 32 << 20;
 /// States and ends that wait for one listener; one that reads nothing for so long is cut off.
 const QUEUE_HARD: usize = 4 * QUEUE;
 
@@ -106,8 +108,8 @@ pub(crate) struct Listener {
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) text: Arc<str>,
-    /// Session and number, if it is a log.
-    pub(crate) number: Option<(Arc<str>, u64)>,
+    /// Of what is stored as an event.
+    pub(crate) number: Option<Number>,
 }
 
 impl Listener {
@@ -142,6 +144,8 @@ struct Queue {
 #[derive(Debug, Default)]
 struct QueueState {
     lines: VecDeque<Line>,
+    /// Of all lines.
+    bytes: usize,
     missed: u64,
     cut_off: bool,
 }
@@ -155,8 +159,9 @@ enum Taken {
 impl Queue {
     fn push(&self, told: &Told, text: Arc<str>) {
         let mut state = self.lock();
-        let droppable = matches!(told.event, LiveEvent::Log(_) | LiveEvent::Loss(_));
-        if droppable && state.lines.len() >= QUEUE {
+        let droppable = !matches!(told.event, LiveEvent::State(_) | LiveEvent::End(_));
+        let is_full = state.lines.len() >= QUEUE || state.bytes + text.len() > QUEUE_BYTES;
+        if droppable && is_full {
             state.missed += match &told.event {
                 LiveEvent::Loss(loss) => loss.count,
                 _ => 1,
@@ -165,6 +170,7 @@ impl Queue {
             state.cut_off = true;
         } else {
             let number = told.number.clone();
+            state.bytes += text.len();
             state.lines.push_back(Line { text, number });
         }
     }
@@ -181,7 +187,10 @@ impl Queue {
             });
         }
         match state.lines.pop_front() {
-            Some(line) => Taken::Line(line),
+            Some(line) => {
+                state.bytes -= line.text.len();
+                Taken::Line(line)
+            }
             None if state.cut_off => Taken::CutOff,
             None => Taken::Nothing,
         }
@@ -259,6 +268,32 @@ mod tests {
         }
         assert!(slow_client.unwrap().contains(r#""count":10"#));
         assert_eq!(states, 1);
+    }
+
+    #[tokio::test]
+    async fn a_queue_is_full_by_its_bytes_too() {
+        let hub = Hub::default();
+        let slow = hub.listen(Filter::default());
+        let large = || {
+            let LiveEvent::Loss(mut event) = loss(1).event else {
+                panic!()
+            };
+            event.reason = "x".repeat(QUEUE_BYTES / 4);
+            told(LiveEvent::Loss(event))
+        };
+        hub.tell(&[large(), large(), large(), large(), large(), loss(1)]);
+        for _ in 0..2 {
+            assert!(
+                slow.next().await.unwrap().text.contains("xxx") || slow.queue.lock().missed == 0
+            );
+        }
+        // Two were missed, the small one came through.
+        let mut small = 0;
+        while let Some(line) = slow.try_next() {
+            small += usize::from(line.text.contains("ring_full"));
+        }
+        assert_eq!(small, 1);
+        assert_eq!(slow.queue.lock().bytes, 0);
     }
 
     #[test]

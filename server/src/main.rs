@@ -12,6 +12,7 @@ mod app;
 mod caller;
 mod clock;
 mod gate;
+mod histogram;
 mod id;
 mod live;
 mod log;

@@ -85,9 +85,8 @@ fn status_of(code: &str) -> StatusCode {
         "not_found" | "unknown_session" => StatusCode::NOT_FOUND,
         "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
         "request_timeout" => StatusCode::REQUEST_TIMEOUT,
-        "already_attached" | "already_running" | "agent_detaching" | "process_gone" => {
-            StatusCode::CONFLICT
-        }
+        "already_attached" | "already_running" | "agent_detaching" | "process_gone"
+        | "action_ended" | "version_conflict" => StatusCode::CONFLICT,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "too_many_attempts" => StatusCode::TOO_MANY_REQUESTS,
         "server_busy" | "stopping" => StatusCode::SERVICE_UNAVAILABLE,

@@ -1,19 +1,18 @@
-use lr_protocol::{
-    Action, ActionKind, ActionStatus, ActionTarget, Counts, Linger, NewAction, State,
-};
+use std::time::{Duration, Instant};
+
+use lr_protocol::{Action, ActionSpec, ActionStatus, ActionTarget, Counts, NewAction, State};
 use serde::{Deserialize, Serialize};
 
 use super::Registry;
 use super::agent::AgentRecord;
+use super::check::{check_target, check_text, checked};
 use super::effects::{Effects, Record};
 use crate::id::{MAX_SHORT_TEXT, new_id};
 use crate::problem::{Answer, Refusal};
 
 /// Seconds after which an action expires unless said, and at most (DESIGN, actions).
-pub(crate) const DEFAULT_EXPIRY_S: u64 = 3600;
-pub(crate) const MAX_EXPIRY_S: u64 = 24 * 3600;
-/// The longest location, template or condition.
-const MAX_TEXT: usize = 16 * 1024;
+const DEFAULT_EXPIRY_S: u64 = 3600;
+pub(super) const MAX_EXPIRY_S: u64 = 24 * 3600;
 
 /// An action as it is stored: serialized for our own database, not for the wire.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -25,6 +24,9 @@ pub(crate) struct ActionRecord {
     pub(crate) removed: bool,
     #[serde(default)]
     pub(crate) expired: bool,
+    /// When it expires by the clock that does not jump; `expires_at` is for people.
+    #[serde(skip)]
+    pub(super) deadline: Option<Instant>,
 }
 
 impl ActionRecord {
@@ -68,6 +70,18 @@ impl ActionRecord {
             .find(|status| status.agent_id == agent_id)
     }
 
+    /// Whether its time is over.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| now >= deadline)
+    }
+
+    /// Gives it the time that it had left when it was stored, and never more than its whole.
+    pub(super) fn restore_deadline(&mut self, now: Instant, now_us: i64) {
+        let left_us = self.action.expires_at.saturating_sub(now_us);
+        let left = Duration::from_micros(u64::try_from(left_us).unwrap_or(0));
+        self.deadline = Some(now + left.min(lifetime(&self.action.spec)));
+    }
+
     /// Whether `agent` is to carry it and has not finished with it.
     pub(super) fn is_active_on(&self, agent: &AgentRecord) -> bool {
         self.is_wanted()
@@ -82,7 +96,10 @@ impl ActionRecord {
         self.action.spec.name.as_deref().unwrap_or(&self.action.id)
     }
 
+    /// Its state on an agent is that of an action that the agent has not heard of.
     pub(super) fn submit_to(&mut self, agent_id: &str, now_us: i64) {
+        let statuses = &mut self.action.statuses;
+        statuses.retain(|status| status.agent_id != agent_id);
         self.action.statuses.push(ActionStatus {
             agent_id: agent_id.to_owned(),
             action_id: self.action.id.clone(),
@@ -104,6 +121,25 @@ impl ActionRecord {
             json: serde_json::to_string(self).expect("records have string keys only"),
         }
     }
+
+    /// What the version was that it has now; kept when there are others.
+    fn version_record(&self) -> Record {
+        let action = Action {
+            statuses: Vec::new(),
+            ..self.action.clone()
+        };
+        Record {
+            table: "action_versions",
+            id: format!("{}/{}", action.id, action.version),
+            json: serde_json::to_string(&action).expect("records have string keys only"),
+        }
+    }
+}
+
+/// How long a version of an action lasts.
+fn lifetime(spec: &ActionSpec) -> Duration {
+    let seconds = spec.expires_in_s.unwrap_or(DEFAULT_EXPIRY_S);
+    Duration::from_secs(seconds.min(MAX_EXPIRY_S))
 }
 
 impl Registry {
@@ -112,40 +148,70 @@ impl Registry {
         &mut self,
         new: NewAction,
         created_by: String,
-        now: std::time::Instant,
+        now: Instant,
         now_us: i64,
     ) -> Answer<(Action, Effects)> {
-        check(&new)?;
-        let expires_in_s = new.spec.expires_in_s.unwrap_or(DEFAULT_EXPIRY_S);
-        if let ActionTarget::Agent(id) = &new.target {
-            self.live_agent(id)?;
-        }
+        let new = NewAction {
+            spec: checked(new.spec)?,
+            ..new
+        };
+        check_target(&new.target)?;
+        self.check_reach(&new.target, new.lease.as_deref())?;
         if let Some(lease) = &new.lease {
-            if self.leases.is_released(lease) {
-                return Err(
-                    Refusal::bad_request("the lease was given up").detail(format!("lease {lease}"))
-                );
-            }
             self.leases.mention(lease, now);
         }
-        let expires_us = i64::try_from(expires_in_s * 1_000_000).unwrap_or(i64::MAX);
-        let mut record = ActionRecord {
+        let id = new_id();
+        let record = ActionRecord {
             action: Action {
-                id: new_id(),
-                version: 1,
+                id: id.clone(),
+                version: 0,
                 spec: new.spec,
                 target: new.target,
                 lease: new.lease,
                 enabled: true,
                 created_at: now_us,
-                expires_at: now_us.saturating_add(expires_us),
+                expires_at: now_us,
                 created_by,
                 statuses: Vec::new(),
             },
             removed: false,
             expired: false,
+            deadline: None,
         };
+        self.actions.insert(id.clone(), record);
+        let effects = self.begin_version(&id, now, now_us);
+        Ok((self.action(&id)?, effects))
+    }
+
+    /// Whether there is somebody to carry an action, and somebody who wants it.
+    pub(super) fn check_reach(&self, target: &ActionTarget, lease: Option<&str>) -> Answer<()> {
+        if let ActionTarget::Agent(id) = target {
+            self.live_agent(id)?;
+        }
+        if let Some(lease) = lease {
+            check_text("lease", lease, MAX_SHORT_TEXT)?;
+        }
+        match lease {
+            Some(lease) if self.leases.is_released(lease) => {
+                Err(Refusal::bad_request("the lease was given up").detail(format!("lease {lease}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes what an action's record says its next version: everywhere from the beginning, with
+    /// its whole time before it.
+    pub(super) fn begin_version(&mut self, id: &str, now: Instant, now_us: i64) -> Effects {
         let mut effects = Effects::default();
+        let Some(record) = self.actions.get_mut(id) else {
+            return effects;
+        };
+        let lifetime = lifetime(&record.action.spec);
+        let lifetime_us = i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX);
+        record.action.version += 1;
+        record.action.expires_at = now_us.saturating_add(lifetime_us);
+        record.deadline = Some(now + lifetime);
+        record.expired = false;
         let agents: Vec<String> = self
             .agents
             .values()
@@ -155,18 +221,15 @@ impl Registry {
         for agent_id in &agents {
             record.submit_to(agent_id, now_us);
         }
-        let action = record.action.clone();
         effects.records.push(record.record());
-        self.actions.insert(action.id.clone(), record);
+        effects.records.push(record.version_record());
         for agent_id in &agents {
-            effects
-                .events
-                .extend(self.state_event(&action.id, agent_id));
+            effects.events.extend(self.state_event(id, agent_id));
             if let Some(agent) = self.agents.get(agent_id) {
                 agent.bump();
             }
         }
-        Ok((action, effects))
+        effects
     }
 
     /// Actions, oldest first; those that are final only if asked for.
@@ -208,91 +271,4 @@ impl Registry {
 
 pub(super) fn no_action(id: &str) -> Refusal {
     Refusal::not_found(format!("no action {id}")).suggest("lr actions lists them")
-}
-
-/// What the server can tell of a new action; whether it fits the program, the agent tells.
-fn check(new: &NewAction) -> Answer<()> {
-    let spec = &new.spec;
-    let ActionKind::Log(log) = &spec.kind else {
-        return Err(Refusal::bad_request("unknown kind of action")
-            .detail("this server knows: log")
-            .suggest("a newer server may know it: `lr server stop`, then use the newer `lr`"));
-    };
-    for (what, text) in [("location", &log.location), ("template", &log.template)] {
-        check_text(what, text, MAX_TEXT)?;
-    }
-    if log.location.trim().is_empty() {
-        return Err(Refusal::new("bad_location", "the location is empty"));
-    }
-    if let Some(condition) = &spec.condition {
-        check_text("condition", condition, MAX_TEXT)?;
-    }
-    if let Some(name) = &spec.name {
-        check_text("name", name, MAX_SHORT_TEXT)?;
-        if name.is_empty() {
-            return Err(Refusal::bad_request("the name is empty"));
-        }
-    }
-    check_tags(&spec.tags)?;
-    match &new.target {
-        ActionTarget::Agent(id) => check_text("agent", id, MAX_SHORT_TEXT)?,
-        ActionTarget::Tag(tag) => {
-            check_text("tag", tag, MAX_SHORT_TEXT)?;
-            if !tag.contains('=') {
-                return Err(Refusal::bad_request("a target tag is written key=value"));
-            }
-        }
-    }
-    if let Some(lease) = &new.lease {
-        check_text("lease", lease, MAX_SHORT_TEXT)?;
-    }
-    if spec
-        .expires_in_s
-        .is_some_and(|seconds| seconds == 0 || seconds > MAX_EXPIRY_S)
-    {
-        return Err(Refusal::bad_request("expiry out of range").detail(format!(
-            "expires_in_s must be 1 to {MAX_EXPIRY_S} (24 hours)"
-        )));
-    }
-    if spec.max_hits == Some(0) {
-        return Err(Refusal::bad_request("max_hits must be at least 1"));
-    }
-    if spec
-        .rate
-        .is_some_and(|rate| !rate.is_finite() || rate <= 0.0)
-    {
-        return Err(Refusal::bad_request("rate must be a number above 0"));
-    }
-    Ok(())
-}
-
-pub(super) fn check_tags(tags: &std::collections::BTreeMap<String, String>) -> Answer<()> {
-    if tags.len() > 64 {
-        return Err(Refusal::bad_request("too many tags, at most 64"));
-    }
-    for (key, value) in tags {
-        check_text("tag", key, MAX_SHORT_TEXT)?;
-        check_text("tag", value, MAX_SHORT_TEXT)?;
-    }
-    Ok(())
-}
-
-pub(super) fn check_linger(linger: &Linger) -> Answer<()> {
-    match linger {
-        Linger::Lease(lease) => check_text("lease", lease, MAX_SHORT_TEXT),
-        Linger::UntilDone => Ok(()),
-    }
-}
-
-pub(super) fn check_text(what: &str, text: &str, limit: usize) -> Answer<()> {
-    if text.len() > limit {
-        return Err(Refusal::bad_request(format!("{what} too long"))
-            .detail(format!("{} bytes, at most {limit} are allowed", text.len())));
-    }
-    if text.contains('\0') {
-        return Err(Refusal::bad_request(format!(
-            "{what} contains a NUL character"
-        )));
-    }
-    Ok(())
 }

@@ -7,8 +7,8 @@ use lr_protocol::{
 };
 
 use super::Registry;
-use super::action::{check_linger, check_tags, check_text};
 use super::agent::{AgentEntry, AgentRecord};
+use super::check::{check_linger, check_tags, check_text};
 use super::effects::{Effects, Scope, Told};
 use crate::clock::rfc3339;
 use crate::id::{MAX_SHORT_TEXT, new_id};

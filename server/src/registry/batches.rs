@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lr_protocol::{ActionStatus, AgentState, Batch, LiveEvent, LiveLog, LiveLoss};
+use lr_protocol::{ActionStatus, AgentState, Batch, LiveEvent, LiveLoss};
 
 use super::Registry;
 use super::effects::{Effects, Scope, Told};
@@ -19,8 +19,8 @@ pub(crate) struct BatchContext {
     pub(crate) pid: u32,
 }
 
-/// Whom logs concern, by the action's id.
-pub(crate) type LogScopes = HashMap<String, Arc<Scope>>;
+/// Whom events concern, by the action's id.
+pub(super) type Scopes = HashMap<String, Arc<Scope>>;
 
 impl Registry {
     /// Whether the batch is of a session that is known; a sign of life.
@@ -46,14 +46,15 @@ impl Registry {
 
     /// Names of the actions that a batch tells of; an id where there is no name.
     pub(crate) fn action_names(&self, batch: &Batch) -> HashMap<String, String> {
-        let logs = batch.logs.iter().map(|log| log.action_id.as_str());
         let coverage = batch.coverage.iter().map(|row| row.action_id.as_str());
+        let overhead = batch.overhead.iter().map(|row| row.action_id.as_str());
         let losses = batch
             .losses
             .iter()
             .filter_map(|loss| loss.action_id.as_deref());
+        let counts = coverage.chain(overhead).chain(losses);
         let mut names = HashMap::new();
-        for id in logs.chain(coverage).chain(losses) {
+        for id in event_actions(batch).chain(counts) {
             if !names.contains_key(id) {
                 let name = self.actions.get(id).map_or(id, |action| action.name());
                 names.insert(id.to_owned(), name.to_owned());
@@ -62,20 +63,20 @@ impl Registry {
         names
     }
 
-    /// Whom the logs of a batch concern, by action.
-    pub(crate) fn log_scopes(&self, context: &BatchContext, batch: &Batch) -> LogScopes {
-        let mut scopes = LogScopes::new();
-        for log in &batch.logs {
-            if !scopes.contains_key(&log.action_id) {
-                let scope = self.scope(&context.agent_id, Some(&log.action_id));
-                scopes.insert(log.action_id.clone(), scope);
+    /// Whom the events of a batch concern, by action.
+    pub(crate) fn event_scopes(&self, context: &BatchContext, batch: &Batch) -> Scopes {
+        let mut scopes = Scopes::new();
+        for id in event_actions(batch) {
+            if !scopes.contains_key(id) {
+                let scope = self.scope(&context.agent_id, Some(id));
+                scopes.insert(id.to_owned(), scope);
             }
         }
         scopes
     }
 
-    /// Takes in what a batch says of actions and of the agent's end, and tells it; for the logs,
-    /// see [`log_events`].
+    /// Takes in what a batch says of actions and of the agent's end, and tells it; for what was
+    /// seen, see [`super::events_of`].
     pub(crate) fn apply_batch(
         &mut self,
         context: &BatchContext,
@@ -119,7 +120,12 @@ impl Registry {
         let Some(action) = self.actions.get_mut(&new.action_id).filter(|_| live) else {
             return;
         };
-        let Some(old) = action.status_mut(agent_id) else {
+        let version = action.action.version;
+        // A late word about what was edited since says nothing of what there is now.
+        let Some(old) = action
+            .status_mut(agent_id)
+            .filter(|_| new.action_version == version)
+        else {
             return;
         };
         let mut new = new.clone();
@@ -147,35 +153,10 @@ impl Registry {
     }
 }
 
-/// The logs of a batch as events. Apart from the registry, whose lock this would hold too long.
-pub(crate) fn log_events(context: &BatchContext, batch: &Batch, scopes: &LogScopes) -> Vec<Told> {
-    let mut events = Vec::with_capacity(batch.logs.len());
-    for log in &batch.logs {
-        let Some(scope) = scopes.get(&log.action_id) else {
-            continue;
-        };
-        let fields = log.fields.iter();
-        events.push(Told {
-            event: LiveEvent::Log(LiveLog {
-                ts: rfc3339(log.ts),
-                agent: context.agent_id.to_string(),
-                process: context.process_id.clone(),
-                action: log.action_id.clone(),
-                pid: context.pid,
-                tid: log.tid,
-                thread: log.thread.clone(),
-                file: log.file.clone(),
-                line: log.line,
-                function: log.function.clone(),
-                level: log.level.word().to_owned(),
-                message: log.message.clone(),
-                fields: fields
-                    .map(|field| (field.name.clone(), field.value.to_plain_json()))
-                    .collect(),
-            }),
-            scope: scope.clone(),
-            number: Some((context.session.clone(), log.seq)),
-        });
-    }
-    events
+/// The actions of the events of a batch, as often as there are events.
+fn event_actions(batch: &Batch) -> impl Iterator<Item = &str> {
+    let logs = batch.logs.iter().map(|log| log.action_id.as_str());
+    let snapshots = batch.snapshots.iter().map(|event| event.action_id.as_str());
+    let metrics = batch.metrics.iter().map(|row| row.action_id.as_str());
+    logs.chain(snapshots).chain(metrics)
 }

@@ -33,8 +33,24 @@ pub(crate) struct Record {
 pub(crate) struct Told {
     pub(crate) event: LiveEvent,
     pub(crate) scope: Arc<Scope>,
-    /// Session and number of a log event, by which a replay knows what it has shown already.
-    pub(crate) number: Option<(Arc<str>, u64)>,
+    /// Of what is stored as an event, by which a replay knows what it has shown already.
+    pub(crate) number: Option<Number>,
+}
+
+/// Which event it is of its kind and session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Number {
+    pub(crate) stream: Stream,
+    pub(crate) session: Arc<str>,
+    pub(crate) seq: u64,
+}
+
+/// Events that are stored in one table, in which a replay looks at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Stream {
+    Logs,
+    Snapshots,
+    Metrics,
 }
 
 /// Whom an event concerns.

@@ -11,7 +11,10 @@ mod action;
 mod agent;
 mod agents;
 mod batches;
+mod check;
+mod edit;
 mod effects;
+mod events;
 mod lease;
 mod removal;
 mod tick;
@@ -19,8 +22,9 @@ mod wanted;
 
 pub(crate) use action::ActionRecord;
 pub(crate) use agent::AgentRecord;
-pub(crate) use batches::{BatchContext, log_events};
-pub(crate) use effects::{Effects, Record, Scope, Told};
+pub(crate) use batches::BatchContext;
+pub(crate) use effects::{Effects, Number, Record, Scope, Stream, Told};
+pub(crate) use events::{events_of, live_metric, live_snapshot};
 pub(crate) use lease::LeaseHold;
 
 use std::collections::{BTreeMap, HashMap};
@@ -85,7 +89,10 @@ impl Registry {
                 .collect(),
             actions: actions
                 .into_iter()
-                .map(|record| (record.action.id.clone(), record))
+                .map(|mut record| {
+                    record.restore_deadline(now, now_us);
+                    (record.action.id.clone(), record)
+                })
                 .collect(),
             leases,
             first_revision,

@@ -22,7 +22,7 @@ impl Registry {
         let expired: Vec<String> = self
             .actions
             .values()
-            .filter(|record| record.is_wanted() && record.action.expires_at <= now_us)
+            .filter(|record| record.is_wanted() && record.is_overdue(now))
             .map(|record| record.action.id.clone())
             .collect();
         for id in expired {

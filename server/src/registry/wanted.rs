@@ -25,6 +25,7 @@ impl Registry {
     pub(crate) fn wanted(
         &mut self,
         agent_id: &str,
+        now: Instant,
         now_us: i64,
     ) -> Answer<(WantedActions, Effects)> {
         let agent = self.agents.get_mut(agent_id).ok_or_else(unknown_session)?;
@@ -40,9 +41,9 @@ impl Registry {
         for action in self
             .actions
             .values_mut()
-            .filter(|action| action.is_active_on(&record))
+            .filter(|action| action.is_active_on(&record) && !action.is_overdue(now))
         {
-            wanted.actions.push(wanted_action(action, &record, now_us));
+            wanted.actions.push(wanted_action(action, &record, now));
             if let Some(status) = action.status_mut(agent_id)
                 && status.state == State::Submitted
             {
@@ -120,15 +121,17 @@ impl AgentEntry {
     }
 }
 
-fn wanted_action(record: &ActionRecord, agent: &AgentRecord, now_us: i64) -> WantedAction {
+fn wanted_action(record: &ActionRecord, agent: &AgentRecord, now: Instant) -> WantedAction {
     let action = &record.action;
-    let left_us = action.expires_at.saturating_sub(now_us).max(0);
+    let left = record
+        .deadline
+        .map(|deadline| deadline.saturating_duration_since(now));
     WantedAction {
         action_id: action.id.clone(),
         version: action.version,
         spec: action.spec.clone(),
         enabled: action.enabled,
-        expires_in_ms: u64::try_from(left_us / 1000).unwrap_or(0),
+        expires_in_ms: left.map_or(0, |left| u64::try_from(left.as_millis()).unwrap_or(0)),
         hits_left: action
             .spec
             .max_hits
@@ -143,6 +146,7 @@ fn matched_elsewhere(record: &ActionRecord, agent: &AgentRecord) -> u64 {
         .statuses
         .iter()
         .filter(|status| status.agent_id != agent.id)
+        .filter(|status| status.action_version == record.action.version)
         .map(|status| {
             let counts = status.counts;
             counts

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::StatusCode;
-use lr_protocol::NewAction;
+use lr_protocol::{DuplicateAction, EditAction, NewAction};
 use serde::Deserialize;
 
 use super::Answered;
@@ -38,6 +38,71 @@ pub(super) async fn list(app: Arc<App>, query: ListQuery) -> Answered {
 /// `GET /actions/{id}`
 pub(super) async fn one(id: String, app: Arc<App>) -> Answered {
     Ok(json(&app.registry.lock().action(&id)?))
+}
+
+/// `PUT /actions/{id}`
+pub(super) async fn edit(id: String, app: Arc<App>, body: Bytes) -> Answered {
+    let edit: EditAction = parse(&body)?;
+    let (action, effects) = app
+        .registry
+        .lock()
+        .edit_action(&id, edit, Instant::now(), now_us())?;
+    app.writer.commit(effects).await?;
+    Ok(json(&action))
+}
+
+/// `POST /actions/{id}/retake`
+pub(super) async fn retake(id: String, app: Arc<App>) -> Answered {
+    let (action, effects) = app
+        .registry
+        .lock()
+        .retake_action(&id, Instant::now(), now_us())?;
+    app.writer.commit(effects).await?;
+    Ok(json(&action))
+}
+
+/// `POST /actions/{id}/enable`
+pub(super) async fn enable(id: String, app: Arc<App>) -> Answered {
+    set_enabled(id, app, true).await
+}
+
+/// `POST /actions/{id}/disable`
+pub(super) async fn disable(id: String, app: Arc<App>) -> Answered {
+    set_enabled(id, app, false).await
+}
+
+async fn set_enabled(id: String, app: Arc<App>, enabled: bool) -> Answered {
+    let (action, effects) =
+        app.registry
+            .lock()
+            .set_enabled(&id, enabled, Instant::now(), now_us())?;
+    app.writer.commit(effects).await?;
+    Ok(json(&action))
+}
+
+/// `POST /actions/{id}/duplicate`
+pub(super) async fn duplicate(id: String, app: Arc<App>, caller: Caller, body: Bytes) -> Answered {
+    let different: DuplicateAction = match body.is_empty() {
+        true => DuplicateAction::default(),
+        false => parse(&body)?,
+    };
+    let created_by = caller.user(&app.owner);
+    let (action, effects) = app.registry.lock().duplicate_action(
+        &id,
+        different,
+        created_by,
+        Instant::now(),
+        now_us(),
+    )?;
+    app.writer.commit(effects).await?;
+    Ok(with_status(StatusCode::CREATED, json(&action)))
+}
+
+/// `POST /actions/stop`: removes them all.
+pub(super) async fn stop(app: Arc<App>) -> Answered {
+    let (stopped, effects) = app.registry.lock().stop_all(Instant::now(), now_us());
+    app.writer.commit(effects).await?;
+    Ok(json(&stopped))
 }
 
 /// `DELETE /actions/{id}`

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
-use lr_protocol::{Batch, RegisterAgent};
+use lr_protocol::{Batch, Loss, RegisterAgent, SNAPSHOT_BYTES};
 use serde::Deserialize;
 
 use super::Answered;
@@ -57,7 +57,7 @@ pub(super) async fn wanted(id: String, app: Arc<App>, query: WantedQuery) -> Ans
         _ = tokio::time::timeout(LONG_POLL, news) => {}
         () = app.stopping() => return Err(Refusal::new("stopping", "the server is stopping")),
     }
-    let (wanted, effects) = app.registry.lock().wanted(&id, now_us())?;
+    let (wanted, effects) = app.registry.lock().wanted(&id, Instant::now(), now_us())?;
     app.writer.commit(effects).await?;
     Ok(json(&wanted))
 }
@@ -65,9 +65,12 @@ pub(super) async fn wanted(id: String, app: Arc<App>, query: WantedQuery) -> Ans
 /// `POST /agents/{id}/batches`
 pub(super) async fn batch(id: String, app: Arc<App>, body: Bytes) -> Answered {
     let bytes = body.len();
-    let batch: Batch = parse(&body)?;
+    let mut batch: Batch = parse(&body)?;
     drop(body);
     check(&batch)?;
+    if bytes > SNAPSHOT_BYTES {
+        refuse_giants(&mut batch);
+    }
     let received_at = now_us();
     let (context, action_names) = {
         let mut registry = app.registry.lock();
@@ -94,6 +97,23 @@ pub(super) async fn detach(id: String, app: Arc<App>) -> Answered {
     Ok(with_status(StatusCode::ACCEPTED, warp::reply()))
 }
 
+/// Takes out snapshots that are larger than any may be, and counts them as losses.
+fn refuse_giants(batch: &mut Batch) {
+    let losses = &mut batch.losses;
+    batch.snapshots.retain(|event| {
+        let size = serde_json::to_vec(&event.snapshot).map_or(0, |json| json.len());
+        if size > SNAPSHOT_BYTES {
+            losses.push(Loss {
+                ts: event.ts,
+                action_id: Some(event.action_id.clone()),
+                reason: "too_large".to_owned(),
+                count: 1,
+            });
+        }
+        size <= SNAPSHOT_BYTES
+    });
+}
+
 fn check(batch: &Batch) -> Answer<()> {
     if batch.sequence == 0 {
         return Err(Refusal::bad_request("batches are numbered from 1"));
@@ -103,6 +123,9 @@ fn check(batch: &Batch) -> Answer<()> {
     let times = batch.logs.iter().map(|log| log.ts);
     let times = times.chain(batch.coverage.iter().map(|row| row.ts));
     let times = times.chain(batch.losses.iter().map(|loss| loss.ts));
+    let times = times.chain(batch.snapshots.iter().map(|event| event.ts));
+    let times = times.chain(batch.metrics.iter().map(|row| row.ts));
+    let times = times.chain(batch.overhead.iter().map(|row| row.ts));
     for ts in times.chain(batch.end.iter().map(|end| end.ts)) {
         if !(0..=LATEST).contains(&ts) {
             return Err(Refusal::bad_request("a time is out of range").detail(format!("ts {ts}")));

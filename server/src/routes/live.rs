@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::id::MAX_SHORT_TEXT;
 use crate::live::{Filter, Line, Listener};
 use crate::problem::Refusal;
 use crate::registry::LeaseHold;
-use crate::store::replay;
+use crate::store::{Shown, replay};
 
 /// How often a stream without news says that it lives; also how soon a lost client is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ pub(super) async fn stream(app: Arc<App>, query: LiveQuery) -> Answered {
         .lease
         .map(|lease| LeaseHold::new(app.registry.clone(), lease));
     let mut pending = VecDeque::from([first_comment(hold.is_some())]);
-    let mut shown = HashMap::new();
+    let mut shown = Shown::default();
     if let Some(since_s) = query.since_s {
         let replayed = replay(&app.queries, filter, since_s).await?;
         pending.extend(replayed.lines);
@@ -83,8 +83,8 @@ struct Tail {
     listener: Listener,
     /// What is sent before anything new.
     pending: VecDeque<Arc<str>>,
-    /// The last number of each session that a replay has shown.
-    shown: HashMap<String, u64>,
+    /// The last numbers that a replay has shown.
+    shown: Shown,
     _hold: Option<LeaseHold>,
 }
 
@@ -129,10 +129,8 @@ impl Tail {
     }
 
     fn take(&self, line: Line, chunk: &mut String) {
-        let shown = line.number.as_ref().is_some_and(|(session, seq)| {
-            self.shown.get(&**session).is_some_and(|last| seq <= last)
-        });
-        if !shown {
+        let shown = line.number.as_ref().map(|number| self.shown.has(number));
+        if shown != Some(true) {
             chunk.push_str(&line.text);
         }
     }

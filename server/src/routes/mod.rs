@@ -10,6 +10,7 @@ mod page;
 mod portal;
 mod query;
 mod server;
+mod snapshots;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use warp::body::bytes;
 use warp::filters::BoxedFilter;
 use warp::reply::{Reply, Response};
-use warp::{Filter, Rejection, delete, get, post};
+use warp::{Filter, Rejection, delete, get, post, put};
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -35,7 +36,7 @@ pub(crate) fn routes(state: &Arc<App>) -> BoxedFilter<(Response,)> {
     }
     let app = || with(state);
     let caller = warp::ext::get::<Caller>;
-    let api: [Route; 16] = [
+    let api: [Route; 23] = [
         path!("server").and(get()).and(app()).then(server::info).boxed(),
         path!("server" / "stop").and(post()).and(app()).then(server::stop).boxed(),
         path!("agents").and(post()).and(app()).and(caller()).and(bytes()).then(agents::register).boxed(),
@@ -47,8 +48,15 @@ pub(crate) fn routes(state: &Arc<App>) -> BoxedFilter<(Response,)> {
         path!("actions").and(get()).and(app()).and(warp::query()).then(actions::list).boxed(),
         path!("actions" / String).and(get()).and(app()).then(actions::one).boxed(),
         path!("actions" / String).and(delete()).and(app()).then(actions::remove).boxed(),
+        path!("actions" / String).and(put()).and(app()).and(bytes()).then(actions::edit).boxed(),
+        path!("actions" / String / "retake").and(post()).and(app()).then(actions::retake).boxed(),
+        path!("actions" / String / "enable").and(post()).and(app()).then(actions::enable).boxed(),
+        path!("actions" / String / "disable").and(post()).and(app()).then(actions::disable).boxed(),
+        path!("actions" / String / "duplicate").and(post()).and(app()).and(caller()).and(bytes()).then(actions::duplicate).boxed(),
+        path!("actions" / "stop").and(post()).and(app()).then(actions::stop).boxed(),
         path!("live").and(get()).and(app()).and(warp::query()).then(live::stream).boxed(),
         path!("leases" / String).and(delete()).and(app()).then(leases::release).boxed(),
+        path!("snapshots" / String).and(get()).and(app()).then(snapshots::one).boxed(),
         path!("query").and(post()).and(app()).and(bytes()).then(query::run).boxed(),
         path!("portal" / "codes").and(post()).and(app()).then(portal::new_code).boxed(),
         path!("portal" / "session").and(post()).and(app()).and(bytes()).then(portal::enter).boxed(),

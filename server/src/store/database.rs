@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use duckdb::{Config, Connection};
 
-const SCHEMA: &str = include_str!("schema.sql");
+use super::schema;
 
 /// The memory that the database may use, user SQL included.
 const MEMORY: &str = "1GiB";
@@ -34,8 +34,7 @@ impl Database {
         let root = Connection::open_with_flags(path, config)
             .with_context(|| format!("cannot open {}", path.display()))?;
         root.execute_batch("SET GLOBAL TimeZone = 'UTC'")?;
-        root.execute_batch(SCHEMA)
-            .context("cannot create the tables")?;
+        schema::bring_up_to_date(&root)?;
         let exports = empty_folder(folder.join("export")).context("cannot make export/")?;
         lock(&root, &exports).context("cannot lock the database")?;
         Ok(Database { root, exports })

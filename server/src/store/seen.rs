@@ -140,9 +140,7 @@ mod tests {
     #[test]
     fn what_was_stored_is_known_again_and_takes_one_row() {
         let connection = Connection::open_in_memory().unwrap();
-        connection
-            .execute_batch(include_str!("schema.sql"))
-            .unwrap();
+        crate::store::schema::bring_up_to_date(&connection).unwrap();
         connection
             .execute_batch(
                 "INSERT INTO store.batches_stored

@@ -10,12 +10,12 @@ use lr_protocol::{Batch, BatchAccepted};
 use tokio::sync::oneshot;
 
 use super::query::Queries;
-use super::rows;
+use super::rows::{self, Tables};
 use super::seen::Seen;
 use crate::live::Hub;
 use crate::log::log;
 use crate::problem::{Answer, Refusal};
-use crate::registry::{BatchContext, Effects, Record, SharedRegistry, log_events};
+use crate::registry::{BatchContext, Effects, Record, SharedRegistry, events_of};
 
 /// Jobs that wait for the writer; more are refused, and the agent comes again.
 const QUEUE_JOBS: usize = 256;
@@ -251,16 +251,14 @@ impl State {
         }
     }
 
-    /// Tells what is committed. Logs become events only where somebody listens; who begins to
+    /// Tells what is committed. What was seen becomes events only where somebody listens; who begins to
     /// listen later finds them in the store.
     fn tell(&self, prepared: &Prepared) {
         if let Some(job) = prepared.new_batch()
-            && !job.batch.logs.is_empty()
             && self.hub.has_listeners()
         {
-            let scopes = self.registry.lock().log_scopes(&job.context, &job.batch);
-            self.hub
-                .tell(&log_events(&job.context, &job.batch, &scopes));
+            let scopes = self.registry.lock().event_scopes(&job.context, &job.batch);
+            self.hub.tell(&events_of(&job.context, &job.batch, &scopes));
         }
         self.hub.tell(&prepared.effects.events);
     }
@@ -293,12 +291,10 @@ impl State {
     }
 
     fn append(&self, batches: &[&BatchJob]) -> duckdb::Result<()> {
-        let mut logs = self.connection.appender_to_db("logs", "store")?;
-        let mut coverage = self.connection.appender_to_db("coverage", "store")?;
-        let mut losses = self.connection.appender_to_db("losses", "store")?;
+        let mut tables = Tables::open(&self.connection)?;
         let mut seen = self.connection.appender_to_db("batches_stored", "store")?;
         for job in batches {
-            rows::append(job, &mut logs, &mut coverage, &mut losses)?;
+            tables.append(job)?;
             seen.append_row(params![
                 &*job.context.agent_id,
                 &*job.context.session,
@@ -307,9 +303,7 @@ impl State {
                 rows::time(job.received_at),
             ])?;
         }
-        logs.flush()?;
-        coverage.flush()?;
-        losses.flush()?;
+        tables.flush()?;
         seen.flush()
     }
 
@@ -319,6 +313,17 @@ impl State {
             .map(|record| ((record.table, record.id.as_str()), record.json.as_str()))
             .collect();
         for ((table, id), json) in newest {
+            if table == "action_versions" {
+                // Versions are added and never replaced.
+                self.connection
+                    .prepare_cached(
+                        "INSERT INTO store.action_versions
+                         SELECT record ->> 'id', (record ->> 'version')::UINTEGER, record
+                         FROM (SELECT ?::JSON AS record)",
+                    )?
+                    .execute([json])?;
+                continue;
+            }
             let (delete, insert) = match table {
                 "agents" => (
                     "DELETE FROM store.agents WHERE agent_id = ?",
@@ -407,7 +412,7 @@ fn collect(first: Job, jobs: &Receiver<Job>) -> (Vec<Job>, bool) {
     while let Some(job) = next {
         match &job {
             Job::Stop => return (group, true),
-            Job::Batch(batch, _) => events += batch.batch.logs.len(),
+            Job::Batch(job, _) => events += rows_of(&job.batch),
             Job::Effects(..) => {}
         }
         group.push(job);
@@ -416,6 +421,13 @@ fn collect(first: Job, jobs: &Receiver<Job>) -> (Vec<Job>, bool) {
             .flatten();
     }
     (group, false)
+}
+
+/// About how many rows a batch becomes, by what there are many of.
+fn rows_of(batch: &Batch) -> usize {
+    /// Of a snapshot that is neither small nor large.
+    const SNAPSHOT_ROWS: usize = 200;
+    batch.logs.len() + batch.metrics.len() + SNAPSHOT_ROWS * batch.snapshots.len()
 }
 
 #[cfg(test)]

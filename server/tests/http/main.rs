@@ -2,8 +2,11 @@
 
 // The lint knows tests by their attribute; these are their helpers.
 #![allow(clippy::unwrap_used)]
+#![recursion_limit = "256"]
 
+mod actions;
 mod client;
+mod events;
 mod fixture;
 mod ingest;
 mod leases;

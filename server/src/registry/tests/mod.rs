@@ -9,6 +9,8 @@ use serde_json::json;
 
 use super::*;
 
+mod edits;
+
 /// A registry whose clock is ours.
 struct World {
     registry: Registry,
@@ -83,17 +85,28 @@ impl World {
     }
 
     fn wanted(&mut self, agent: &str) -> (Vec<String>, bool) {
-        let (wanted, _) = self.registry.wanted(agent, self.now_us).unwrap();
+        let (wanted, _) = self.registry.wanted(agent, self.now, self.now_us).unwrap();
         let actions = wanted.actions.into_iter().map(|action| action.action_id);
         (actions.collect(), wanted.detach)
     }
 
     fn report(&mut self, agent: &str, action: &str, state: State, kept: u64) -> Effects {
+        self.report_version(agent, action, 1, state, kept)
+    }
+
+    fn report_version(
+        &mut self,
+        agent: &str,
+        action: &str,
+        action_version: u32,
+        state: State,
+        kept: u64,
+    ) -> Effects {
         self.batch(agent, |batch| {
             batch.statuses.push(ActionStatus {
                 agent_id: agent.to_owned(),
                 action_id: action.to_owned(),
-                action_version: 1,
+                action_version,
                 state,
                 updated_at: 0,
                 counts: Counts {
@@ -171,7 +184,7 @@ fn a_lease_survives_a_short_absence_but_not_a_long_one() {
     let (now, now_us) = (Instant::now(), 1_000_000);
     shared.lock().tick(now + Duration::from_secs(100), now_us);
     assert!(
-        !shared.lock().wanted(&agent, now_us).unwrap().0.detach,
+        !shared.lock().wanted(&agent, now, now_us).unwrap().0.detach,
         "the stream is open"
     );
     drop(hold);
@@ -179,13 +192,13 @@ fn a_lease_survives_a_short_absence_but_not_a_long_one() {
         .lock()
         .tick(Instant::now() + Duration::from_secs(2), now_us);
     assert!(
-        !shared.lock().wanted(&agent, now_us).unwrap().0.detach,
+        !shared.lock().wanted(&agent, now, now_us).unwrap().0.detach,
         "it may come back"
     );
     shared
         .lock()
         .tick(Instant::now() + Duration::from_secs(4), now_us);
-    assert!(shared.lock().wanted(&agent, now_us).unwrap().0.detach);
+    assert!(shared.lock().wanted(&agent, now, now_us).unwrap().0.detach);
 }
 
 #[test]
@@ -327,7 +340,7 @@ fn a_session_that_is_not_known_is_refused() {
     assert_eq!(
         world
             .registry
-            .wanted("nobody", world.now_us)
+            .wanted("nobody", world.now, world.now_us)
             .unwrap_err()
             .0
             .code,
@@ -361,8 +374,9 @@ fn everything_comes_back_after_a_restart() {
     let agents = vec![
         serde_json::from_str(&stored(&world.registry.agents[&agent].record.record())).unwrap(),
     ];
-    let record: ActionRecord =
+    let mut record: ActionRecord =
         serde_json::from_str(&stored(&world.registry.actions[&action].record())).unwrap();
+    record.restore_deadline(world.now, world.now_us);
     assert_eq!(record, world.registry.actions[&action]);
     let before = world.wanted(&agent);
     world.registry = Registry::restore(agents, vec![record], world.now, world.now_us + 5);
@@ -385,10 +399,12 @@ fn bad_actions_are_refused() {
         for (key, value) in change.as_object().unwrap() {
             new[key] = value.clone();
         }
-        let refused = world
-            .create(serde_json::from_value(new).unwrap())
-            .unwrap_err();
-        assert_eq!(refused.0.code, code, "{change}");
+        // What lacks a part is refused when the body is read.
+        let refused = match serde_json::from_value(new) {
+            Ok(new) => world.create(new).unwrap_err().0.code,
+            Err(_) => "bad_request".to_owned(),
+        };
+        assert_eq!(refused, code, "{change}");
     };
     check(json!({"target": {"agent": "nobody"}}), "not_found");
     check(json!({"target": {"tag": "env"}}), "bad_request");
@@ -400,4 +416,26 @@ fn bad_actions_are_refused() {
     check(json!({"max_hits": 0}), "bad_request");
     check(json!({"rate": -1.0}), "bad_request");
     check(json!({"location": " "}), "bad_location");
+    check(json!({"template": "x".repeat(20_000)}), "bad_request");
+    check(json!({"condition": "x".repeat(1 << 20)}), "bad_request");
+    check(json!({"kind": "metric"}), "bad_request");
+    check(
+        json!({"kind": "metric", "expression": " "}),
+        "bad_expression",
+    );
+    check(
+        json!({"kind": "metric", "expression": "x", "unit": "x".repeat(300)}),
+        "bad_request",
+    );
+    check(json!({"kind": "counter", "by": ""}), "bad_expression");
+    check(json!({"kind": "counter", "location": ""}), "bad_location");
+    check(
+        json!({"kind": "snapshot", "watches": ["x".repeat(20_000)]}),
+        "bad_request",
+    );
+    check(
+        json!({"kind": "snapshot", "watches": vec!["x"; 101]}),
+        "bad_request",
+    );
+    check(json!({"kind": "snapshot", "max_hits": 51}), "bad_request");
 }

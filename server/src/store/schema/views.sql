@@ -1,40 +1,5 @@
--- What is stored. Tables of the schema `store` are physical and may change; the views of `main`
--- are the contract, described in docs/sql.md.
-
-CREATE SCHEMA IF NOT EXISTS store;
-
-CREATE TABLE IF NOT EXISTS store.logs (
-    ts TIMESTAMPTZ, recv_ts TIMESTAMPTZ, session VARCHAR, seq UBIGINT, pool VARCHAR,
-    agent_id VARCHAR, process_id VARCHAR, action_id VARCHAR, action VARCHAR, action_version UINTEGER,
-    tid UINTEGER, thread VARCHAR, file VARCHAR, line UINTEGER, function VARCHAR,
-    level VARCHAR, message VARCHAR,
-    -- Names to plain values; `types` has one text for each, its kind's letter, `:`, and the type
-    -- as declared. Both repeat from row to row, so that they compress to almost nothing.
-    fields JSON, types VARCHAR
-);
-
-CREATE TABLE IF NOT EXISTS store.coverage (
-    ts TIMESTAMPTZ, recv_ts TIMESTAMPTZ, session VARCHAR, seq UBIGINT, pool VARCHAR,
-    agent_id VARCHAR, process_id VARCHAR, action_id VARCHAR, action VARCHAR, action_version UINTEGER,
-    observed_ms UBIGINT, hits UBIGINT, matched UBIGINT, kept UBIGINT,
-    rate_limited UBIGINT, over_budget UBIGINT, dropped UBIGINT
-);
-
-CREATE TABLE IF NOT EXISTS store.losses (
-    ts TIMESTAMPTZ, recv_ts TIMESTAMPTZ, session VARCHAR, seq UBIGINT, pool VARCHAR,
-    agent_id VARCHAR, process_id VARCHAR, action_id VARCHAR, action VARCHAR, action_version UINTEGER,
-    reason VARCHAR, count UBIGINT
-);
-
--- Which batches are stored, by number, written in the batch's transaction: what makes a retry
--- harmless.
-CREATE TABLE IF NOT EXISTS store.batches_stored (
-    agent_id VARCHAR, session VARCHAR, first UBIGINT, last UBIGINT, recv_ts TIMESTAMPTZ
-);
-
--- What the server knows of agents and actions, whole, as it holds it in memory.
-CREATE TABLE IF NOT EXISTS store.agents (agent_id VARCHAR, record JSON);
-CREATE TABLE IF NOT EXISTS store.actions (action_id VARCHAR, record JSON);
+-- What queries see: the contract, described in docs/sql.md. Made anew at each start, over the
+-- tables of the schema `store`, which may change.
 
 CREATE OR REPLACE VIEW logs AS
 SELECT ts, recv_ts, session, seq, pool, agent_id, process_id, action_id, action, action_version,
@@ -59,6 +24,8 @@ FROM (
 CREATE OR REPLACE VIEW coverage AS SELECT * FROM store.coverage;
 CREATE OR REPLACE VIEW losses AS SELECT * FROM store.losses;
 
+CREATE OR REPLACE VIEW overhead AS SELECT * FROM store.overhead;
+
 CREATE OR REPLACE VIEW log_rates AS
 SELECT date_trunc('second', ts) AS ts, agent_id, process_id, action_id, any_value(action) AS action,
     sum(observed_ms)::UBIGINT AS observed_ms, sum(hits)::UBIGINT AS hits,
@@ -66,6 +33,52 @@ SELECT date_trunc('second', ts) AS ts, agent_id, process_id, action_id, any_valu
     sum(matched) * 1000.0 / nullif(sum(observed_ms), 0) AS per_second
 FROM store.coverage
 GROUP BY ALL;
+
+-- A value that a part of `q` of the values in a histogram are at most, between the bounds of its
+-- bucket as if the bucket were evenly filled. Histograms are merged by `flatten(list(hist))`.
+CREATE OR REPLACE MACRO lr_quantile(hist, q) AS (
+    WITH buckets AS (
+        SELECT b.lo AS lo, b.hi AS hi, sum(b.n)::DOUBLE AS n
+        FROM (SELECT unnest(hist) AS b) WHERE b.n > 0 GROUP BY ALL
+    ), ranked AS (
+        SELECT lo, hi, n, sum(n) OVER (ORDER BY lo, hi) AS upto, sum(n) OVER () AS total FROM buckets
+    )
+    SELECT lo + CASE WHEN isfinite(hi - lo) THEN (hi - lo) * greatest(0, q * total - (upto - n)) / n ELSE 0 END
+    FROM ranked WHERE upto >= q * total OR upto = total ORDER BY upto, lo LIMIT 1
+);
+
+CREATE OR REPLACE VIEW metrics AS
+SELECT ts, recv_ts, session, seq, pool, agent_id, process_id, action_id, action, action_version,
+    name, kind, unit, group_key, observed_ms, count, sum, min, max,
+    sum / nullif(count, 0) AS mean, stop_ns,
+    CAST(from_json(hist, '[{"lo": "DOUBLE", "hi": "DOUBLE", "n": "UBIGINT"}]')
+        AS STRUCT(lo DOUBLE, hi DOUBLE, n UBIGINT)[]) AS hist
+FROM store.metrics;
+
+CREATE OR REPLACE VIEW metric_percentiles AS
+SELECT ts, agent_id, process_id, action_id, action, name, unit, group_key, count, min, max, mean,
+    least(greatest(lr_quantile(hist, 0.5), min), max) AS p50,
+    least(greatest(lr_quantile(hist, 0.9), min), max) AS p90,
+    least(greatest(lr_quantile(hist, 0.99), min), max) AS p99,
+    least(greatest(lr_quantile(hist, 0.999), min), max) AS p999
+FROM metrics WHERE kind <> 'counter';
+
+CREATE OR REPLACE VIEW snapshots AS
+SELECT ts, recv_ts, session, seq, pool, agent_id, process_id, action_id, action, action_version,
+    session || '-' || seq AS snapshot_id, tid, thread, file, line, function, stack_hash, bytes,
+    stop_ns, snapshot
+FROM store.snapshots;
+
+CREATE OR REPLACE VIEW frames AS
+SELECT ts, recv_ts, session, seq, pool, agent_id, process_id, action_id, action, action_version,
+    session || '-' || seq AS snapshot_id, tid, frame, function, file, line, module, inlined,
+    signal, address
+FROM store.frames;
+
+CREATE OR REPLACE VIEW captured AS
+SELECT ts, recv_ts, session, seq, pool, agent_id, process_id, action_id, action, action_version,
+    session || '-' || seq AS snapshot_id, frame, path, type, kind, text, i, u, f, reason, detail
+FROM store.captured;
 
 CREATE OR REPLACE VIEW agents AS
 SELECT agent_id, record ->> 'session' AS session, record ->> 'name' AS name,
@@ -97,6 +110,7 @@ CREATE OR REPLACE VIEW actions AS
 SELECT action_id, (record ->> 'version')::UINTEGER AS action_version, record ->> 'kind' AS kind,
     coalesce(record ->> 'name', action_id) AS action, record ->> 'location' AS location,
     record ->> 'template' AS template, record ->> 'level' AS level,
+    record ->> 'expression' AS expression, record ->> 'by' AS "by", record -> 'watches' AS watches,
     record ->> 'condition' AS condition, record -> 'tags' AS tags,
     (record ->> 'max_hits')::UBIGINT AS max_hits, (record ->> 'rate')::DOUBLE AS rate,
     record ->> '$.target.agent' AS target_agent, record ->> '$.target.tag' AS target_tag,
@@ -121,3 +135,13 @@ SELECT action_id, status ->> 'agent_id' AS agent_id,
 FROM (
     SELECT action_id, unnest(json_extract(record, '$.statuses[*]')) AS status FROM store.actions
 );
+
+-- An edit makes a version; what is logged names the one that it is of.
+CREATE OR REPLACE VIEW action_versions AS
+SELECT action_id, action_version, record ->> 'kind' AS kind,
+    coalesce(record ->> 'name', action_id) AS action, record ->> 'location' AS location,
+    record ->> 'template' AS template, record ->> 'level' AS level,
+    record ->> 'expression' AS expression, record ->> 'by' AS "by", record -> 'watches' AS watches,
+    record ->> 'condition' AS condition, (record ->> 'max_hits')::UBIGINT AS max_hits,
+    (record ->> 'rate')::DOUBLE AS rate
+FROM store.action_versions;

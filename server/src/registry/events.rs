@@ -1,0 +1,103 @@
+use lr_protocol::{
+    Batch, LiveEvent, LiveLog, LiveMetric, LiveSnapshot, LogEvent, MetricRow, SnapshotEvent,
+};
+
+use super::batches::{BatchContext, Scopes};
+use super::effects::{Number, Stream, Told};
+use crate::clock::rfc3339;
+use crate::histogram::quantile;
+
+/// What a batch tells that was seen. Apart from the registry, whose lock this would hold too long.
+pub(crate) fn events_of(context: &BatchContext, batch: &Batch, scopes: &Scopes) -> Vec<Told> {
+    let mut events = Vec::new();
+    let mut push = |action_id: &str, stream, seq, event| {
+        events.extend(scopes.get(action_id).map(|scope| Told {
+            event,
+            scope: scope.clone(),
+            number: Some(Number {
+                stream,
+                session: context.session.clone(),
+                seq,
+            }),
+        }));
+    };
+    for log in &batch.logs {
+        let event = LiveEvent::Log(live_log(context, log));
+        push(&log.action_id, Stream::Logs, log.seq, event);
+    }
+    for snapshot in &batch.snapshots {
+        let event = LiveEvent::Snapshot(live_snapshot(context, snapshot));
+        push(&snapshot.action_id, Stream::Snapshots, snapshot.seq, event);
+    }
+    for row in &batch.metrics {
+        let event = LiveEvent::Metric(live_metric(context, row));
+        push(&row.action_id, Stream::Metrics, row.seq, event);
+    }
+    events
+}
+
+fn live_log(context: &BatchContext, log: &LogEvent) -> LiveLog {
+    let fields = log.fields.iter();
+    LiveLog {
+        ts: rfc3339(log.ts),
+        agent: context.agent_id.to_string(),
+        process: context.process_id.clone(),
+        action: log.action_id.clone(),
+        pid: context.pid,
+        tid: log.tid,
+        thread: log.thread.clone(),
+        file: log.file.clone(),
+        line: log.line,
+        function: log.function.clone(),
+        level: log.level.word().to_owned(),
+        message: log.message.clone(),
+        fields: fields
+            .map(|field| (field.name.clone(), field.value.to_plain_json()))
+            .collect(),
+    }
+}
+
+pub(crate) fn live_snapshot(context: &BatchContext, event: &SnapshotEvent) -> LiveSnapshot {
+    LiveSnapshot {
+        ts: rfc3339(event.ts),
+        id: format!("{}-{}", context.session, event.seq),
+        agent: context.agent_id.to_string(),
+        process: context.process_id.clone(),
+        action: event.action_id.clone(),
+        pid: context.pid,
+        thread: event.thread.clone(),
+        file: event.file.clone(),
+        line: event.line,
+        function: event.function.clone(),
+        stop_ns: event.stop_ns,
+        snapshot: event.snapshot.clone(),
+    }
+}
+
+pub(crate) fn live_metric(context: &BatchContext, row: &MetricRow) -> LiveMetric {
+    let percentile = |q| {
+        let value = quantile(&row.hist, q)?;
+        let value = row.min.map_or(value, |min| value.max(min));
+        Some(row.max.map_or(value, |max| value.min(max)))
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a mean is rounded anyway")]
+    let count = row.count as f64;
+    LiveMetric {
+        ts: rfc3339(row.ts),
+        agent: context.agent_id.to_string(),
+        process: context.process_id.clone(),
+        action: row.action_id.clone(),
+        name: row.name.clone(),
+        kind: row.kind.clone(),
+        unit: row.unit.clone(),
+        group: row.group.clone(),
+        observed_ms: row.observed_ms,
+        count: row.count,
+        sum: row.sum,
+        min: row.min,
+        max: row.max,
+        mean: row.sum.filter(|_| row.count > 0).map(|sum| sum / count),
+        p50: percentile(0.5),
+        p99: percentile(0.99),
+    }
+}
