@@ -12,6 +12,7 @@
 mod bench;
 mod build;
 mod command;
+mod debian;
 mod demo;
 mod fidelity;
 mod folders;
@@ -21,6 +22,7 @@ mod interrupt;
 mod local;
 mod packages;
 mod realworld;
+mod redis;
 mod setup;
 mod test;
 
@@ -38,8 +40,9 @@ cargo xtask <command>
   bench attach                 the longest gap that a running thread sees: lr, gdb and nothing
   fuzz [TARGET] [--for SECONDS]
                                hostile input to the parsers, a minute for each; needs cargo-fuzz
-  fidelity [--stops N] COMMAND…
-                               values and stacks in cores of programs: lr and gdb compared
+  fidelity [--stops N] [PROGRAM…]
+                               values and stacks in cores of programs, lr and gdb compared: of
+                               known programs by name, of command lines, or of all that are known
   realworld                    redis from Debian's source, under its own load
 ";
 
@@ -59,13 +62,11 @@ fn main() -> ExitCode {
         ["fuzz", target] => fuzz::run(Some(target), None),
         ["fuzz", target, "--for", seconds] => fuzz::run(Some(target), Some(seconds)),
         ["fuzz", "--for", seconds] => fuzz::run(None, Some(seconds)),
-        ["fidelity", "--stops", stops, programs @ ..] if !programs.is_empty() => {
-            match stops.parse() {
-                Ok(stops) => fidelity::run(stops, programs),
-                Err(error) => Err(anyhow::anyhow!("--stops {stops}: {error}")),
-            }
-        }
-        ["fidelity", programs @ ..] if !programs.is_empty() => fidelity::run(300, programs),
+        ["fidelity", "--stops", stops, programs @ ..] => match stops.parse() {
+            Ok(stops) => fidelity::run(stops, programs),
+            Err(error) => Err(anyhow::anyhow!("--stops {stops}: {error}")),
+        },
+        ["fidelity", programs @ ..] => fidelity::run(300, programs),
         ["realworld"] => realworld::run(),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");

@@ -40,6 +40,18 @@ pub(crate) const REALWORLD: [Needed; 3] = [
     ("dpkg-source", "dpkg-dev"),
 ];
 
+/// What builds the programs in which lr and gdb are compared.
+pub(crate) const FIDELITY: [Needed; 8] = [
+    ("gcc", "gcc libc6-dev"),
+    ("g++", "g++"),
+    ("clang-14", "clang-14"),
+    ("make", "make"),
+    ("dwz", "dwz"),
+    ("nm", "binutils"),
+    ("dpkg-source", "dpkg-dev"),
+    ("gdb", "gdb"),
+];
+
 /// Installs what is missing if we are root; otherwise the error is the line that would.
 pub(crate) fn need(needed: &[Needed]) -> Result<()> {
     let missing: Vec<&str> = needed

@@ -1,4 +1,3 @@
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +8,7 @@ use lr_fixtures::text_differences;
 
 use crate::build::{self, Purpose};
 use crate::local::Local;
-use crate::{command, folders, interrupt, packages};
+use crate::{command, interrupt, packages, redis};
 
 /// How many SET commands the load sends.
 const REQUESTS: u32 = 5000;
@@ -19,7 +18,7 @@ const REQUESTS: u32 = 5000;
 pub(crate) fn run() -> Result<()> {
     packages::need(&packages::REALWORLD)?;
     interrupt::become_errors()?;
-    let redis = redis()?;
+    let redis = redis::build(redis::PLAIN)?;
     let programs = build::release(Purpose::Here)?;
     let local = Local::new(programs)?;
     let folder = tempfile::Builder::new().prefix("lr-redis-").tempdir()?;
@@ -88,149 +87,6 @@ pub(crate) fn run() -> Result<()> {
     ensure!(differences.is_empty(), "text changed: {differences:x?}");
     println!("its text is its file's again");
     Ok(())
-}
-
-/// The folder with redis's programs, built if need be.
-fn redis() -> Result<PathBuf> {
-    let cache = folders::cache()?.join("realworld");
-    fs::create_dir_all(&cache)?;
-    if let Some(built) = built(&cache)? {
-        return Ok(built);
-    }
-    eprintln!("fetching and building redis from Debian's source package (some minutes)");
-    fetch(&cache)?;
-    let source = sources(&cache)?.context("apt-get source unpacked nothing")?;
-    let make = |target: &[&str]| {
-        let mut make = Command::new("make");
-        make.arg("-C")
-            .arg(source.join("src"))
-            // Debian's package uses the libraries of the system, which need not be here.
-            .args([
-                "MALLOC=libc",
-                "USE_SYSTEMD=no",
-                "OPTIMIZATION=-O2",
-                "DEBUG=-g",
-            ])
-            .args(target)
-            .stdout(Stdio::null());
-        make
-    };
-    let status = interrupt::run(&mut make(&[
-        "-j2",
-        "redis-server",
-        "redis-benchmark",
-        "redis-cli",
-    ]))?;
-    ensure!(status.success(), "building redis ended with {status}");
-    built(&cache)?.context("building redis made no redis-server")
-}
-
-fn sources(cache: &Path) -> Result<Option<PathBuf>> {
-    for entry in fs::read_dir(cache)? {
-        let path = entry?.path();
-        let is_source = path.is_dir()
-            && path
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("redis-"));
-        if is_source {
-            return Ok(Some(path));
-        }
-    }
-    Ok(None)
-}
-
-fn built(cache: &Path) -> Result<Option<PathBuf>> {
-    let Some(source) = sources(cache)? else {
-        return Ok(None);
-    };
-    let folder = source.join("src");
-    let programs = ["redis-server", "redis-benchmark", "redis-cli"];
-    Ok(programs
-        .iter()
-        .all(|name| folder.join(name).is_file())
-        .then_some(folder))
-}
-
-/// `apt-get source` with the host's own sources, but of the other type, and with state and cache
-/// of our own: nothing of the host's apt is changed, and no right is needed.
-fn fetch(cache: &Path) -> Result<()> {
-    let apt = cache.join("apt");
-    for folder in ["lists/partial", "archives/partial", "sources.list.d"] {
-        fs::create_dir_all(apt.join(folder))?;
-    }
-    let mut lines = String::new();
-    for path in apt_sources()? {
-        let text = fs::read_to_string(&path)?;
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "sources")
-        {
-            let name = path.file_name().expect("it is a file");
-            let text = text.lines().map(|line| {
-                if line.starts_with("Types:") {
-                    "Types: deb-src"
-                } else {
-                    line
-                }
-            });
-            fs::write(
-                apt.join("sources.list.d").join(name),
-                text.collect::<Vec<_>>().join("\n"),
-            )?;
-        } else {
-            for line in text.lines() {
-                if let Some(rest) = line.strip_prefix("deb ") {
-                    lines.push_str(&format!("deb-src {rest}\n"));
-                }
-            }
-        }
-    }
-    fs::write(apt.join("sources.list"), lines)?;
-    let get = |arguments: &[&str]| {
-        let option = |name: &str, place: &str| format!("{name}={}", apt.join(place).display());
-        let mut get = Command::new("apt-get");
-        get.current_dir(cache);
-        for option in [
-            option("Dir::Etc::sourcelist", "sources.list"),
-            option("Dir::Etc::sourceparts", "sources.list.d"),
-            option("Dir::State::lists", "lists"),
-            option("Dir::Cache", "."),
-            option("Dir::Cache::archives", "archives"),
-            // `_apt` cannot write into a folder of ours.
-            "APT::Sandbox::User=root".to_owned(),
-        ] {
-            get.args(["-o", &option]);
-        }
-        get.args(arguments).stdout(Stdio::null());
-        get
-    };
-    // A host's further repositories often have no sources; that they fail is no matter.
-    let _ = interrupt::run(get(&["update", "--quiet"]).stderr(Stdio::null()))?;
-    let status = interrupt::run(&mut get(&["source", "--quiet", "redis"]))?;
-    ensure!(status.success(), "apt-get source redis ended with {status}");
-    Ok(())
-}
-
-/// The host's lists of package sources that are Debian's.
-fn apt_sources() -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    let list = PathBuf::from("/etc/apt/sources.list");
-    if list.is_file() {
-        paths.push(list);
-    }
-    if let Ok(entries) = fs::read_dir("/etc/apt/sources.list.d") {
-        for entry in entries {
-            let path = entry?.path();
-            let text = fs::read_to_string(&path).unwrap_or_default();
-            if text.contains("debian") {
-                paths.push(path);
-            }
-        }
-    }
-    if paths.is_empty() {
-        bail!("no sources of Debian packages in /etc/apt");
-    }
-    Ok(paths)
 }
 
 /// A redis that listens on a socket in a folder of ours; killed with this.

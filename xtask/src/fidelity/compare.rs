@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -13,6 +14,8 @@ const WIDTH: usize = 400;
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
     pub(super) stops: u64,
+    /// How long `lr` took for all cores.
+    pub(super) lr: Duration,
     pub(super) frames: Counts,
     pub(super) leaves: Counts,
     /// What gdb alone has, by our reason.
@@ -31,6 +34,11 @@ pub(super) struct Counts {
 }
 
 impl Comparison {
+    /// In milliseconds, for one core.
+    pub(super) fn time_of_lr(&self) -> u128 {
+        self.lr.as_millis() / u128::from(self.stops.max(1))
+    }
+
     pub(super) fn different(&self) -> u64 {
         self.frames.different + self.leaves.different
     }

@@ -1,45 +1,66 @@
-//! The oracle: gdb stops a program at many statements and writes a core at each; gdb and `lr` read
-//! the same cores, and what they say is compared leaf by leaf.
+//! The oracle: gdb stops a program at many statements, writes a core at each and tells what it
+//! sees there; `lr` reads the core, and what they say is compared leaf by leaf.
 
 mod compare;
 mod leaf;
+mod program;
+mod recipes;
 mod table;
 mod tails;
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::build::{self, Purpose};
 use crate::{command, interrupt, packages};
 use compare::Comparison;
+use program::Program;
 
-const STOPS_PY: &str = include_str!("stops.py");
-const TELL_PY: &str = include_str!("tell.py");
+/// What gdb runs, by the names under which the parts know each other.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("stops.py", include_str!("stops.py")),
+    ("tell.py", include_str!("tell.py")),
+    ("poison.py", include_str!("poison.py")),
+];
 /// As `lr snapshot` shows them.
 const FRAMES: usize = 20;
 const LOOKED_INTO: usize = 5;
 
-/// Compares each program, a command line of its own, at so many stops.
-pub(crate) fn run(stops: usize, programs: &[&str]) -> Result<()> {
-    packages::need(&packages::BENCH)?;
+/// Compares each program at so many stops: one of those that are known by name, or a command line.
+/// Without any, all that are known.
+pub(crate) fn run(stops: usize, words: &[&str]) -> Result<()> {
+    packages::need(&packages::FIDELITY)?;
     interrupt::become_errors()?;
     let lr = match std::env::var_os("LR_FIDELITY_LR") {
         // A program that is built already.
         Some(lr) => lr.into(),
         None => build::release(Purpose::Here)?.lr,
     };
+    let mut programs = Vec::new();
+    for word in words {
+        programs.push(match recipes::named(word) {
+            Some(recipe) => recipe()?,
+            None => Program::of_words(word)?,
+        });
+    }
+    if words.is_empty() {
+        for (_, recipe) in recipes::ALL {
+            programs.push(recipe()?);
+        }
+    }
     let mut compared = Vec::new();
     for program in programs {
-        let mut words = program.split_whitespace();
-        let path = words.next().context("a program has a name")?;
-        let arguments: Vec<&str> = words.collect();
-        let comparison = compare(&lr, Path::new(path), &arguments, stops)?;
-        print!("{}", table::details(path, &comparison));
-        compared.push((path.to_string(), comparison));
+        let begun = Instant::now();
+        let comparison = compare(&lr, &program, stops)?;
+        print!("{}", table::details(&program.name, &comparison));
+        let seconds = begun.elapsed().as_secs();
+        println!("  {seconds} s, {} ms of lr a core", comparison.time_of_lr());
+        compared.push((program.name.clone(), comparison));
     }
     print!("{}", table::of(&compared));
     let wrong: u64 = compared.iter().map(|(_, each)| each.different()).sum();
@@ -47,43 +68,102 @@ pub(crate) fn run(stops: usize, programs: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn compare(lr: &Path, program: &Path, arguments: &[&str], stops: usize) -> Result<Comparison> {
+fn compare(lr: &Path, program: &Program, stops: usize) -> Result<Comparison> {
     let folder = tempfile::Builder::new().prefix("lr-fidelity-").tempdir()?;
     let folder = folder.path();
-    eprintln!("stopping {} at {stops} statements", program.display());
-    let mut gdb = gdb(folder, "stops.py", STOPS_PY, program)?;
-    gdb.env("LR_STOPS", stops.to_string());
-    gdb.arg("--args").arg(program).args(arguments);
-    command::output(&mut gdb)?;
-    let mut gdb = self::gdb(folder, "tell.py", TELL_PY, program)?;
-    gdb.env("LR_FRAMES", FRAMES.to_string())
-        .env("LR_LOOKED_INTO", LOOKED_INTO.to_string())
-        .arg(program);
-    command::output(&mut gdb)?;
+    eprintln!("stopping {} at {stops} statements", program.name);
+    let mut gdb = Gdb::start(folder, program, stops)?;
     let mut comparison = Comparison::default();
-    for line in fs::read_to_string(folder.join("told.json"))?.lines() {
-        interrupt::check()?;
-        let told: Value = serde_json::from_str(line)?;
-        let core = told["core"].as_str().context("a core has a path")?;
-        let mut snapshot = Command::new(lr);
-        snapshot.args(["snapshot", "--raw", "--json", "--core", core]);
-        let ours = command::output(snapshot.stderr(Stdio::null()))?;
-        let ours: Value = serde_json::from_str(&ours)?;
-        comparison.add(&told["frames"], &ours["frames"]);
+    while let Some(stop) = gdb.next()? {
+        let begun = Instant::now();
+        let raw = snapshot(lr, &stop.core, &["--raw"])?;
+        comparison.lr += begun.elapsed();
+        comparison.add(&stop.told, &raw["frames"]);
+        fs::remove_file(&stop.core)?;
     }
     ensure!(comparison.stops > 0, "the program reached no statement");
     Ok(comparison)
 }
 
-fn gdb(folder: &Path, name: &str, script: &str, program: &Path) -> Result<Command> {
-    ensure!(program.is_file(), "{} is no program", program.display());
-    let path = folder.join(name);
-    fs::write(&path, script)?;
-    let mut gdb = Command::new("gdb");
-    gdb.args(["-nx", "-q", "-batch", "-ex", "set debuginfod enabled off"])
-        .arg("-x")
-        .arg(path)
-        .env("LR_FOLDER", folder)
-        .stdin(Stdio::null());
-    Ok(gdb)
+fn snapshot(lr: &Path, core: &Path, flags: &[&str]) -> Result<Value> {
+    let mut snapshot = Command::new(lr);
+    snapshot.args(["snapshot", "--json"]).args(flags);
+    snapshot.arg("--core").arg(core).stderr(Stdio::null());
+    Ok(serde_json::from_str(&command::output(&mut snapshot)?)?)
+}
+
+/// A gdb that stops a program, stop after stop; ended with this.
+struct Gdb {
+    child: Child,
+    folder: PathBuf,
+    stops: usize,
+}
+
+/// A core, and what gdb says of the same state.
+struct Stop {
+    core: PathBuf,
+    told: Value,
+}
+
+impl Gdb {
+    fn start(folder: &Path, program: &Program, stops: usize) -> Result<Gdb> {
+        for (name, script) in SCRIPTS {
+            fs::write(folder.join(name), script)?;
+        }
+        let log = fs::File::create(folder.join("gdb.log"))?;
+        let mut gdb = Command::new("gdb");
+        gdb.args(["-nx", "-q", "-batch", "-ex", "set debuginfod enabled off"])
+            .arg("-x")
+            .arg(folder.join("stops.py"))
+            .arg(&program.path)
+            .current_dir(&program.folder)
+            .env("LR_FOLDER", folder)
+            .env("LR_STOPS", stops.to_string())
+            .env("LR_COMMANDS", program.commands.join("\n"))
+            .env("LR_FRAMES", FRAMES.to_string())
+            .env("LR_LOOKED_INTO", LOOKED_INTO.to_string())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        if let Some(load) = &program.load {
+            gdb.env("LR_LOAD", load);
+        }
+        Ok(Gdb {
+            child: gdb.spawn().context("starting gdb")?,
+            folder: folder.to_owned(),
+            stops: 0,
+        })
+    }
+
+    /// The next stop, or none after the last.
+    fn next(&mut self) -> Result<Option<Stop>> {
+        let path = self.folder.join(format!("{:05}.json", self.stops));
+        loop {
+            interrupt::check()?;
+            let ended = self.child.try_wait()?;
+            if path.is_file() {
+                break;
+            }
+            match ended {
+                None => std::thread::sleep(Duration::from_millis(5)),
+                Some(status) if status.success() => return Ok(None),
+                Some(status) => {
+                    let log = fs::read_to_string(self.folder.join("gdb.log"))?;
+                    bail!("gdb ended with {status}: {}", log.trim());
+                }
+            }
+        }
+        self.stops += 1;
+        let told = serde_json::from_str(&fs::read_to_string(&path)?)?;
+        fs::remove_file(&path)?;
+        let core = path.with_extension("core");
+        Ok(Some(Stop { core, told }))
+    }
+}
+
+impl Drop for Gdb {
+    fn drop(&mut self) {
+        // It kills what it debugs.
+        interrupt::end(&mut self.child);
+    }
 }

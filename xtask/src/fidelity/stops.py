@@ -1,23 +1,39 @@
-"""Run by gdb: stops a program at many statements and writes a core at each stop.
+"""Run by gdb: stops a program at many statements, writes a core at each stop and tells what gdb
+says there: NNNNN.core and NNNNN.json, which whoever reads them takes away.
 
-Taken from the environment: LR_STOPS, how many; LR_FOLDER, where the cores go.
+Taken from the environment: LR_STOPS, how many; LR_FOLDER, where they go; LR_COMMANDS, the arguments
+of the runs, a line for each; LR_LOAD, a command that works the program while it runs; LR_POISON,
+what tells of a core which bytes of memory have nothing in them (see poison.py).
 """
 
+import glob
 import os
 import random
 import signal
 import subprocess
+import sys
+import time
 
 import gdb
 
-WANTED = int(os.environ["LR_STOPS"])
 FOLDER = os.environ["LR_FOLDER"]
-# How long the program may run, stops included.
-SECONDS = 20 + WANTED
-# Not every statement is reached.
-PLANTED = 12 * WANTED
+sys.path.insert(0, FOLDER)
+
+import poison
+import tell
+
+WANTED = int(os.environ["LR_STOPS"])
+COMMANDS = os.environ["LR_COMMANDS"].split("\n")
+LOAD = os.environ.get("LR_LOAD")
+# How long one run of the program may take, stops included.
+SECONDS = 60 + WANTED
+# Not every statement is reached: so many are planted in one run, and so many runs are made.
+PLANTED = 6 * WANTED
+ROUNDS = 12
 # Of one function, so that large ones do not take all.
 OF_ONE = 6
+# Cores that wait to be read: there may be little room for them.
+WAITING = 4
 
 
 def functions():
@@ -39,7 +55,7 @@ def statements():
         symtab = gdb.find_pc_line(begin).symtab
         if symtab is None:
             continue
-        name = symtab.fullname()
+        name = (symtab.fullname(), symtab.objfile.filename)
         if name not in tables:
             table = symtab.linetable()
             tables[name] = sorted({row.pc for row in table}) if table else []
@@ -53,37 +69,101 @@ def address(expression):
     return int(gdb.parse_and_eval(expression))
 
 
-gdb.execute("set pagination off")
-gdb.execute("set confirm off")
-gdb.execute("set language c")
-gdb.execute("set breakpoint always-inserted on")
-addresses = list(statements())
-random.Random(1).shuffle(addresses)
-before = address("(long)&main")
-gdb.execute("starti >/dev/null 2>&1 </dev/null", to_string=True)
-bias = address("(long)&main") - before
-gdb.execute("handle all nostop noprint pass", to_string=True)
-gdb.execute("handle SIGTRAP stop nopass", to_string=True)
-for at in addresses[:PLANTED]:
-    gdb.execute("tbreak *%#x" % (at + bias), to_string=True)
-# A server waits for ever where no statement that is planted is reached any more.
-pid = gdb.selected_inferior().pid
-# It holds none of our streams: whoever reads them would wait for it.
-watchdog = subprocess.Popen(
-    ["sh", "-c", "sleep %d; kill -KILL %d" % (SECONDS, pid)],
-    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    start_new_session=True)
-stops = 0
-while stops < WANTED:
+class Watchdog:
+    """Ends a program that waits for ever, as a server does where no statement that is planted is
+    reached any more. It holds none of our streams: whoever reads them would wait for it."""
+
+    def __init__(self):
+        pid = gdb.selected_inferior().pid
+        self.process = subprocess.Popen(
+            ["sh", "-c", "sleep %d; kill -KILL %d" % (SECONDS, pid)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True)
+
+    def end(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class Load:
+    """What works the program while it runs."""
+
+    def __init__(self):
+        self.process = None
+        if LOAD:
+            self.process = subprocess.Popen(
+                ["sh", "-c", LOAD], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def end(self):
+        if self.process:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+def wait_for_room():
+    while len(glob.glob(FOLDER + "/*.core")) > WAITING:
+        time.sleep(0.01)
+
+
+def is_alive():
+    return gdb.selected_thread() is not None
+
+
+def go_on():
+    """Whether the program stopped somewhere."""
     try:
         gdb.execute("continue", to_string=True)
     except gdb.error:
-        break
-    if gdb.selected_thread() is None:
-        break
-    gdb.execute("generate-core-file %s/%05d.core" % (FOLDER, stops), to_string=True)
-    stops += 1
-os.killpg(watchdog.pid, signal.SIGKILL)
-watchdog.wait()
-if gdb.selected_thread() is not None:
-    gdb.execute("kill")
+        return False
+    return is_alive()
+
+
+def run(arguments, planted, stops):
+    """One run of the program; returns the addresses at which it stopped."""
+    gdb.execute("set args %s >/dev/null 2>&1 </dev/null" % arguments)
+    gdb.execute("set language c")
+    gdb.execute("starti", to_string=True)
+    bias = address("(long)&main") - MAIN
+    for at in planted:
+        gdb.execute("tbreak *%#x" % (at + bias), to_string=True)
+    gdb.execute("set language auto")
+    watchdog, load = Watchdog(), Load()
+    reached = []
+    while stops + len(reached) < WANTED and go_on():
+        reached.append(gdb.selected_frame().pc() - bias)
+        wait_for_room()
+        name = "%s/%05d" % (FOLDER, stops + len(reached) - 1)
+        gdb.execute("generate-core-file %s.new" % name, to_string=True)
+        os.rename(name + ".new", name + ".core")
+        tell.write(name + ".json")
+    load.end()
+    if is_alive():
+        gdb.execute("kill")
+    watchdog.end()
+    gdb.execute("delete")
+    return reached
+
+
+for setting in ["pagination off", "confirm off", "breakpoint always-inserted on",
+                "backtrace past-main on", "language c", "print thread-events off",
+                "print inferior-events off"]:
+    gdb.execute("set " + setting)
+gdb.execute("handle all nostop noprint pass", to_string=True)
+gdb.execute("handle SIGTRAP stop nopass", to_string=True)
+MAIN = address("(long)&main")
+left = list(statements())
+random.Random(1).shuffle(left)
+if os.environ.get("LR_POISON"):
+    poison.run(left[:PLANTED])
+else:
+    tell.load_printers()
+    stops = 0
+    for number in range(ROUNDS * len(COMMANDS)):
+        planted, rest = left[:PLANTED], left[PLANTED:]
+        reached = set(run(COMMANDS[number % len(COMMANDS)], planted, stops))
+        stops += len(reached)
+        # What was not reached by one command may be by the next.
+        left = rest + [at for at in planted if at not in reached]
+        if stops >= WANTED:
+            break

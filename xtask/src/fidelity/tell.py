@@ -1,16 +1,14 @@
-"""Run by gdb on a program's cores: tells frames and variables as JSON, one line for each core.
+"""Part of stops.py: tells frames and variables as JSON, as gdb sees them.
 
-Taken from the environment: LR_FOLDER, where the cores are; LR_FRAMES, how many frames; and of how
-many the variables, LR_LOOKED_INTO.
+Taken from the environment: LR_FRAMES, how many frames; and of how many the variables,
+LR_LOOKED_INTO.
 """
 
-import glob
 import json
 import os
 
 import gdb
 
-FOLDER = os.environ["LR_FOLDER"]
 FRAMES = int(os.environ["LR_FRAMES"])
 LOOKED_INTO = int(os.environ["LR_LOOKED_INTO"])
 # Elements of one array, and how deep structures nest.
@@ -140,12 +138,12 @@ def tell(frame):
     }
 
 
-def tell_core():
-    frames = []
+def frames():
+    found = []
     frame = gdb.newest_frame()
-    while frame is not None and len(frames) < FRAMES:
+    while frame is not None and len(found) < FRAMES:
         told = tell(frame)
-        if len(frames) < LOOKED_INTO:
+        if len(found) < LOOKED_INTO:
             told["leaves"] = []
             seen = {}
             for symbol in variables(frame):
@@ -159,18 +157,21 @@ def tell_core():
                 for path, value in leaves:
                     told["leaves"].append(
                         {"variable": symbol.name, "nth": nth, "path": path, **value})
-        frames.append(told)
+        found.append(told)
         try:
             frame = frame.older()
         except gdb.error:
             break
-    return frames
+    return found
 
 
-gdb.execute("set pagination off")
-gdb.execute("set confirm off")
-gdb.execute("set backtrace past-main on")
-with open(FOLDER + "/told.json", "w") as out:
-    for core in sorted(glob.glob(FOLDER + "/*.core")):
-        gdb.execute("core-file " + core, to_string=True)
-        out.write(json.dumps({"core": core, "frames": tell_core()}) + "\n")
+def load_printers():
+    """Those of rustc; libstdc++'s come with its library."""
+
+
+def write(path):
+    with open(path + ".new", "w") as out:
+        out.write(json.dumps(frames()))
+    os.rename(path + ".new", path)
+
+
