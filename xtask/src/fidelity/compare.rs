@@ -3,11 +3,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::leaf::{Known, Leaves, is_same};
-use super::tails::joined;
+use super::leaf::{Form, Known, Leaves, is_same};
 
-/// How many differences are kept to be shown.
-const SHOWN: usize = 60;
+/// How many examples of each class are kept to be shown.
+const SHOWN: usize = 4;
 const WIDTH: usize = 400;
 
 /// What came of comparing one program's stops.
@@ -17,11 +16,17 @@ pub(super) struct Comparison {
     /// How long `lr` took for all cores.
     pub(super) lr: Duration,
     pub(super) frames: Counts,
+    /// Of variables as they are declared.
     pub(super) leaves: Counts,
-    /// What gdb alone has, by our reason.
-    pub(super) theirs: BTreeMap<String, u64>,
-    /// What we alone have, by gdb's.
-    pub(super) ours: BTreeMap<String, u64>,
+    /// Of what printers show of containers, and of what pointers lead to.
+    pub(super) contents: Counts,
+    /// What is not equal, by what it is called.
+    pub(super) classes: BTreeMap<String, Class>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Class {
+    pub(super) count: u64,
     pub(super) examples: Vec<String>,
 }
 
@@ -30,7 +35,35 @@ pub(super) struct Counts {
     pub(super) equal: u64,
     pub(super) ours_only: u64,
     pub(super) gdb_only: u64,
+    /// What gdb shows of a variable whose declaration has not run.
+    pub(super) not_live: u64,
+    /// What gdb shows of a register that belongs to somebody else by now.
+    pub(super) stale: u64,
     pub(super) different: u64,
+}
+
+/// What became of a leaf.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    Equal,
+    OursOnly,
+    GdbOnly,
+    NotLive,
+    Stale,
+    Different,
+}
+
+impl Counts {
+    fn count(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Equal => &mut self.equal,
+            Outcome::OursOnly => &mut self.ours_only,
+            Outcome::GdbOnly => &mut self.gdb_only,
+            Outcome::NotLive => &mut self.not_live,
+            Outcome::Stale => &mut self.stale,
+            Outcome::Different => &mut self.different,
+        } += 1;
+    }
 }
 
 impl Comparison {
@@ -40,32 +73,32 @@ impl Comparison {
     }
 
     pub(super) fn different(&self) -> u64 {
-        self.frames.different + self.leaves.different
+        self.frames.different + self.leaves.different + self.contents.different
     }
 
-    /// Adds one core: gdb's frames and ours.
-    pub(super) fn add(&mut self, gdb: &Value, ours: &Value) {
+    /// Adds one core: gdb's frames, and ours with and without the contents of containers.
+    pub(super) fn add(&mut self, gdb: &Value, raw: &Value, shown: &Value) {
         self.stops += 1;
         let none = Vec::new();
         let theirs = gdb.as_array().unwrap_or(&none);
-        let ours = joined(ours.as_array().unwrap_or(&none));
+        let raw = raw.as_array().unwrap_or(&none);
         for (number, frame) in theirs.iter().enumerate() {
-            let Some(own) = ours.get(number) else {
+            let Some(own) = raw.get(number) else {
                 self.frames.gdb_only += 1;
-                self.example(format!("frame {number} is missing: {}", frame["function"]));
+                let example = format!("frame {number}: {}", frame["function"]);
+                self.class("gdb alone: a frame", example);
                 continue;
             };
             if !self.frame(number, frame, own) {
                 // What is in different functions cannot be compared.
                 return;
             }
-            self.variables(frame, own);
+            self.leaves(frame, own, Form::Raw);
+            self.leaves(frame, &shown[number], Form::Shown);
         }
-        let more = match theirs.len() {
-            20.. => 0,
-            len => ours.len().saturating_sub(len),
-        };
-        self.frames.ours_only += more as u64;
+        if theirs.len() < 20 {
+            self.frames.ours_only += raw.len().saturating_sub(theirs.len()) as u64;
+        }
     }
 
     fn frame(&mut self, number: usize, gdb: &Value, own: &Value) -> bool {
@@ -74,33 +107,39 @@ impl Comparison {
         let is_unnamed = |frame: &Value| name(frame).is_empty();
         let is_function = name(gdb) == name(own) || is_unnamed(gdb) || is_unnamed(own);
         let is_line = gdb["line"] == own["line"] || gdb["line"] == 0;
-        let is_tail = own["tail_call"] == true;
-        let is_kind = gdb["inlined"] == own["inlined"] && (gdb["tail"] == true) == is_tail;
+        let is_kind = gdb["inlined"] == own["inlined"];
         if is_function && is_line && is_kind {
             self.frames.equal += 1;
             return true;
         }
-        self.frames.different += 1;
         let text = |frame: &Value| {
             format!(
                 "{} {}:{} inlined={}",
                 frame["function"], frame["file"], frame["line"], frame["inlined"]
             )
         };
-        self.example(format!(
-            "frame {number}: ours {}, gdb {}",
-            text(own),
-            text(gdb)
-        ));
+        let example = format!("frame {number}: ours {}, gdb {}", text(own), text(gdb));
+        if is_function && is_kind && own["line"] == 0 {
+            // gdb takes the row before one that stands for no line.
+            self.frames.equal += 1;
+            self.class("gdb alone: a line where the line table has none", example);
+            return true;
+        }
+        self.frames.different += 1;
+        self.class("different: a frame", example);
         is_function && is_kind
     }
 
-    fn variables(&mut self, gdb: &Value, own: &Value) {
+    fn leaves(&mut self, gdb: &Value, own: &Value, form: Form) {
         let Some(variables) = own["variables"].as_array() else {
             return;
         };
-        let known = Leaves::of(variables);
-        for leaf in gdb["leaves"].as_array().into_iter().flatten() {
+        let known = Leaves::of(variables, form);
+        let name = match form {
+            Form::Raw => "leaves",
+            Form::Shown => "contents",
+        };
+        for leaf in gdb[name].as_array().into_iter().flatten() {
             let variable = leaf["variable"].as_str().unwrap_or_default();
             let nth = leaf["nth"].as_u64().unwrap_or(0);
             let path: Vec<String> = leaf["path"]
@@ -109,45 +148,63 @@ impl Comparison {
                 .flatten()
                 .map(|part| part.as_str().unwrap_or_default().to_owned())
                 .collect();
-            let place = || {
-                let (function, line) = (&own["function"], &own["line"]);
-                format!("{function}:{line} {variable}#{nth}.{}", path.join("."))
+            let said = known.at(variable, nth, &path);
+            let Some((outcome, class)) = outcome(said, leaf) else {
+                continue;
             };
-            match (known.at(variable, nth, &path), leaf["none"].as_str()) {
-                (Some(Known::Value { kind, value }), None) if is_same(kind, value, leaf) => {
-                    self.leaves.equal += 1;
-                }
-                (Some(Known::Value { value, .. }), None) => {
-                    self.leaves.different += 1;
-                    self.example(format!("{}: ours {value}, gdb {leaf}", place()));
-                }
-                (Some(Known::Value { value, .. }), Some(why)) => {
-                    self.leaves.ours_only += 1;
-                    self.example(format!("{}: ours {value}, gdb {why}", place()));
-                    *self.ours.entry(class(why)).or_default() += 1;
-                }
-                (Some(Known::Absent(_)) | None, Some(_)) => {}
-                (Some(Known::Absent(why)), None) => {
-                    self.leaves.gdb_only += 1;
-                    if !why.starts_with("not_live") {
-                        self.example(format!("{}: {why}, gdb {leaf}", place()));
-                    }
-                    *self.theirs.entry(class(why)).or_default() += 1;
-                }
-                (None, None) => {
-                    self.leaves.gdb_only += 1;
-                    *self.theirs.entry("not told".to_owned()).or_default() += 1;
-                    self.example(format!("{}: not told, gdb {leaf}", place()));
-                }
+            match form {
+                Form::Raw => self.leaves.count(outcome),
+                Form::Shown => self.contents.count(outcome),
+            }
+            if outcome != Outcome::Equal {
+                let (function, line) = (&own["function"], &own["line"]);
+                let path = path.join(".");
+                let said = match said {
+                    Some(Known::Value { value, .. }) => value,
+                    Some(Known::Absent(why)) => why,
+                    None => "nothing",
+                };
+                let place = format!("{function}:{line} {variable}#{nth}.{path}");
+                self.class(&class, format!("{place}: ours {said}, gdb {leaf}"));
             }
         }
     }
 
-    fn example(&mut self, text: String) {
-        if self.examples.len() < SHOWN {
-            self.examples.push(text.chars().take(WIDTH).collect());
+    fn class(&mut self, name: &str, example: String) {
+        let class = self.classes.entry(name.to_owned()).or_default();
+        class.count += 1;
+        if class.examples.len() < SHOWN {
+            class.examples.push(example.chars().take(WIDTH).collect());
         }
     }
+}
+
+/// What became of a leaf, and the class of those that are not equal. None where nobody has a value.
+fn outcome(said: Option<&Known>, gdb: &Value) -> Option<(Outcome, String)> {
+    Some(match (said, gdb["none"].as_str()) {
+        (Some(Known::Value { kind, value }), None) if is_same(kind, value, gdb) => {
+            (Outcome::Equal, String::new())
+        }
+        (Some(Known::Value { kind, .. }), None) => {
+            (Outcome::Different, format!("different: {kind}"))
+        }
+        (Some(Known::Value { .. }), Some(why)) => (
+            Outcome::OursOnly,
+            format!("ours alone, gdb: {}", class(why)),
+        ),
+        (Some(Known::Absent(_)) | None, Some(_)) => return None,
+        (Some(Known::Absent(why)), None) => {
+            let outcome = match why {
+                _ if why.starts_with("not_live") => Outcome::NotLive,
+                _ if why.contains("which the functions called since then do not keep") => {
+                    Outcome::Stale
+                }
+                _ => Outcome::GdbOnly,
+            };
+            (outcome, format!("gdb alone, ours: {}", class(why)))
+        }
+        (None, None) => (Outcome::GdbOnly, "gdb alone, ours: not told".to_owned()),
+    })
 }
 
 /// A function's own name: without scopes, arguments and what a template was made for, which gdb

@@ -6,9 +6,19 @@ use serde_json::Value;
 type Path = (String, u64, Vec<String>);
 
 /// What `lr` says of the places in a frame's variables.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Leaves {
+    form: Form,
     known: HashMap<Path, Known>,
+}
+
+/// How `lr` was asked to show structures of libraries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Form {
+    /// As the structures that they are; what pointers lead to is left out.
+    Raw,
+    /// As what they contain, with what pointers lead to.
+    Shown,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -22,8 +32,11 @@ pub(super) enum Known {
 }
 
 impl Leaves {
-    pub(super) fn of(variables: &[Value]) -> Leaves {
-        let mut leaves = Leaves::default();
+    pub(super) fn of(variables: &[Value], form: Form) -> Leaves {
+        let mut leaves = Leaves {
+            form,
+            known: HashMap::new(),
+        };
         let mut seen: HashMap<&str, u64> = HashMap::new();
         for variable in variables {
             let name = variable["name"].as_str().unwrap_or_default();
@@ -35,31 +48,68 @@ impl Leaves {
         leaves
     }
 
-    fn add(&mut self, mut path: Path, value: &Value) {
+    fn add(&mut self, path: Path, value: &Value) {
         let kind = value["kind"].as_str().unwrap_or_default();
-        if let Some(absent) = value.get("absent") {
+        let is_whole = value.get("value").is_none() || kind == "array";
+        if let Some(absent) = value.get("absent").filter(|_| is_whole) {
             let word = |name: &str| absent[name].as_str().unwrap_or_default().to_owned();
             let why = format!("{}: {}", word("reason"), word("detail"));
-            if value.get("value").is_none() || kind == "array" {
-                self.known.insert(path.clone(), Known::Absent(why));
-            }
+            self.known.insert(path.clone(), Known::Absent(why));
         }
+        let inside = |name: &str| {
+            let mut inside = path.clone();
+            inside.2.push(name.to_owned());
+            inside
+        };
         if let Some(text) = value["value"].as_str() {
             if kind == "variant" || kind == "optional" {
-                path.2.push(text.to_owned());
-            } else {
-                let known = Known::Value {
-                    kind: kind.to_owned(),
-                    value: text.to_owned(),
-                };
-                self.known.insert(path, known);
+                self.say(inside("(which)"), "string", text);
+                self.children(&inside(text), value);
+                self.children(&inside("(any)"), value);
+                return;
+            }
+            self.say(path.clone(), kind, text);
+            if self.form == Form::Raw {
                 return;
             }
         }
+        match kind {
+            "map" => self.entries(&path, value),
+            _ => self.children(&path, value),
+        }
+    }
+
+    fn say(&mut self, path: Path, kind: &str, value: &str) {
+        let known = Known::Value {
+            kind: kind.to_owned(),
+            value: value.to_owned(),
+        };
+        self.known.insert(path, known);
+    }
+
+    fn children(&mut self, path: &Path, value: &Value) {
         for child in value["children"].as_array().into_iter().flatten() {
             let mut inside = path.clone();
             let name = child["name"].as_str().unwrap_or_default();
             inside.2.push(name.to_owned());
+            self.add(inside, child);
+        }
+    }
+
+    /// Entries by their numbers: a value is named by its key, or stands beside it.
+    fn entries(&mut self, path: &Path, value: &Value) {
+        let children = value["children"].as_array().into_iter().flatten();
+        for (index, child) in children.enumerate() {
+            let mut inside = path.clone();
+            inside.2.push(format!("#{index}"));
+            if child["type"] == "" && child["children"][0]["name"] == "key" {
+                self.children(&inside, child);
+                continue;
+            }
+            let mut key = inside.clone();
+            key.2.push("key".to_owned());
+            self.say(key, "key", child["name"].as_str().unwrap_or_default());
+            inside.2.push("value".to_owned());
             self.add(inside, child);
         }
     }
@@ -80,6 +130,11 @@ impl Leaves {
 
 /// Whether gdb's leaf says the same as ours.
 pub(super) fn is_same(kind: &str, ours: &str, gdb: &Value) -> bool {
+    if kind == "key" {
+        // What the key of an entry is, only gdb tells.
+        let kinds = ["int", "enum", "bool", "char", "string"];
+        return kinds.iter().any(|kind| is_same(kind, ours, gdb));
+    }
     if let Some(address) = gdb["address"].as_u64() {
         let word = ours.split(' ').next().unwrap_or_default();
         let word = word.strip_prefix("0x").unwrap_or_default();
@@ -178,7 +233,7 @@ mod tests {
                 {"name": "0", "kind": "int", "value": "2"}]},
             {"name": "gone", "kind": "struct",
              "absent": {"reason": "optimized_out", "detail": "x"}}]})];
-        let leaves = Leaves::of(&variables);
+        let leaves = Leaves::of(&variables, Form::Raw);
         let path =
             |words: &[&str]| -> Vec<String> { words.iter().map(|&word| word.to_owned()).collect() };
         let value = |text: &str| Known::Value {

@@ -22,9 +22,10 @@ use compare::Comparison;
 use program::Program;
 
 /// What gdb runs, by the names under which the parts know each other.
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(&str, &str); 4] = [
     ("stops.py", include_str!("stops.py")),
     ("tell.py", include_str!("tell.py")),
+    ("contents.py", include_str!("contents.py")),
     ("poison.py", include_str!("poison.py")),
 ];
 /// As `lr snapshot` shows them.
@@ -78,7 +79,8 @@ fn compare(lr: &Path, program: &Program, stops: usize) -> Result<Comparison> {
         let begun = Instant::now();
         let raw = snapshot(lr, &stop.core, &["--raw"])?;
         comparison.lr += begun.elapsed();
-        comparison.add(&stop.told, &raw["frames"]);
+        let shown = snapshot(lr, &stop.core, &[])?;
+        comparison.add(&stop.told, &raw["frames"], &shown["frames"]);
         fs::remove_file(&stop.core)?;
     }
     ensure!(comparison.stops > 0, "the program reached no statement");
@@ -122,6 +124,7 @@ impl Gdb {
             .env("LR_COMMANDS", program.commands.join("\n"))
             .env("LR_FRAMES", FRAMES.to_string())
             .env("LR_LOOKED_INTO", LOOKED_INTO.to_string())
+            .env("LR_RUST_PRINTERS", rust_printers()?)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
@@ -159,6 +162,13 @@ impl Gdb {
         let core = path.with_extension("core");
         Ok(Some(Stop { core, told }))
     }
+}
+
+/// Where rustc has its printers for gdb.
+fn rust_printers() -> Result<PathBuf> {
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let sysroot = command::output(rustc.args(["--print", "sysroot"]))?;
+    Ok(Path::new(sysroot.trim()).join("lib/rustlib/etc"))
 }
 
 impl Drop for Gdb {

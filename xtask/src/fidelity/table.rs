@@ -5,16 +5,11 @@ use super::compare::{Comparison, Counts};
 /// What is to be known of one program's differences.
 pub(super) fn details(program: &str, comparison: &Comparison) -> String {
     let mut text = format!("{program}\n");
-    for (title, classes) in [
-        ("gdb alone, our reason", &comparison.theirs),
-        ("ours alone, gdb's reason", &comparison.ours),
-    ] {
-        for (why, count) in classes {
-            let _ = writeln!(text, "  {count:>7}  {title}: {why}");
+    for (name, class) in &comparison.classes {
+        let _ = writeln!(text, "  {:>7}  {name}", class.count);
+        for example in &class.examples {
+            let _ = writeln!(text, "             {example}");
         }
-    }
-    for example in &comparison.examples {
-        let _ = writeln!(text, "  {example}");
     }
     text
 }
@@ -22,34 +17,46 @@ pub(super) fn details(program: &str, comparison: &Comparison) -> String {
 /// The table of docs/fidelity.md.
 pub(super) fn of(compared: &[(String, Comparison)]) -> String {
     let mut text = String::from(
-        "| program | stops | | equal | ours only | gdb only | different | of gdb's |\n\
-         |---|---|---|---|---|---|---|---|\n",
+        "| program | stops | | equal | ours only | gdb only | not live | stale | different \
+         | of gdb's | with gdb's wrong ones |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for (program, comparison) in compared {
-        let name = program.split_whitespace().next().unwrap_or_default();
-        let name = name.rsplit('/').next().unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "| `{name}` | {} | frames {}",
-            comparison.stops,
-            columns(comparison.frames)
-        );
-        let _ = writeln!(text, "| | | leaves {}", columns(comparison.leaves));
+        let rows = [
+            ("frames", comparison.frames),
+            ("leaves", comparison.leaves),
+            ("contents", comparison.contents),
+        ];
+        for (index, (name, counts)) in rows.into_iter().enumerate() {
+            let begin = match index {
+                0 => format!("| `{program}` | {}", comparison.stops),
+                _ => "| |".to_owned(),
+            };
+            let _ = writeln!(text, "{begin} | {name} {}", columns(counts));
+        }
     }
     text
 }
 
 fn columns(counts: Counts) -> String {
-    let theirs = counts.equal + counts.gdb_only + counts.different;
-    // In hundredths of a percent, rounded down: what is not reached is not claimed.
-    let share = (counts.equal * 10_000).checked_div(theirs).unwrap_or(0);
+    let right = counts.equal + counts.gdb_only + counts.different;
     format!(
-        "| {} | {} | {} | {} | {}.{:02} % |",
+        "| {} | {} | {} | {} | {} | {} | {} | {} |",
         counts.equal,
         counts.ours_only,
         counts.gdb_only,
+        counts.not_live,
+        counts.stale,
         counts.different,
-        share / 100,
-        share % 100
+        share(counts.equal, right),
+        share(counts.equal, right + counts.not_live + counts.stale)
     )
+}
+
+/// In hundredths of a percent, rounded down: what is not reached is not claimed.
+fn share(part: u64, whole: u64) -> String {
+    match (part * 10_000).checked_div(whole) {
+        Some(share) => format!("{}.{:02} %", share / 100, share % 100),
+        None => "–".to_owned(),
+    }
 }

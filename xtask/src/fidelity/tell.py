@@ -6,6 +6,8 @@ LR_LOOKED_INTO.
 
 import json
 import os
+import signal
+import sys
 
 import gdb
 
@@ -14,6 +16,8 @@ LOOKED_INTO = int(os.environ["LR_LOOKED_INTO"])
 # Elements of one array, and how deep structures nest.
 ITEMS = 100
 DEPTH = 5
+# How long the printers may take for one variable: in what was never set up, lists have no end.
+SECONDS = 3
 TEXT = 2048
 NUMBERS = (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_CHAR, gdb.TYPE_CODE_BOOL, gdb.TYPE_CODE_ENUM)
 REFERENCES = (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF)
@@ -41,6 +45,17 @@ def field_name(field):
     return name
 
 
+def fields(of, path):
+    """The members of a structure with their paths; what is in one without a name is the structure's."""
+    for field in of.fields():
+        if not hasattr(field, "bitpos") and not field.is_base_class:
+            continue
+        if field.artificial and not (field.name or "").startswith("_vptr"):
+            continue
+        name = field_name(field)
+        yield field, path + [name] if name else path
+
+
 def is_text(of):
     return of.sizeof == 1 and of.name == "char" and of.code in NUMBERS
 
@@ -56,8 +71,17 @@ def leaf(value, of):
     if of.code == gdb.TYPE_CODE_ENUM:
         return {"int": str(int(value)), "name": str(value)}
     if of.code in NUMBERS:
-        return {"int": str(int(value))}
+        return {"int": str(number(value, of))}
     return {"text": str(value)}
+
+
+def number(value, of):
+    """Python has numbers of up to 64 bits only from gdb."""
+    if of.sizeof <= 8:
+        return int(value)
+    word = int(value.format_string(format="x"), 16)
+    is_negative = of.is_signed and word >> (8 * of.sizeof - 1)
+    return word - (1 << 8 * of.sizeof) if is_negative else word
 
 
 def text(value, count):
@@ -77,19 +101,13 @@ def walk(value, path, depth, found):
         if of.code in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION):
             if depth == 0:
                 return
-            for field in of.fields():
-                if not hasattr(field, "bitpos") and not field.is_base_class:
-                    continue
-                if field.artificial and not (field.name or "").startswith("_vptr"):
-                    continue
-                name = field_name(field)
-                inside = path + [name] if name else path
+            for field, inside in fields(of, path):
                 try:
                     member = value[field]
                 except (gdb.error, gdb.MemoryError) as error:
                     found.append((inside, {"none": str(error)}))
                     continue
-                walk(member, inside, depth - 1 if name else depth, found)
+                walk(member, inside, depth - 1 if inside != path else depth, found)
             return
         if of.code == gdb.TYPE_CODE_ARRAY:
             low, high = of.range()
@@ -145,18 +163,22 @@ def frames():
         told = tell(frame)
         if len(found) < LOOKED_INTO:
             told["leaves"] = []
+            told["contents"] = []
             seen = {}
             for symbol in variables(frame):
                 nth = seen.get(symbol.name, 0)
                 seen[symbol.name] = nth + 1
-                leaves = []
+                leaves, contents = [], []
                 try:
-                    walk(frame.read_var(symbol), [], DEPTH, leaves)
+                    value = frame.read_var(symbol)
+                    walk(value, [], DEPTH, leaves)
+                    printed(value, contents)
                 except (gdb.error, gdb.MemoryError) as error:
                     leaves.append(([], {"none": str(error)}))
-                for path, value in leaves:
-                    told["leaves"].append(
-                        {"variable": symbol.name, "nth": nth, "path": path, **value})
+                for name, of_kind in [("leaves", leaves), ("contents", contents)]:
+                    for path, value in of_kind:
+                        told[name].append(
+                            {"variable": symbol.name, "nth": nth, "path": path, **value})
         found.append(told)
         try:
             frame = frame.older()
@@ -165,13 +187,38 @@ def frames():
     return found
 
 
+class TooLong(Exception):
+    pass
+
+
+def too_long(*_):
+    raise TooLong
+
+
+def printed(value, found):
+    """What printers show. They are made for what was set up, and fail in many ways on other things."""
+    import contents
+    signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        contents.of_variable(value, found)
+    except Exception as error:
+        found.append((["(printer)"], {"none": "%s %s" % (type(error).__name__, error)}))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def load_printers():
     """Those of rustc; libstdc++'s come with its library."""
+    folder = os.environ.get("LR_RUST_PRINTERS")
+    if folder:
+        sys.path.insert(0, folder)
+        import gdb_lookup
+        for objfile in gdb.objfiles():
+            gdb_lookup.register_printers(objfile)
 
 
 def write(path):
     with open(path + ".new", "w") as out:
         out.write(json.dumps(frames()))
     os.rename(path + ".new", path)
-
-
