@@ -82,8 +82,20 @@ impl Comparison {
         let none = Vec::new();
         let theirs = gdb.as_array().unwrap_or(&none);
         let raw = raw.as_array().unwrap_or(&none);
+        let shown = shown.as_array().unwrap_or(&none);
+        let mut own_frames = raw.iter().zip(shown).peekable();
         for (number, frame) in theirs.iter().enumerate() {
-            let Some(own) = raw.get(number) else {
+            let next = own_frames.peek().map(|(own, _)| &own["tail_call"]);
+            if frame["tail"] == true && next != Some(&Value::Bool(true)) {
+                // Of a function that ended by calling another there is no frame; gdb makes one up.
+                self.frames.gdb_only += 1;
+                self.class(
+                    "gdb alone: a frame of a tail call",
+                    frame["function"].to_string(),
+                );
+                continue;
+            }
+            let Some((own, shown)) = own_frames.next() else {
                 self.frames.gdb_only += 1;
                 let example = format!("frame {number}: {}", frame["function"]);
                 self.class("gdb alone: a frame", example);
@@ -94,10 +106,10 @@ impl Comparison {
                 return;
             }
             self.leaves(frame, own, Form::Raw);
-            self.leaves(frame, &shown[number], Form::Shown);
+            self.leaves(frame, shown, Form::Shown);
         }
         if theirs.len() < 20 {
-            self.frames.ours_only += raw.len().saturating_sub(theirs.len()) as u64;
+            self.frames.ours_only += own_frames.count() as u64;
         }
     }
 
@@ -210,6 +222,16 @@ fn outcome(said: Option<&Known>, gdb: &Value) -> Option<(Outcome, String)> {
 /// A function's own name: without scopes, arguments and what a template was made for, which gdb
 /// writes otherwise.
 fn bare(name: &str) -> String {
+    let name = match name.split_once("operator") {
+        Some((scope, symbol)) if !symbol.starts_with([' ', '_']) => {
+            // What it is made of are the brackets that are counted below.
+            format!(
+                "{scope}operator{}",
+                symbol.chars().take(1).map(u32::from).sum::<u32>()
+            )
+        }
+        _ => name.to_owned(),
+    };
     let mut depth = 0usize;
     let mut plain = String::new();
     for letter in name.chars() {
@@ -222,6 +244,7 @@ fn bare(name: &str) -> String {
     }
     let last = plain.rsplit("::").next().unwrap_or_default();
     let plain = last.split('.').next().unwrap_or_default().trim();
+    let plain = plain.strip_suffix(" const").unwrap_or(plain);
     // glibc's second names for its own functions: the symbol's and not the debug info's.
     plain.strip_prefix("__GI_").unwrap_or(plain).to_owned()
 }

@@ -67,14 +67,14 @@ def walk(value, path, way, found):
                 add(path, way, found, lambda: tell.text(value, of.range()[1] + 1))
                 return
             low, high = of.range()
-            if way.depth > 0:
+            if way.depth > 0 and of.sizeof > 0:
                 for index in range(min(high - low + 1, FIRST)):
                     walk(value[low + index], path + [str(index)], way.deeper(), found)
-        else:
+        elif of.sizeof > 0:
             add(path, way, found, lambda: tell.leaf(value, of))
             if of.code == gdb.TYPE_CODE_PTR or of.code in tell.REFERENCES:
                 pointee(value, of, path, way, found)
-    except (gdb.error, gdb.MemoryError) as error:
+    except tell.ERRORS as error:
         found.append((path, {"none": str(error)}))
 
 
@@ -89,7 +89,7 @@ def members(value, of, path, way, found):
     for field, inside in tell.fields(of, path):
         try:
             member = value[field]
-        except (gdb.error, gdb.MemoryError) as error:
+        except tell.ERRORS as error:
             if way.is_new:
                 found.append((inside, {"none": str(error)}))
             continue
@@ -98,6 +98,13 @@ def members(value, of, path, way, found):
 
 def pointee(value, of, path, way, found):
     """What a pointer leads to, one pointer deep."""
+    try:
+        what_is_there(value, of, path, way, found)
+    except tell.ERRORS as error:
+        found.append((path + ["*"], {"none": str(error)}))
+
+
+def what_is_there(value, of, path, way, found):
     if of.code == gdb.TYPE_CODE_PTR:
         if int(value) == 0 or way.followed or of.target().strip_typedefs().code in NOTHING:
             return

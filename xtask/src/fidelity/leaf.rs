@@ -140,6 +140,9 @@ pub(super) fn is_same(kind: &str, ours: &str, gdb: &Value) -> bool {
         let word = word.strip_prefix("0x").unwrap_or_default();
         return u64::from_str_radix(word, 16) == Ok(address);
     }
+    if let Some(function) = gdb["function"].as_u64() {
+        return same_member_function(ours, function, gdb["adjustment"].as_i64().unwrap_or(0));
+    }
     if let Some(float) = gdb["float"].as_str() {
         return same_float(ours, float, gdb["bytes"].as_u64());
     }
@@ -157,6 +160,19 @@ pub(super) fn is_same(kind: &str, ours: &str, gdb: &Value) -> bool {
         || ours
             .strip_suffix('…')
             .is_some_and(|begin| begin.len() > 1000 && text.starts_with(begin))
+}
+
+/// `0x1234 <f>, this +8`, and `virtual function 3`.
+fn same_member_function(ours: &str, function: u64, adjustment: i64) -> bool {
+    let (ours, this) = ours.split_once(", this ").unwrap_or((ours, "+0"));
+    let word = match function {
+        0 => "null".to_owned(),
+        _ if function % 2 == 1 => format!("virtual function {}", (function - 1) / 8),
+        _ => format!("{function:#x}"),
+    };
+    let is_it = ours.strip_prefix(word.as_str());
+    is_it.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        && this.parse() == Ok(adjustment)
 }
 
 fn same_float(ours: &str, gdb: &str, bytes: Option<u64>) -> bool {

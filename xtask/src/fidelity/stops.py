@@ -33,7 +33,7 @@ ROUNDS = 12
 # Of one function, so that large ones do not take all.
 OF_ONE = 6
 # Cores that wait to be read: there may be little room for them.
-WAITING = 4
+WAITING = int(os.environ.get("LR_WAITING", "4"))
 
 
 def functions():
@@ -149,6 +149,9 @@ for setting in ["pagination off", "confirm off", "breakpoint always-inserted on"
                 "backtrace past-main on", "language c", "print thread-events off",
                 "print inferior-events off"]:
     gdb.execute("set " + setting)
+# An error within gdb is that of one value.
+for setting in ["internal-error quit no", "internal-error corefile no"]:
+    gdb.execute("maintenance set " + setting)
 gdb.execute("handle all nostop noprint pass", to_string=True)
 gdb.execute("handle SIGTRAP stop nopass", to_string=True)
 MAIN = address("(long)&main")

@@ -19,6 +19,8 @@ DEPTH = 5
 # How long the printers may take for one variable: in what was never set up, lists have no end.
 SECONDS = 3
 TEXT = 2048
+# An assertion of gdb's that fails is an interrupt to Python.
+ERRORS = (gdb.error, gdb.MemoryError, KeyboardInterrupt)
 NUMBERS = (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_CHAR, gdb.TYPE_CODE_BOOL, gdb.TYPE_CODE_ENUM)
 REFERENCES = (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF)
 
@@ -62,6 +64,8 @@ def is_text(of):
 
 def leaf(value, of):
     """What a number or an address is, in a form that can be compared."""
+    if of.code == gdb.TYPE_CODE_METHODPTR:
+        return member_function(value)
     if of.code == gdb.TYPE_CODE_PTR:
         return {"address": int(value) % 2**64}
     if of.code in REFERENCES:
@@ -73,6 +77,12 @@ def leaf(value, of):
     if of.code in NUMBERS:
         return {"int": str(number(value, of))}
     return {"text": str(value)}
+
+
+def member_function(value):
+    """The function, or which virtual one; and what is added to `this` (Itanium C++ ABI, 2.3)."""
+    words = value.address.cast(gdb.lookup_type("unsigned long").pointer())
+    return {"function": int(words[0]), "adjustment": int(words[1])}
 
 
 def number(value, of):
@@ -104,14 +114,15 @@ def walk(value, path, depth, found):
             for field, inside in fields(of, path):
                 try:
                     member = value[field]
-                except (gdb.error, gdb.MemoryError) as error:
+                except ERRORS as error:
                     found.append((inside, {"none": str(error)}))
                     continue
                 walk(member, inside, depth - 1 if inside != path else depth, found)
             return
         if of.code == gdb.TYPE_CODE_ARRAY:
             low, high = of.range()
-            count = high - low + 1
+            # Of a flexible one, gdb makes up the first element.
+            count = high - low + 1 if of.sizeof > 0 else 0
             if is_text(of.target().strip_typedefs()):
                 found.append((path, text(value, count)))
                 return
@@ -120,8 +131,9 @@ def walk(value, path, depth, found):
             for index in range(min(count, ITEMS)):
                 walk(value[low + index], path + [str(index)], depth - 1, found)
             return
-        found.append((path, leaf(value, of)))
-    except (gdb.error, gdb.MemoryError) as error:
+        if of.sizeof > 0:
+            found.append((path, leaf(value, of)))
+    except ERRORS as error:
         found.append((path, {"none": str(error)}))
 
 
@@ -173,7 +185,7 @@ def frames():
                     value = frame.read_var(symbol)
                     walk(value, [], DEPTH, leaves)
                     printed(value, contents)
-                except (gdb.error, gdb.MemoryError) as error:
+                except ERRORS as error:
                     leaves.append(([], {"none": str(error)}))
                 for name, of_kind in [("leaves", leaves), ("contents", contents)]:
                     for path, value in of_kind:
@@ -185,6 +197,14 @@ def frames():
         except gdb.error:
             break
     return found
+
+
+def is_there(symbol):
+    try:
+        gdb.parse_and_eval("(long)&" + symbol)
+        return True
+    except gdb.error:
+        return False
 
 
 class TooLong(Exception):
@@ -202,16 +222,17 @@ def printed(value, found):
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         contents.of_variable(value, found)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         found.append((["(printer)"], {"none": "%s %s" % (type(error).__name__, error)}))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def load_printers():
-    """Those of rustc; libstdc++'s come with its library."""
+    """Those of rustc for a Rust program, which take some C++ for theirs; libstdc++'s come with its
+    library."""
     folder = os.environ.get("LR_RUST_PRINTERS")
-    if folder:
+    if folder and is_there("rust_eh_personality"):
         sys.path.insert(0, folder)
         import gdb_lookup
         for objfile in gdb.objfiles():
