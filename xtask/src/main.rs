@@ -43,6 +43,7 @@ cargo xtask <command>
   fidelity [--stops N] [PROGRAM…]
                                values and stacks in cores of programs, lr and gdb compared: of
                                known programs by name, of command lines, or of all that are known
+  fidelity --poison [PROGRAM…] whether programs miss what is in variables that are not live yet
   realworld                    redis from Debian's source, under its own load
 ";
 
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         ["fuzz", target] => fuzz::run(Some(target), None),
         ["fuzz", target, "--for", seconds] => fuzz::run(Some(target), Some(seconds)),
         ["fuzz", "--for", seconds] => fuzz::run(None, Some(seconds)),
+        ["fidelity", "--poison", programs @ ..] => fidelity::poison(60, programs),
         ["fidelity", "--stops", stops, programs @ ..] => match stops.parse() {
             Ok(stops) => fidelity::run(stops, programs),
             Err(error) => Err(anyhow::anyhow!("--stops {stops}: {error}")),

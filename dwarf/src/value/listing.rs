@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 use super::constant;
 use super::evaluate::{self, Context, Result};
 use super::limits::Limits;
@@ -152,8 +154,8 @@ impl<'a> Listing<'_, 'a> {
 
     fn object(&self, die: &Die<'a>, of: Option<DieRef>) -> Result<Object> {
         let info = &self.code.info;
-        if self.is_later(die)? {
-            return Err(Absent::new(Reason::NotLive, "declared further down"));
+        if let Some(why) = self.is_later(die)? {
+            return Err(Absent::new(Reason::NotLive, why));
         }
         if self.is_unset(die)? {
             let detail = "the function has no frame here, not yet or not any more";
@@ -211,25 +213,27 @@ impl<'a> Listing<'_, 'a> {
         })
     }
 
-    /// Whether a variable has a place in the frame for all of its block, and is declared only
-    /// behind the line that is being executed: its place has what was there before.
-    fn is_later(&self, die: &Die<'a>) -> Result<bool> {
+    /// Why a variable that has a place in the frame for all of its block has no value yet: it is
+    /// declared behind what is being executed, and its place has what was there before.
+    fn is_later(&self, die: &Die<'a>) -> Result<Option<&'static str>> {
         if die.tag() != gimli::DW_TAG_variable || !self.is_in_frame(die)? {
-            return Ok(false);
+            return Ok(None);
         }
         let info = &self.code.info;
-        // rustc's blocks begin behind the declaration, and a line in a macro tells nothing.
-        if info.language(self.code.unit) == Language::Rust {
-            return Ok(false);
-        }
         let Some((file, line)) = info.declared(die.at)? else {
-            return Ok(false);
+            return Ok(None);
         };
         let here = u64::from(self.frame.line);
         if here == 0 || !same_file(&file, &self.frame.file) {
-            return Ok(false);
+            return Ok(None);
         }
-        Ok(line >= here)
+        // rustc's blocks begin behind the declaration.
+        let at_once = info.language(self.code.unit) != Language::Rust;
+        Ok(match line.cmp(&here) {
+            Ordering::Greater => Some("declared further down"),
+            Ordering::Equal if at_once => Some("declared on this line, which is being executed"),
+            _ => None,
+        })
     }
 
     /// Whether a variable has a place in the frame, and the function has not set up its frame at

@@ -7,7 +7,7 @@ use super::leaf::{Form, Known, Leaves, is_same};
 
 /// How many examples of each class are kept to be shown.
 const SHOWN: usize = 4;
-const WIDTH: usize = 400;
+const WIDTH: usize = 600;
 
 /// What came of comparing one program's stops.
 #[derive(Debug, Default)]
@@ -39,6 +39,8 @@ pub(super) struct Counts {
     pub(super) not_live: u64,
     /// What gdb shows of a register that belongs to somebody else by now.
     pub(super) stale: u64,
+    /// What gdb shows where debug info has nothing, or other than it shows when asked otherwise.
+    pub(super) made_up: u64,
     pub(super) different: u64,
 }
 
@@ -50,6 +52,7 @@ enum Outcome {
     GdbOnly,
     NotLive,
     Stale,
+    MadeUp,
     Different,
 }
 
@@ -61,6 +64,7 @@ impl Counts {
             Outcome::GdbOnly => &mut self.gdb_only,
             Outcome::NotLive => &mut self.not_live,
             Outcome::Stale => &mut self.stale,
+            Outcome::MadeUp => &mut self.made_up,
             Outcome::Different => &mut self.different,
         } += 1;
     }
@@ -177,7 +181,11 @@ impl Comparison {
                     None => "nothing",
                 };
                 let place = format!("{function}:{line} {variable}#{nth}.{path}");
-                self.class(&class, format!("{place}: ours {said}, gdb {leaf}"));
+                let leaf = leaf.to_string();
+                self.class(
+                    &format!("{name}: {class}"),
+                    format!("{place}: ours {said}, gdb {leaf}"),
+                );
             }
         }
     }
@@ -211,6 +219,8 @@ fn outcome(said: Option<&Known>, gdb: &Value) -> Option<(Outcome, String)> {
                 _ if why.contains("which the functions called since then do not keep") => {
                     Outcome::Stale
                 }
+                // gdb has zeros for what is missing.
+                _ if why.contains("its location is too small") => Outcome::MadeUp,
                 _ => Outcome::GdbOnly,
             };
             (outcome, format!("gdb alone, ours: {}", class(why)))
@@ -242,6 +252,8 @@ fn bare(name: &str) -> String {
             _ => {}
         }
     }
+    // The tag of an ABI is part of gdb's name only.
+    let plain = plain.split('[').next().unwrap_or_default();
     let last = plain.rsplit("::").next().unwrap_or_default();
     let plain = last.split('.').next().unwrap_or_default().trim();
     let plain = plain.strip_suffix(" const").unwrap_or(plain);

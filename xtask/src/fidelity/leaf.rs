@@ -130,6 +130,9 @@ impl Leaves {
 
 /// Whether gdb's leaf says the same as ours.
 pub(super) fn is_same(kind: &str, ours: &str, gdb: &Value) -> bool {
+    if gdb.is_null() {
+        return false;
+    }
     if kind == "key" {
         // What the key of an entry is, only gdb tells.
         let kinds = ["int", "enum", "bool", "char", "string"];

@@ -3,6 +3,7 @@
 
 mod compare;
 mod leaf;
+mod poison;
 mod program;
 mod recipes;
 mod table;
@@ -32,9 +33,29 @@ const SCRIPTS: [(&str, &str); 4] = [
 const FRAMES: usize = 20;
 const LOOKED_INTO: usize = 5;
 
+pub(crate) use poison::run as poison;
+
 /// Compares each program at so many stops: one of those that are known by name, or a command line.
 /// Without any, all that are known.
 pub(crate) fn run(stops: usize, words: &[&str]) -> Result<()> {
+    let (lr, programs) = prepare(words)?;
+    let mut compared = Vec::new();
+    for program in programs {
+        let begun = Instant::now();
+        let comparison = compare(&lr, &program, stops)?;
+        print!("{}", table::details(&program.name, &comparison));
+        let seconds = begun.elapsed().as_secs();
+        println!("  {seconds} s, {} ms of lr a core", comparison.time_of_lr());
+        compared.push((program.name.clone(), comparison));
+    }
+    print!("{}", table::of(&compared));
+    let wrong: u64 = compared.iter().map(|(_, each)| each.different()).sum();
+    ensure!(wrong == 0, "{wrong} leaves or frames are different");
+    Ok(())
+}
+
+/// The `lr` to be asked, and the programs that words stand for.
+fn prepare(words: &[&str]) -> Result<(PathBuf, Vec<Program>)> {
     packages::need(&packages::FIDELITY)?;
     interrupt::become_errors()?;
     let lr = match std::env::var_os("LR_FIDELITY_LR") {
@@ -54,19 +75,7 @@ pub(crate) fn run(stops: usize, words: &[&str]) -> Result<()> {
             programs.push(recipe()?);
         }
     }
-    let mut compared = Vec::new();
-    for program in programs {
-        let begun = Instant::now();
-        let comparison = compare(&lr, &program, stops)?;
-        print!("{}", table::details(&program.name, &comparison));
-        let seconds = begun.elapsed().as_secs();
-        println!("  {seconds} s, {} ms of lr a core", comparison.time_of_lr());
-        compared.push((program.name.clone(), comparison));
-    }
-    print!("{}", table::of(&compared));
-    let wrong: u64 = compared.iter().map(|(_, each)| each.different()).sum();
-    ensure!(wrong == 0, "{wrong} leaves or frames are different");
-    Ok(())
+    Ok((lr, programs))
 }
 
 fn compare(lr: &Path, program: &Program, stops: usize) -> Result<Comparison> {
@@ -80,7 +89,15 @@ fn compare(lr: &Path, program: &Program, stops: usize) -> Result<Comparison> {
         let raw = snapshot(lr, &stop.core, &["--raw"])?;
         comparison.lr += begun.elapsed();
         let shown = snapshot(lr, &stop.core, &[])?;
+        let before = comparison.different();
         comparison.add(&stop.told, &raw["frames"], &shown["frames"]);
+        // For whoever looks into a difference.
+        if let Some(kept) = std::env::var_os("LR_FIDELITY_KEEP")
+            && comparison.different() > before
+        {
+            let name = format!("{}-{}.core", program.name, comparison.stops);
+            fs::copy(&stop.core, Path::new(&kept).join(name))?;
+        }
         fs::remove_file(&stop.core)?;
     }
     ensure!(comparison.stops > 0, "the program reached no statement");
@@ -109,25 +126,9 @@ struct Stop {
 
 impl Gdb {
     fn start(folder: &Path, program: &Program, stops: usize) -> Result<Gdb> {
-        for (name, script) in SCRIPTS {
-            fs::write(folder.join(name), script)?;
-        }
         let log = fs::File::create(folder.join("gdb.log"))?;
-        let mut gdb = Command::new("gdb");
-        gdb.args(["-nx", "-q", "-batch", "-ex", "set debuginfod enabled off"])
-            .arg("-x")
-            .arg(folder.join("stops.py"))
-            .arg(&program.path)
-            .current_dir(&program.folder)
-            .env("LR_FOLDER", folder)
-            .env("LR_STOPS", stops.to_string())
-            .env("LR_COMMANDS", program.commands.join("\n"))
-            .env("LR_FRAMES", FRAMES.to_string())
-            .env("LR_LOOKED_INTO", LOOKED_INTO.to_string())
-            .env("LR_RUST_PRINTERS", rust_printers()?)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        let mut gdb = script(folder, program, stops, &program.commands)?;
+        gdb.stdout(log.try_clone()?).stderr(log);
         if let Some(load) = &program.load {
             gdb.env("LR_LOAD", load);
         }
@@ -162,6 +163,27 @@ impl Gdb {
         let core = path.with_extension("core");
         Ok(Some(Stop { core, told }))
     }
+}
+
+/// gdb with what it is to do to a program.
+fn script(folder: &Path, program: &Program, stops: usize, commands: &[String]) -> Result<Command> {
+    for (name, script) in SCRIPTS {
+        fs::write(folder.join(name), script)?;
+    }
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-nx", "-q", "-batch", "-ex", "set debuginfod enabled off"])
+        .arg("-x")
+        .arg(folder.join("stops.py"))
+        .arg(&program.path)
+        .current_dir(&program.folder)
+        .env("LR_FOLDER", folder)
+        .env("LR_STOPS", stops.to_string())
+        .env("LR_COMMANDS", commands.join("\n"))
+        .env("LR_FRAMES", FRAMES.to_string())
+        .env("LR_LOOKED_INTO", LOOKED_INTO.to_string())
+        .env("LR_RUST_PRINTERS", rust_printers()?)
+        .stdin(Stdio::null());
+    Ok(gdb)
 }
 
 /// Where rustc has its printers for gdb.

@@ -12,6 +12,8 @@ pub(super) struct Program {
     pub(super) folder: PathBuf,
     /// The arguments of one run after the other, in the shell's notation.
     pub(super) commands: Vec<String>,
+    /// The arguments of runs that print the same each time.
+    pub(super) repeatable: Vec<String>,
     /// A shell command that works it while it runs; started with each run, killed with it.
     pub(super) load: Option<String>,
 }
@@ -23,6 +25,7 @@ impl Program {
             path: path.to_owned(),
             folder: PathBuf::from("."),
             commands: vec![String::new()],
+            repeatable: Vec::new(),
             load: None,
         }
     }
@@ -35,6 +38,7 @@ impl Program {
         let name = path.file_name().context("a program has a name")?;
         let mut program = Program::new(&name.to_string_lossy(), path);
         program.commands = vec![arguments.to_owned()];
+        program.repeatable = program.commands.clone();
         Ok(program)
     }
 }

@@ -3,7 +3,7 @@ says there: NNNNN.core and NNNNN.json, which whoever reads them takes away.
 
 Taken from the environment: LR_STOPS, how many; LR_FOLDER, where they go; LR_COMMANDS, the arguments
 of the runs, a line for each; LR_LOAD, a command that works the program while it runs; LR_POISON,
-what tells of a core which bytes of memory have nothing in them (see poison.py).
+the `lr` of another experiment (see poison.py).
 """
 
 import glob
@@ -25,6 +25,7 @@ import tell
 WANTED = int(os.environ["LR_STOPS"])
 COMMANDS = os.environ["LR_COMMANDS"].split("\n")
 LOAD = os.environ.get("LR_LOAD")
+POISON = "LR_POISON" in os.environ
 # How long one run of the program may take, stops included.
 SECONDS = 60 + WANTED
 # Not every statement is reached: so many are planted in one run, and so many runs are made.
@@ -33,7 +34,7 @@ ROUNDS = 12
 # Of one function, so that large ones do not take all.
 OF_ONE = 6
 # Cores that wait to be read: there may be little room for them.
-WAITING = int(os.environ.get("LR_WAITING", "4"))
+WAITING = 4
 
 
 def functions():
@@ -119,9 +120,9 @@ def go_on():
     return is_alive()
 
 
-def run(arguments, planted, stops):
-    """One run of the program; returns the addresses at which it stopped."""
-    gdb.execute("set args %s >/dev/null 2>&1 </dev/null" % arguments)
+def stops_of(arguments, planted, most):
+    """One run of the program: yields an address at each stop, up to so many, and then lets it end."""
+    gdb.execute("set args " + arguments)
     gdb.execute("set language c")
     gdb.execute("starti", to_string=True)
     bias = address("(long)&main") - MAIN
@@ -129,19 +130,29 @@ def run(arguments, planted, stops):
         gdb.execute("tbreak *%#x" % (at + bias), to_string=True)
     gdb.execute("set language auto")
     watchdog, load = Watchdog(), Load()
-    reached = []
-    while stops + len(reached) < WANTED and go_on():
-        reached.append(gdb.selected_frame().pc() - bias)
-        wait_for_room()
-        name = "%s/%05d" % (FOLDER, stops + len(reached) - 1)
-        gdb.execute("generate-core-file %s.new" % name, to_string=True)
-        os.rename(name + ".new", name + ".core")
-        tell.write(name + ".json")
+    count = 0
+    while count < most and go_on():
+        count += 1
+        yield gdb.selected_frame().pc() - bias
+    gdb.execute("delete")
+    if POISON and is_alive():
+        go_on()
     load.end()
     if is_alive():
         gdb.execute("kill")
     watchdog.end()
-    gdb.execute("delete")
+
+
+def run(arguments, planted, stops):
+    """Writes what is at the stops of one run; returns the addresses."""
+    reached = set()
+    for at in stops_of(arguments + " >/dev/null 2>&1 </dev/null", planted, WANTED - stops):
+        wait_for_room()
+        name = "%s/%05d" % (FOLDER, stops + len(reached))
+        gdb.execute("generate-core-file %s.new" % name, to_string=True)
+        os.rename(name + ".new", name + ".core")
+        tell.write(name + ".json")
+        reached.add(at)
     return reached
 
 
@@ -157,14 +168,17 @@ gdb.execute("handle SIGTRAP stop nopass", to_string=True)
 MAIN = address("(long)&main")
 left = list(statements())
 random.Random(1).shuffle(left)
-if os.environ.get("LR_POISON"):
-    poison.run(left[:PLANTED])
+if POISON:
+    for number, command in enumerate(COMMANDS):
+        begin = number * PLANTED
+        poison.compare(command, number,
+                       lambda words: stops_of(words, left[begin:begin + PLANTED], WANTED))
 else:
     tell.load_printers()
     stops = 0
     for number in range(ROUNDS * len(COMMANDS)):
         planted, rest = left[:PLANTED], left[PLANTED:]
-        reached = set(run(COMMANDS[number % len(COMMANDS)], planted, stops))
+        reached = run(COMMANDS[number % len(COMMANDS)], planted, stops)
         stops += len(reached)
         # What was not reached by one command may be by the next.
         left = rest + [at for at in planted if at not in reached]

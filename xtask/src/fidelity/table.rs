@@ -17,9 +17,9 @@ pub(super) fn details(program: &str, comparison: &Comparison) -> String {
 /// The table of docs/fidelity.md.
 pub(super) fn of(compared: &[(String, Comparison)]) -> String {
     let mut text = String::from(
-        "| program | stops | | equal | ours only | gdb only | not live | stale | different \
+        "| program | stops | | equal | ours only | gdb only | not live | stale | made up | different \
          | of gdb's | with gdb's wrong ones |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|\n",
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for (program, comparison) in compared {
         let rows = [
@@ -41,15 +41,19 @@ pub(super) fn of(compared: &[(String, Comparison)]) -> String {
 fn columns(counts: Counts) -> String {
     let right = counts.equal + counts.gdb_only + counts.different;
     format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {} |",
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
         counts.equal,
         counts.ours_only,
         counts.gdb_only,
         counts.not_live,
         counts.stale,
+        counts.made_up,
         counts.different,
         share(counts.equal, right),
-        share(counts.equal, right + counts.not_live + counts.stale)
+        share(
+            counts.equal,
+            right + counts.not_live + counts.stale + counts.made_up
+        )
     )
 }
 

@@ -184,6 +184,7 @@ def frames():
                 try:
                     value = frame.read_var(symbol)
                     walk(value, [], DEPTH, leaves)
+                    ask_outside(frame, symbol, leaves)
                     printed(value, contents)
                 except ERRORS as error:
                     leaves.append(([], {"none": str(error)}))
@@ -205,6 +206,20 @@ def is_there(symbol):
         return True
     except gdb.error:
         return False
+
+
+def ask_outside(frame, symbol, leaves):
+    """In an inlined function gdb computes entry values from wrong registers. Its variables are
+    those of the function around it too, which has the same address and registers."""
+    if frame.type() != gdb.INLINE_FRAME:
+        return
+    while frame.type() == gdb.INLINE_FRAME:
+        frame = frame.older()
+    outside = []
+    walk(frame.read_var(symbol), [], DEPTH, outside)
+    for (_, leaf), (_, other) in zip(leaves, outside):
+        if leaf != other:
+            leaf["outside"] = other
 
 
 class TooLong(Exception):

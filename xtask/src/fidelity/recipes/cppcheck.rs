@@ -31,6 +31,10 @@ pub(super) fn recipe() -> Result<Program> {
         "--enable=all --debug --library=std test/cfg/std.cpp".to_owned(),
         "--doc".to_owned(),
     ];
+    program.repeatable = vec![
+        "--enable=all --inconclusive --quiet samples".to_owned(),
+        "--enable=all --quiet --xml cli/filelister.cpp lib/color.cpp".to_owned(),
+    ];
     program.folder = source;
     Ok(program)
 }

@@ -41,5 +41,7 @@ pub(super) fn frames_split() -> Result<Program> {
 }
 
 fn built(name: &str, fixture: &Fixture) -> Result<Program> {
-    Ok(Program::new(name, &build::fixture(fixture)?))
+    let mut program = Program::new(name, &build::fixture(fixture)?);
+    program.repeatable = vec![String::new()];
+    Ok(program)
 }

@@ -42,6 +42,13 @@ pub(super) fn recipe() -> Result<Program> {
     ]
     .map(str::to_owned)
     .to_vec();
+    program.repeatable = [
+        "--sort path -n '(fn|struct) [a-z_]+' dwarf/src",
+        "--sort path --json -C2 -i 'unwind(er)?|frame' fixtures",
+        "--sort path -U --multiline-dotall --replace '$1!' 'impl.*?(for)' dwarf/src/value",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     program.folder = root.to_owned();
     Ok(program)
 }

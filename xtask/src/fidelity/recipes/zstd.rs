@@ -40,6 +40,11 @@ pub(super) fn recipe() -> Result<Program> {
         format!("-b1 -e3 -i0 -D dictionary {source}/lib/compress/zstd_opt.c"),
         format!("-f --ultra -22 --patch-from={source}/lib/zstd.h {source}/lib/zstd.h -o c.zst"),
     ];
+    program.repeatable = vec![
+        format!("-T2 -c -5 {source}/lib/compress/zstd_compress.c"),
+        format!("-T2 -c -17 {source}/lib/compress/zstd_opt.c"),
+        format!("-T2 -c -9 --long=22 --rsyncable {source}/lib/zstd.h"),
+    ];
     program.folder = folder;
     Ok(program)
 }
