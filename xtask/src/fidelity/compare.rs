@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::leaf::{Form, Known, Leaves, is_same};
+use super::tails::joined;
 
 /// How many examples of each class are kept to be shown.
 const SHOWN: usize = 4;
@@ -85,9 +86,9 @@ impl Comparison {
         self.stops += 1;
         let none = Vec::new();
         let theirs = gdb.as_array().unwrap_or(&none);
-        let raw = raw.as_array().unwrap_or(&none);
-        let shown = shown.as_array().unwrap_or(&none);
-        let mut own_frames = raw.iter().zip(shown).peekable();
+        let raw = joined(raw.as_array().unwrap_or(&none));
+        let shown = joined(shown.as_array().unwrap_or(&none));
+        let mut own_frames = raw.iter().zip(&shown).peekable();
         for (number, frame) in theirs.iter().enumerate() {
             let next = own_frames.peek().map(|(own, _)| &own["tail_call"]);
             if frame["tail"] == true && next != Some(&Value::Bool(true)) {
@@ -123,7 +124,8 @@ impl Comparison {
         let is_unnamed = |frame: &Value| name(frame).is_empty();
         let is_function = name(gdb) == name(own) || is_unnamed(gdb) || is_unnamed(own);
         let is_line = gdb["line"] == own["line"] || gdb["line"] == 0;
-        let is_kind = gdb["inlined"] == own["inlined"];
+        let is_tail = own["tail_call"] == true;
+        let is_kind = gdb["inlined"] == own["inlined"] && (gdb["tail"] == true) == is_tail;
         if is_function && is_line && is_kind {
             self.frames.equal += 1;
             return true;
