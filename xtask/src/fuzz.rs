@@ -3,11 +3,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use lr_fixtures::Fixture;
 
-use crate::{command, folders};
+use crate::{build, command, folders};
 
 /// Every target, in the order in which all of them are run.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
     "location",
     "program",
     "site",
@@ -15,6 +16,7 @@ const TARGETS: [&str; 7] = [
     "binary",
     "stack",
     "core",
+    "value",
 ];
 /// Seconds for each target where nothing else is said.
 const SECONDS: u64 = 60;
@@ -48,13 +50,38 @@ pub(crate) fn run(target: Option<&str>, seconds: Option<&str>) -> Result<()> {
     }
     let folder = folders::target().join("fuzz-corpus");
     seed(&folder)?;
+    let programs = match targets.contains(&"value") {
+        true => programs()?,
+        false => String::new(),
+    };
     for target in targets {
-        fuzz(target, &folder, seconds)?;
+        fuzz(target, &folder, &programs, seconds)?;
     }
     Ok(())
 }
 
-fn fuzz(target: &str, corpus: &Path, seconds: u64) -> Result<()> {
+/// Programs with values of many types, optimised and not; paths with colons between them.
+fn programs() -> Result<String> {
+    let mut paths = Vec::new();
+    for opt in ['0', '2'] {
+        let mut fixtures = Vec::new();
+        for name in ["values.c", "shapes.c"] {
+            fixtures.push(Fixture::c(name).opt(opt));
+        }
+        for name in ["values.cpp", "classes.cpp"] {
+            fixtures.push(Fixture::cpp(name).opt(opt));
+        }
+        for name in ["values.rs", "collections.rs", "owners.rs", "futures.rs"] {
+            fixtures.push(Fixture::rust(name).opt(opt));
+        }
+        for fixture in &fixtures {
+            paths.push(build::fixture(fixture)?.display().to_string());
+        }
+    }
+    Ok(paths.join(":"))
+}
+
+fn fuzz(target: &str, corpus: &Path, programs: &str, seconds: u64) -> Result<()> {
     let program = corpus.join("seeds/seed.cpp-O0");
     let dictionary = folders::root().join(format!("fuzz/{target}.dict"));
     let mut cargo = Command::new("cargo");
@@ -64,6 +91,7 @@ fn fuzz(target: &str, corpus: &Path, seconds: u64) -> Result<()> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("LR_FUZZ_PROGRAM", program)
         .env("LR_FUZZ_LOCATION", "seed.cpp:15")
+        .env("LR_FUZZ_PROGRAMS", programs)
         // Our own code is safe Rust: what could go wrong is a panic, a loop, or memory.
         .args(["fuzz", "run", "--sanitizer", "none", target])
         .arg(corpus.join(target))
