@@ -6,21 +6,23 @@ mod leaf;
 mod poison;
 mod program;
 mod recipes;
+mod stops;
 mod table;
 mod tails;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::build::{self, Purpose};
 use crate::{command, interrupt, packages};
 use compare::Comparison;
 use program::Program;
+use stops::Stops;
 
 /// What gdb runs, by the names under which the parts know each other.
 const SCRIPTS: [(&str, &str); 4] = [
@@ -79,26 +81,15 @@ fn prepare(words: &[&str]) -> Result<(PathBuf, Vec<Program>)> {
 }
 
 fn compare(lr: &Path, program: &Program, stops: usize) -> Result<Comparison> {
-    let folder = tempfile::Builder::new().prefix("lr-fidelity-").tempdir()?;
-    let folder = folder.path();
-    eprintln!("stopping {} at {stops} statements", program.name);
-    let mut gdb = Gdb::start(folder, program, stops)?;
     let mut comparison = Comparison::default();
-    while let Some(stop) = gdb.next()? {
+    let mut stopped = Stops::of(program, stops)?;
+    while let Some(stop) = stopped.next()? {
         let begun = Instant::now();
         let raw = snapshot(lr, &stop.core, &["--raw"])?;
         comparison.lr += begun.elapsed();
         let shown = snapshot(lr, &stop.core, &[])?;
-        let before = comparison.different();
         comparison.add(&stop.told, &raw["frames"], &shown["frames"]);
-        // For whoever looks into a difference.
-        if let Some(kept) = std::env::var_os("LR_FIDELITY_KEEP")
-            && comparison.different() > before
-        {
-            let name = format!("{}-{}.core", program.name, comparison.stops);
-            fs::copy(&stop.core, Path::new(&kept).join(name))?;
-        }
-        fs::remove_file(&stop.core)?;
+        stopped.is_read(&stop)?;
     }
     ensure!(comparison.stops > 0, "the program reached no statement");
     Ok(comparison)
@@ -109,60 +100,6 @@ fn snapshot(lr: &Path, core: &Path, flags: &[&str]) -> Result<Value> {
     snapshot.args(["snapshot", "--json"]).args(flags);
     snapshot.arg("--core").arg(core).stderr(Stdio::null());
     Ok(serde_json::from_str(&command::output(&mut snapshot)?)?)
-}
-
-/// A gdb that stops a program, stop after stop; ended with this.
-struct Gdb {
-    child: Child,
-    folder: PathBuf,
-    stops: usize,
-}
-
-/// A core, and what gdb says of the same state.
-struct Stop {
-    core: PathBuf,
-    told: Value,
-}
-
-impl Gdb {
-    fn start(folder: &Path, program: &Program, stops: usize) -> Result<Gdb> {
-        let log = fs::File::create(folder.join("gdb.log"))?;
-        let mut gdb = script(folder, program, stops, &program.commands)?;
-        gdb.stdout(log.try_clone()?).stderr(log);
-        if let Some(load) = &program.load {
-            gdb.env("LR_LOAD", load);
-        }
-        Ok(Gdb {
-            child: gdb.spawn().context("starting gdb")?,
-            folder: folder.to_owned(),
-            stops: 0,
-        })
-    }
-
-    /// The next stop, or none after the last.
-    fn next(&mut self) -> Result<Option<Stop>> {
-        let path = self.folder.join(format!("{:05}.json", self.stops));
-        loop {
-            interrupt::check()?;
-            let ended = self.child.try_wait()?;
-            if path.is_file() {
-                break;
-            }
-            match ended {
-                None => std::thread::sleep(Duration::from_millis(5)),
-                Some(status) if status.success() => return Ok(None),
-                Some(status) => {
-                    let log = fs::read_to_string(self.folder.join("gdb.log"))?;
-                    bail!("gdb ended with {status}: {}", log.trim());
-                }
-            }
-        }
-        self.stops += 1;
-        let told = serde_json::from_str(&fs::read_to_string(&path)?)?;
-        fs::remove_file(&path)?;
-        let core = path.with_extension("core");
-        Ok(Some(Stop { core, told }))
-    }
 }
 
 /// gdb with what it is to do to a program.
@@ -191,11 +128,4 @@ fn rust_printers() -> Result<PathBuf> {
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     let sysroot = command::output(rustc.args(["--print", "sysroot"]))?;
     Ok(Path::new(sysroot.trim()).join("lib/rustlib/etc"))
-}
-
-impl Drop for Gdb {
-    fn drop(&mut self) {
-        // It kills what it debugs.
-        interrupt::end(&mut self.child);
-    }
 }

@@ -27,7 +27,7 @@ COMMANDS = os.environ["LR_COMMANDS"].split("\n")
 LOAD = os.environ.get("LR_LOAD")
 POISON = "LR_POISON" in os.environ
 # How long one run of the program may take, stops included.
-SECONDS = 60 + WANTED
+SECONDS = 300 + 2 * WANTED
 # Not every statement is reached: so many are planted in one run, and so many runs are made.
 PLANTED = 6 * WANTED
 ROUNDS = 12
