@@ -1,6 +1,7 @@
 use super::super::{Part, PartAt};
+use super::dynamic::{self, Vtable};
 use super::vec::Span;
-use super::{Contents, Look, Typed, dynamic, is_of_library, text};
+use super::{Contents, Look, Typed, is_of_library, text};
 use crate::info::DieRef;
 use crate::value::evaluate::Result;
 use crate::value::fields::{Field, FieldAt};
@@ -15,7 +16,7 @@ const MAX_NESTING: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Beside {
     Length(u64),
-    Vtable(u64),
+    Vtable(Vtable),
 }
 
 /// A pointer of two words.
@@ -121,15 +122,21 @@ pub(super) fn read(look: &Look<'_, '_>, object: &Typed) -> Result<Option<Fat>> {
     let Shape::Pointer(of) = look.shape(pointer.of)? else {
         return Ok(None);
     };
-    let is_vtable = matches!(look.shape(beside.of)?, Shape::Pointer(_));
     let word = look.word(&beside)?;
+    let beside = match look.shape(beside.of)? {
+        Shape::Pointer(table) => Beside::Vtable(Vtable {
+            address: word,
+            words: match look.shape(table)? {
+                Shape::Array { counts, .. } => counts.first().copied().flatten().unwrap_or(0),
+                _ => 0,
+            },
+        }),
+        _ => Beside::Length(word),
+    };
     Ok(Some(Fat {
         address: look.word(&pointer)?,
         of,
-        beside: match is_vtable {
-            true => Beside::Vtable(word),
-            false => Beside::Length(word),
-        },
+        beside,
     }))
 }
 

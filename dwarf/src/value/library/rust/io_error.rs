@@ -58,7 +58,11 @@ fn boxed<'a>(look: &Look<'_, 'a>, tag: u64, object: Object) -> Result<Option<Con
 }
 
 fn kind_name(look: &Look<'_, '_>, number: u64) -> Result<String> {
-    if let Some(of) = look.info.type_named("std::io::error::ErrorKind") {
+    // It has moved.
+    for path in ["std::io::error::ErrorKind", "core::io::error::ErrorKind"] {
+        let Some(of) = look.info.type_named(path) else {
+            continue;
+        };
         for (known, name) in look.info.enumerators(of)? {
             if known == number {
                 return Ok(name);

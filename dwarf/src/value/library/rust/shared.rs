@@ -37,9 +37,7 @@ pub(super) fn strong<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option<C
     let Some(counted) = Counted::find(look, object)? else {
         return Ok(None);
     };
-    counted
-        .contents(look, &look.name(object.of)?, "no owner is left")
-        .map(Some)
+    Ok(Some(counted.told(look, object, "no owner is left")))
 }
 
 /// `Weak` of either.
@@ -52,9 +50,7 @@ pub(super) fn weak<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option<Con
         let kind = Kind::Pointer;
         return Ok(Some(Contents::Scalar { kind, text }));
     }
-    counted
-        .contents(look, &look.name(object.of)?, "it was dropped")
-        .map(Some)
+    Ok(Some(counted.told(look, object, "it was dropped")))
 }
 
 /// A pointer to an object behind its counts: `RcInner`, `ArcInner`.
@@ -94,6 +90,16 @@ impl Counted {
                 })
             }
             _ => None,
+        })
+    }
+
+    /// What leads nowhere is a pointer all the same.
+    fn told<'a>(&self, look: &Look<'_, 'a>, object: &Typed, gone: &str) -> Contents<'a> {
+        let name = look.name(object.of);
+        let contents = name.and_then(|name| self.contents(look, &name, gone));
+        contents.unwrap_or_else(|why| Contents::Broken {
+            kind: Kind::Pointer,
+            why,
         })
     }
 
