@@ -1,7 +1,9 @@
 //! From what a user asks for to sites: location, places, programs, and how threads go on.
 
+use std::rc::Rc;
+
 use lr_dwarf::{Location, Place, Source, Spot, Wanted};
-use lr_protocol::{ActionKind, ActionSpec, LogSpec, StatusError};
+use lr_protocol::{ActionKind, ActionSpec, StatusError};
 use lr_tracer::{PlanError, SitePlan, SiteProgram, TextRange};
 
 use crate::checks;
@@ -39,13 +41,9 @@ impl Binder {
     fn compile(
         &mut self,
         request: &BindRequest<'_>,
-        log: &LogSpec,
+        source: &Source<'_>,
         located: &Located,
     ) -> Result<Bound, StatusError> {
-        let source = Source {
-            condition: request.spec.condition.as_deref(),
-            wanted: Wanted::Template(&log.template),
-        };
         let modules = self.locator.modules();
         let sources = modules.twin_sources().map_err(|error| of_module(&error))?;
         let mut bound = Bound {
@@ -70,7 +68,7 @@ impl Binder {
                     bound.held.push(address);
                     continue;
                 }
-                match site(loaded, place, &source, &texts, request.avoid) {
+                match site(loaded, place, source, &texts, request.avoid) {
                     Ok((site, warnings)) => add(&mut bound, site, warnings),
                     Err(error) => failed.push((label(loaded, place), error)),
                 }
@@ -93,17 +91,18 @@ impl Binder {
 
 impl Bind for Binder {
     fn bind(&mut self, request: &BindRequest<'_>) -> Result<Bound, Unlocated> {
-        let ActionKind::Log(log) = &request.spec.kind else {
-            return Err(unknown_kind().into());
+        let source = Source {
+            condition: request.spec.condition.as_deref(),
+            wanted: wanted_of(&request.spec.kind)?,
         };
-        let location =
-            Location::parse(&log.location).map_err(|error| convert::location_syntax(&error))?;
+        let location = Location::parse(request.spec.kind.location())
+            .map_err(|error| convert::location_syntax(&error))?;
         // A program may have changed what it does with SIGTRAP since we attached.
         if let Ok(facts) = ProcessFacts::read(self.pid) {
             checks::takes_traps(&facts).map_err(|problem| status_error(&problem))?;
         }
         let located = self.locator.locate(&location)?;
-        Ok(self.compile(request, log, &located)?)
+        Ok(self.compile(request, &source, &located)?)
     }
 
     fn has_changed(&mut self) -> bool {
@@ -114,13 +113,26 @@ impl Bind for Binder {
     }
 
     fn is_by_name(&self, spec: &ActionSpec) -> bool {
-        let ActionKind::Log(log) = &spec.kind else {
-            return false;
-        };
-        let location = Location::parse(&log.location);
+        let location = Location::parse(spec.kind.location());
         location.is_ok_and(|location| {
             location.module.is_some() || !matches!(location.spot, Spot::Address(_))
         })
+    }
+}
+
+/// What the program of a hit keeps.
+fn wanted_of(kind: &ActionKind) -> Result<Wanted<'_>, StatusError> {
+    match kind {
+        ActionKind::Log(log) => Ok(Wanted::Template(&log.template)),
+        ActionKind::Counter(counter) => Ok(Wanted::Number {
+            value: None,
+            by: counter.by.as_deref(),
+        }),
+        ActionKind::Metric(metric) => Ok(Wanted::Number {
+            value: Some(&metric.expression),
+            by: metric.by.as_deref(),
+        }),
+        ActionKind::Snapshot(_) | ActionKind::Unknown => Err(unknown_kind()),
     }
 }
 
@@ -151,7 +163,7 @@ fn site(
             program: compiled.program,
             layout: 0,
         },
-        layout: Box::new(compiled.layout),
+        layout: Rc::new(compiled.layout),
         module: loaded.path.clone(),
         function: place.function.clone(),
         file: place.file.clone(),

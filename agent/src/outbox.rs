@@ -7,10 +7,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
-use lr_protocol::{ActionStatus, Coverage, End, LogEvent, Loss};
+use lr_protocol::{
+    ActionStatus, Coverage, End, LogEvent, Loss, MetricRow, Overhead, SnapshotEvent,
+};
 use tokio::sync::Notify;
 
 use crate::clock::now_micros;
+use crate::event::Event;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -48,6 +51,9 @@ pub(crate) struct Full;
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Parcel {
     pub(crate) logs: Vec<LogEvent>,
+    pub(crate) snapshots: Vec<SnapshotEvent>,
+    pub(crate) metrics: Vec<MetricRow>,
+    pub(crate) overhead: Vec<Overhead>,
     pub(crate) coverage: Vec<Coverage>,
     pub(crate) losses: Vec<Loss>,
     pub(crate) statuses: Vec<ActionStatus>,
@@ -62,13 +68,14 @@ impl Parcel {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    logs: VecDeque<LogEvent>,
-    log_bytes: usize,
+    events: VecDeque<Event>,
+    event_bytes: usize,
     /// Events put in and taken out since the beginning.
     put: u64,
     taken: u64,
     statuses: VecDeque<DueStatus>,
     coverage: VecDeque<Coverage>,
+    overhead: VecDeque<Overhead>,
     losses: BTreeMap<(Option<String>, &'static str), u64>,
     end: Option<End>,
 }
@@ -96,17 +103,18 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn put_log(&self, event: LogEvent) -> Result<(), Full> {
-        let bytes = size_of_event(&event);
+    pub(crate) fn put_event(&self, event: impl Into<Event>) -> Result<(), Full> {
+        let event = event.into();
+        let bytes = event.size();
         let mut waiting = self.lock();
-        if waiting.logs.len() >= self.limits.events
-            || waiting.log_bytes + bytes > self.limits.event_bytes
+        if waiting.events.len() >= self.limits.events
+            || waiting.event_bytes + bytes > self.limits.event_bytes
         {
             return Err(Full);
         }
-        waiting.log_bytes += bytes;
+        waiting.event_bytes += bytes;
         waiting.put += 1;
-        waiting.logs.push_back(event);
+        waiting.events.push_back(event);
         drop(waiting);
         self.filled.notify_one();
         Ok(())
@@ -148,6 +156,18 @@ impl Outbox {
         self.filled.notify_one();
     }
 
+    pub(crate) fn put_overhead(&self, row: Overhead) {
+        let mut waiting = self.lock();
+        let is_full = waiting.overhead.len() >= self.limits.coverage;
+        let same = |known: &&mut Overhead| known.action_id == row.action_id;
+        match waiting.overhead.iter_mut().rev().find(same) {
+            Some(known) if is_full => merge_overhead(known, &row),
+            _ => waiting.overhead.push_back(row),
+        }
+        drop(waiting);
+        self.filled.notify_one();
+    }
+
     pub(crate) fn put_loss(&self, action_id: Option<&str>, reason: &'static str, count: u64) {
         if count == 0 {
             return;
@@ -176,7 +196,8 @@ impl Outbox {
 
     pub(crate) fn is_empty(&self) -> bool {
         let waiting = self.lock();
-        waiting.logs.is_empty()
+        waiting.events.is_empty()
+            && waiting.overhead.is_empty()
             && waiting.statuses.is_empty()
             && waiting.coverage.is_empty()
             && waiting.losses.is_empty()
@@ -186,20 +207,25 @@ impl Outbox {
     /// Whether waiting for more would not make the next batch better.
     pub(crate) fn is_urgent(&self) -> bool {
         let waiting = self.lock();
-        waiting.logs.len() >= BATCH_EVENTS
-            || waiting.log_bytes >= BATCH_BYTES
+        waiting.events.len() >= BATCH_EVENTS
+            || waiting.event_bytes >= BATCH_BYTES
             || waiting.end.is_some()
     }
 
     /// Takes what fits into one batch, oldest first; the end goes when all else has gone.
     pub(crate) fn take(&self) -> Parcel {
         let mut waiting = self.lock();
-        let mut parcel = Parcel {
-            logs: waiting.take_logs(),
-            ..Parcel::default()
-        };
+        let mut parcel = Parcel::default();
+        for event in waiting.take_events() {
+            match event {
+                Event::Log(log) => parcel.logs.push(log),
+                Event::Snapshot(snapshot) => parcel.snapshots.push(*snapshot),
+                Event::Metric(row) => parcel.metrics.push(*row),
+            }
+        }
         parcel.statuses = waiting.take_statuses();
         parcel.coverage = std::mem::take(&mut waiting.coverage).into();
+        parcel.overhead = std::mem::take(&mut waiting.overhead).into();
         let ts = now_micros();
         parcel.losses = std::mem::take(&mut waiting.losses)
             .into_iter()
@@ -210,7 +236,7 @@ impl Outbox {
                 count,
             })
             .collect();
-        if waiting.logs.is_empty() {
+        if waiting.events.is_empty() {
             parcel.end = waiting.end.take();
         }
         parcel
@@ -225,20 +251,20 @@ impl Outbox {
 }
 
 impl Waiting {
-    fn take_logs(&mut self) -> Vec<LogEvent> {
+    fn take_events(&mut self) -> Vec<Event> {
         let mut bytes = 0;
         let mut count = 0;
-        for event in self.logs.iter().take(BATCH_EVENTS) {
-            bytes += size_of_event(event);
+        for event in self.events.iter().take(BATCH_EVENTS) {
+            bytes += event.size();
             if count > 0 && bytes > BATCH_BYTES {
                 break;
             }
             count += 1;
         }
-        let logs: Vec<LogEvent> = self.logs.drain(..count).collect();
-        self.log_bytes -= logs.iter().map(size_of_event).sum::<usize>();
+        let events: Vec<Event> = self.events.drain(..count).collect();
+        self.event_bytes -= events.iter().map(Event::size).sum::<usize>();
         self.taken += count as u64;
-        logs
+        events
     }
 
     fn take_statuses(&mut self) -> Vec<ActionStatus> {
@@ -250,6 +276,14 @@ impl Waiting {
     }
 }
 
+/// Of the shares the larger is told: of how much time each was is not known any more.
+fn merge_overhead(known: &mut Overhead, row: &Overhead) {
+    known.stops += row.stops;
+    known.stop_ns += row.stop_ns;
+    known.max_stop_ns = known.max_stop_ns.max(row.max_stop_ns);
+    known.share = known.share.max(row.share);
+}
+
 fn merge(known: &mut Coverage, row: &Coverage) {
     known.observed_ms += row.observed_ms;
     known.hits += row.hits;
@@ -258,24 +292,6 @@ fn merge(known: &mut Coverage, row: &Coverage) {
     known.rate_limited += row.rate_limited;
     known.over_budget += row.over_budget;
     known.dropped += row.dropped;
-}
-
-/// About what it takes in memory and as JSON.
-fn size_of_event(event: &LogEvent) -> usize {
-    let fields: usize = event
-        .fields
-        .iter()
-        .map(|field| {
-            let text = match &field.value {
-                lr_protocol::FieldValue::Text(text) => text.len(),
-                lr_protocol::FieldValue::Absent(absent) => absent.detail.len() + 40,
-                _ => 20,
-            };
-            field.name.len() + field.type_name.len() + text + 40
-        })
-        .sum();
-    let texts = event.message.len() + event.thread.len() + event.file.len() + event.function.len();
-    200 + texts + fields
 }
 
 #[cfg(test)]
@@ -349,11 +365,11 @@ pub(crate) mod tests {
             events: 2,
             ..Limits::default()
         });
-        assert_eq!(outbox.put_log(event("1")), Ok(()));
-        assert_eq!(outbox.put_log(event("2")), Ok(()));
-        assert_eq!(outbox.put_log(event("3")), Err(Full));
+        assert_eq!(outbox.put_event(event("1")), Ok(()));
+        assert_eq!(outbox.put_event(event("2")), Ok(()));
+        assert_eq!(outbox.put_event(event("3")), Err(Full));
         assert_eq!(outbox.take().logs.len(), 2);
-        assert_eq!(outbox.put_log(event("4")), Ok(()));
+        assert_eq!(outbox.put_event(event("4")), Ok(()));
     }
 
     #[test]
@@ -362,15 +378,15 @@ pub(crate) mod tests {
             event_bytes: 1000,
             ..Limits::default()
         });
-        assert_eq!(outbox.put_log(event(&"x".repeat(900))), Err(Full));
-        assert_eq!(outbox.put_log(event(&"x".repeat(100))), Ok(()));
+        assert_eq!(outbox.put_event(event(&"x".repeat(900))), Err(Full));
+        assert_eq!(outbox.put_event(event(&"x".repeat(100))), Ok(()));
     }
 
     #[test]
     fn a_batch_is_bounded_and_the_rest_follows_in_order() {
         let outbox = Outbox::new(Limits::default());
         for number in 0..1500 {
-            outbox.put_log(event(&number.to_string())).unwrap();
+            outbox.put_event(event(&number.to_string())).unwrap();
         }
         assert!(outbox.is_urgent());
         let (first, second) = (outbox.take(), outbox.take());
@@ -383,7 +399,7 @@ pub(crate) mod tests {
     fn a_status_waits_for_the_events_before_it() {
         let outbox = Outbox::new(Limits::default());
         for _ in 0..1001 {
-            outbox.put_log(event("x")).unwrap();
+            outbox.put_event(event("x")).unwrap();
         }
         outbox.put_status(status("a", State::Done));
         outbox.put_end(end());
@@ -401,7 +417,7 @@ pub(crate) mod tests {
         outbox.put_status(status("b", State::Error));
         // Renewed behind many events, it still goes with the first batch.
         for _ in 0..1500 {
-            outbox.put_log(event("x")).unwrap();
+            outbox.put_event(event("x")).unwrap();
         }
         outbox.put_status(status("a", State::Hit));
         assert_eq!(states(&outbox.take()), [State::Hit, State::Error]);

@@ -104,6 +104,35 @@ pub struct MetricRow {
     pub stop_ns: u64,
 }
 
+impl MetricRow {
+    /// A value that a part of `q` of the values are at most, between the bounds of its bucket as if
+    /// the bucket were evenly filled, and not beyond `min` and `max`. `None` where there are none.
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a rank within a bucket is an estimate"
+        )]
+        let number = |n: u64| n as f64;
+        let mut buckets: Vec<&HistogramBucket> = self.hist.iter().filter(|b| b.n > 0).collect();
+        buckets.sort_by(|a, b| a.lo.total_cmp(&b.lo));
+        let total: f64 = buckets.iter().map(|bucket| number(bucket.n)).sum();
+        let rank = q * total;
+        let mut before = 0.0;
+        let mut value = buckets.last()?.hi;
+        for bucket in buckets {
+            let n = number(bucket.n);
+            if before + n >= rank {
+                let share = (rank - before).max(0.0) / n;
+                value = bucket.lo + (bucket.hi - bucket.lo) * share;
+                break;
+            }
+            before += n;
+        }
+        let value = self.min.map_or(value, |min| value.max(min));
+        Some(self.max.map_or(value, |max| value.min(max)))
+    }
+}
+
 /// So many values from `lo` up to `hi`, which is in the next one. Bounds are the same in every
 /// histogram, so that they can be merged by adding.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -187,4 +216,48 @@ pub struct BatchAccepted {
     /// Whether it had been stored before.
     #[serde(default)]
     pub duplicate: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(hist: &[(f64, f64, u64)], min: f64, max: f64) -> MetricRow {
+        MetricRow {
+            ts: 0,
+            seq: 0,
+            action_id: String::new(),
+            action_version: 1,
+            name: String::new(),
+            kind: "metric".to_owned(),
+            unit: String::new(),
+            group: None,
+            observed_ms: 1000,
+            count: hist.iter().map(|(.., n)| n).sum(),
+            sum: None,
+            min: Some(min),
+            max: Some(max),
+            hist: hist
+                .iter()
+                .map(|&(lo, hi, n)| HistogramBucket { lo, hi, n })
+                .collect(),
+            stop_ns: 0,
+        }
+    }
+
+    #[test]
+    fn quantiles_lie_in_their_bucket_and_in_what_was_seen() {
+        let row = row(&[(16.0, 18.0, 50), (1.0, 2.0, 50)], 1.5, 17.0);
+        assert_eq!(row.quantile(0.0), Some(1.5));
+        assert_eq!(row.quantile(0.25), Some(1.5));
+        assert_eq!(row.quantile(0.5), Some(2.0));
+        assert_eq!(row.quantile(0.625), Some(16.5));
+        assert_eq!(row.quantile(1.0), Some(17.0));
+    }
+
+    #[test]
+    fn of_nothing_there_is_no_quantile() {
+        assert_eq!(row(&[], 0.0, 0.0).quantile(0.5), None);
+        assert_eq!(row(&[(1.0, 2.0, 0)], 0.0, 0.0).quantile(0.5), None);
+    }
 }

@@ -142,6 +142,11 @@ impl Tracer {
         self.shared.counters(slot, monotonic_ns())
     }
 
+    /// The longest stop of a slot since this was asked last, in nanoseconds.
+    pub fn take_longest_stop(&self, slot: Slot) -> u64 {
+        self.shared.take_longest_stop(slot)
+    }
+
     /// The next record, if there is one.
     pub fn next_record(&mut self) -> Option<Record<'_>> {
         self.consumer.next()

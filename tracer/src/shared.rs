@@ -59,6 +59,7 @@ pub struct SlotCounters {
     pub kept: u64,
     /// Estimated time that threads were stopped, in nanoseconds.
     pub stop_ns: u64,
+    /// Of those since the longest was taken.
     pub max_stop_ns: u64,
     /// Nanoseconds during which the slot was planted.
     pub observed_ns: u64,
@@ -132,6 +133,12 @@ impl Shared {
     pub(crate) fn counter(&self, slot: Slot, counter: Counter) -> &AtomicU64 {
         assert!(slot.0 < SLOTS, "slot {} of {SLOTS}", slot.0);
         &self.memory.words()[SLOTS_AT + usize::from(slot.0) * SLOT_WORDS + counter as usize]
+    }
+
+    /// The tracer raises it by one atomic operation, so that nothing is lost in between.
+    pub(crate) fn take_longest_stop(&self, slot: Slot) -> u64 {
+        self.counter(slot, Counter::MaxStopNs)
+            .swap(0, Ordering::Relaxed)
     }
 
     /// Adds to a counter. Only the tracer writes counters, so no atomic addition is needed.

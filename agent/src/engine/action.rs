@@ -1,6 +1,9 @@
 use std::time::{Duration, Instant};
 
-use lr_protocol::{ActionStatus, BoundAddress, Counts, Coverage, State, StatusError, WantedAction};
+use lr_protocol::{
+    ActionKind, ActionStatus, BoundAddress, Counts, Coverage, Overhead, State, StatusError,
+    WantedAction,
+};
 use lr_tracer::SlotCounters;
 
 use super::output::Lines;
@@ -27,12 +30,15 @@ pub(crate) struct Action {
     pub(crate) retry_until: Option<Instant>,
     /// What earlier plantings of this version counted.
     earlier: Counts,
-    /// What the slot counted when it was last looked at.
+    /// What the slot counted when it was last looked at, and when that was.
     counted: SlotCounters,
+    looked_at: Instant,
     /// Hits that were kept and then found the outbox, or the disk, full.
     refused: u64,
     /// What of that is told as a loss.
     refused_told: u64,
+    /// Hits of what is planted that rows were told of.
+    in_rows: u64,
     told: Option<Told>,
 }
 
@@ -46,9 +52,11 @@ struct Told {
 }
 
 /// What happened since the last look.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Second {
     pub(crate) row: Coverage,
+    /// What the stops cost; nothing where it was not planted.
+    pub(crate) overhead: Overhead,
     /// Reason and count.
     pub(crate) losses: Vec<(&'static str, u64)>,
 }
@@ -71,8 +79,10 @@ impl Action {
             retry_until: None,
             earlier: Counts::default(),
             counted: SlotCounters::default(),
+            looked_at: received,
             refused: 0,
             refused_told: 0,
+            in_rows: 0,
             told: None,
         }
     }
@@ -112,7 +122,9 @@ impl Action {
     }
 
     /// Takes the slot's counters as they are now.
-    pub(crate) fn look(&mut self, counters: SlotCounters) -> Second {
+    pub(crate) fn look(&mut self, counters: SlotCounters, max_stop_ns: u64) -> Second {
+        let now = Instant::now();
+        let passed = now.duration_since(std::mem::replace(&mut self.looked_at, now));
         let old = std::mem::replace(&mut self.counted, counters);
         let since = |new: u64, old: u64| new.saturating_sub(old);
         let refused = self.refused - self.refused_told;
@@ -145,7 +157,41 @@ impl Action {
                 since(counters.condition_error, old.condition_error),
             ),
         ];
-        Second { row, losses }
+        let stop_ns = since(counters.stop_ns, old.stop_ns);
+        let overhead = Overhead {
+            ts: row.ts,
+            action_id: row.action_id.clone(),
+            stops: row.hits,
+            stop_ns,
+            max_stop_ns,
+            share: match passed.is_zero() {
+                true => 0.0,
+                false => Duration::from_nanos(stop_ns).as_secs_f64() / passed.as_secs_f64(),
+            },
+        };
+        Second {
+            row,
+            overhead,
+            losses,
+        }
+    }
+
+    /// Whether its hits are counted in the tracer.
+    pub(crate) fn is_counting(&self) -> bool {
+        matches!(
+            self.wanted.spec.kind,
+            ActionKind::Counter(_) | ActionKind::Metric(_)
+        )
+    }
+
+    /// Rows are told of so many more hits.
+    pub(crate) fn put_in_rows(&mut self, hits: u64) {
+        self.in_rows += hits;
+    }
+
+    /// Hits that were counted and that no row is told of.
+    pub(crate) fn missing_in_rows(&self) -> u64 {
+        self.counted.kept.saturating_sub(self.in_rows)
     }
 
     /// Its warnings say nothing else while it is pending.
@@ -157,7 +203,7 @@ impl Action {
 
     /// A time in which it was nowhere.
     pub(crate) fn look_unplanted(&mut self) -> Second {
-        self.look(SlotCounters::default())
+        self.look(SlotCounters::default(), 0)
     }
 
     /// It is not planted any more; its slot will be another's.
@@ -168,6 +214,7 @@ impl Action {
         self.refused = refused;
         self.earlier = counts;
         self.counted = SlotCounters::default();
+        self.in_rows = 0;
     }
 
     /// Its status, if it differs from what was told last.
@@ -245,8 +292,8 @@ mod tests {
     #[test]
     fn a_row_has_what_happened_since_the_last() {
         let mut action = action();
-        action.look(counters(10, 4));
-        let second = action.look(counters(15, 6));
+        action.look(counters(10, 4), 0);
+        let second = action.look(counters(15, 6), 0);
         assert_eq!(
             (second.row.hits, second.row.kept, second.row.matched),
             (5, 2, 2)
@@ -260,12 +307,12 @@ mod tests {
     fn what_the_outbox_refuses_is_dropped_and_not_kept() {
         let mut action = action();
         action.event_refused();
-        let second = action.look(counters(10, 10));
+        let second = action.look(counters(10, 10), 0);
         assert_eq!((second.row.kept, second.row.dropped), (9, 1));
         assert!(second.losses.contains(&("queue_full", 1)));
         let counts = action.counts();
         assert_eq!((counts.kept, counts.dropped, counts.hits), (9, 1, 10));
-        let second = action.look(counters(10, 10));
+        let second = action.look(counters(10, 10), 0);
         assert!(second.losses.contains(&("queue_full", 0)));
     }
 
@@ -273,9 +320,9 @@ mod tests {
     fn counts_go_on_when_it_is_planted_again() {
         let mut action = action();
         action.event_refused();
-        action.look(counters(10, 5));
+        action.look(counters(10, 5), 0);
         action.unplanted();
-        let second = action.look(counters(3, 3));
+        let second = action.look(counters(3, 3), 0);
         assert_eq!(second.row.hits, 3);
         let counts = action.counts();
         assert_eq!((counts.hits, counts.kept, counts.dropped), (13, 7, 1));
@@ -289,9 +336,9 @@ mod tests {
         assert_eq!(action.limit(), Some(10));
         action.wanted.hits_left = Some(6);
         assert_eq!(action.limit(), Some(6));
-        action.look(counters(7, 4));
+        action.look(counters(7, 4), 0);
         assert_eq!(action.limit(), Some(2));
-        action.look(counters(9, 9));
+        action.look(counters(9, 9), 0);
         assert_eq!(action.limit(), Some(0));
     }
 
@@ -300,7 +347,7 @@ mod tests {
         let mut action = action();
         assert!(action.news().is_some());
         assert!(action.news().is_none());
-        action.look(counters(1, 1));
+        action.look(counters(1, 1), 0);
         assert_eq!(action.news().unwrap().counts.hits, 1);
     }
 }

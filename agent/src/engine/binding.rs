@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use lr_protocol::{End, State, StatusError};
-use lr_tracer::{AmendAction, ArmAction, Armed, Mode, Rate, TracerError};
+use lr_protocol::{ActionKind, ActionSpec, End, State, StatusError};
+use lr_tracer::{Aggregate, AmendAction, ArmAction, Armed, Mode, Rate, TracerError};
 
 use super::errors;
+use super::layouts::Layouts;
 use super::planted::Planted;
 use super::trace::{BindRequest, Bound, BoundSite};
 use super::{Engine, RING_RECORDS, ROUND};
@@ -13,6 +14,8 @@ use crate::locate::{Unlocated, file_name};
 
 /// Logs per second where nothing else is said; a burst may be twice that.
 const DEFAULT_RATE: f64 = 50.0;
+/// Values of `by` that are told apart; the rest is counted together.
+const MOST_GROUPS: u16 = 100;
 /// A library that is being loaded is in the mappings before all of it is there.
 const LOADING: Duration = Duration::from_secs(1);
 /// How many modules a sentence lists.
@@ -249,11 +252,11 @@ impl Engine {
     }
 
     /// Plants at every place that the tracer accepts, and warns of the others.
-    fn arm(&mut self, id: &str, bound: Bound) -> Result<(Planted, Vec<String>), StatusError> {
+    fn arm(&mut self, id: &str, mut bound: Bound) -> Result<(Planted, Vec<String>), StatusError> {
         let pid = self.target.pid;
         let action = &self.actions[id];
         let spec = &action.wanted.spec;
-        let (limit, rate) = (action.limit(), rate_of(spec.rate)?);
+        let (limit, mode, rate) = (action.limit(), mode_of(spec), rate_of(spec)?);
         let ignore_quota = spec.ignore_quota;
         if self.tracer.is_none() {
             let tracer = (self.start_tracer)().map_err(|error| errors::of_tracer(&error, pid))?;
@@ -261,12 +264,14 @@ impl Engine {
         }
         let tracer = self.tracer.as_mut().expect("it was started just now");
         let slot = self.slots.allot(id).ok_or_else(errors::too_many_actions)?;
+        let mut layouts = Layouts::default();
+        number_layouts(&mut layouts, mode, bound.sites.iter_mut());
         let request = ArmAction {
             slot,
             limit,
-            rate: Some(rate),
+            rate,
             ignore_quota,
-            mode: Mode::Record,
+            mode,
             sites: bound
                 .sites
                 .iter()
@@ -278,7 +283,7 @@ impl Engine {
                 let is_planted = |site: &BoundSite| armed.planted.contains(&site.address());
                 let sites = bound.sites.into_iter();
                 let sites = sites.map(|site| Some(site).filter(is_planted)).collect();
-                let mut planted = Planted::new(slot, sites);
+                let mut planted = Planted::new(slot, sites, layouts);
                 planted.refuse(&armed);
                 Ok((planted, with_refused(bound.warnings, &armed)))
             }
@@ -379,7 +384,7 @@ impl Engine {
     fn carry_out(
         &mut self,
         id: &str,
-        change: SiteChange,
+        mut change: SiteChange,
         seen: Instant,
     ) -> Result<Armed, TracerError> {
         let action = self.actions.get_mut(id);
@@ -388,6 +393,9 @@ impl Engine {
             return Ok(Armed::default());
         };
         let planted = action.planted.as_mut().expect("looked at just now");
+        let mode = mode_of(&action.wanted.spec);
+        let new = change.new.iter_mut().map(|(_, site)| site);
+        number_layouts(&mut planted.layouts, mode, new);
         let gone = change
             .gone
             .iter()
@@ -439,14 +447,46 @@ fn with_refused(mut warnings: Vec<String>, armed: &Armed) -> Vec<String> {
     warnings
 }
 
-/// Logs of a second, and twice that at once.
-fn rate_of(rate: Option<f64>) -> Result<Rate, StatusError> {
-    let per_second = rate.unwrap_or(DEFAULT_RATE);
+/// What becomes of an action's hits in the tracer.
+fn mode_of(spec: &ActionSpec) -> Mode {
+    let aggregate = |by: &Option<String>, number| {
+        Mode::Aggregate(Aggregate {
+            groups: MOST_GROUPS,
+            grouped: by.is_some(),
+            number,
+        })
+    };
+    match &spec.kind {
+        ActionKind::Counter(counter) => aggregate(&counter.by, false),
+        ActionKind::Metric(metric) => aggregate(&metric.by, true),
+        ActionKind::Log(_) | ActionKind::Snapshot(_) | ActionKind::Unknown => Mode::Record,
+    }
+}
+
+/// The tracer tells groups apart by the form of what it is given; of records it need not know.
+fn number_layouts<'a>(
+    layouts: &mut Layouts,
+    mode: Mode,
+    sites: impl Iterator<Item = &'a mut BoundSite>,
+) {
+    if matches!(mode, Mode::Aggregate(_)) {
+        for site in sites {
+            site.program.layout = layouts.number(&site.layout);
+        }
+    }
+}
+
+/// Logs of a second, and twice that at once. What is counted costs no event and has no rate.
+fn rate_of(spec: &ActionSpec) -> Result<Option<Rate>, StatusError> {
+    if matches!(mode_of(spec), Mode::Aggregate(_)) {
+        return Ok(None);
+    }
+    let per_second = spec.rate.unwrap_or(DEFAULT_RATE);
     if per_second.is_nan() || per_second <= 0.0 {
         return Err(errors::bad_rate(per_second));
     }
-    Ok(Rate {
+    Ok(Some(Rate {
         per_second,
         burst: (per_second * 2.0).max(1.0),
-    })
+    }))
 }

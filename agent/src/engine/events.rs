@@ -83,7 +83,7 @@ pub(crate) fn take(
         fields: fields.into_iter().map(convert::field).collect(),
     };
     let is_kept = match &mut action.lines {
-        None => outbox.put_log(event).is_ok(),
+        None => outbox.put_event(event).is_ok(),
         Some(lines) => writer.write(lines, event).is_ok(),
     };
     if !is_kept {

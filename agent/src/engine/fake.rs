@@ -8,8 +8,8 @@ use std::time::Duration;
 use lr_dwarf::{HitContext, Rendered};
 use lr_protocol::{ActionKind, ActionSpec, Level, LogSpec, Output, StatusError, WantedAction};
 use lr_tracer::{
-    AmendAction, ArmAction, Armed, Ended, Groups, Record, Released, SitePlan, SiteProgram, Slot,
-    SlotCounters, TracerError,
+    AmendAction, ArmAction, Armed, Ended, Group, GroupKey, Groups, Record, Released, SitePlan,
+    SiteProgram, Slot, SlotCounters, TracerError,
 };
 
 use super::trace::{Bind, BindRequest, Bound, BoundSite, Render, Trace};
@@ -54,6 +54,7 @@ struct State {
     /// What was done, in words.
     calls: Vec<String>,
     counters: BTreeMap<Slot, SlotCounters>,
+    groups: BTreeMap<Slot, Vec<Group>>,
     ring: VecDeque<FakeRecord>,
     arm_errors: VecDeque<TracerError>,
     hits_while_arming: u64,
@@ -106,6 +107,25 @@ impl FakeTracer {
 
     pub(crate) fn count(&self, slot: Slot, change: impl FnOnce(&mut SlotCounters)) {
         change(self.state.borrow_mut().counters.entry(slot).or_default());
+    }
+
+    /// Hits that were counted, in a group of this key.
+    pub(crate) fn count_group(&self, slot: Slot, key: &[u8], times: u64) {
+        self.count(slot, |counters| {
+            counters.hits += times;
+            counters.kept += times;
+        });
+        let mut state = self.state.borrow_mut();
+        state.groups.entry(slot).or_default().push(Group {
+            key: Some(GroupKey {
+                layout: 0,
+                field: key.to_vec(),
+            }),
+            count: times,
+            without_value: 0,
+            not_finite: 0,
+            numbers: None,
+        });
     }
 
     pub(crate) fn tell(&self, record: FakeRecord) {
@@ -218,7 +238,10 @@ impl Trace for FakeTracer {
             .collect();
         let call = format!("disarm {}", in_words(&addresses));
         state.calls.push(call);
-        Ok(Groups::default())
+        Ok(Groups {
+            counters: state.counters.get(&slot).copied().unwrap_or_default(),
+            groups: state.groups.remove(&slot).unwrap_or_default(),
+        })
     }
 
     fn release(&mut self) -> Result<Released, TracerError> {
@@ -233,6 +256,21 @@ impl Trace for FakeTracer {
     fn counters(&self, slot: Slot) -> SlotCounters {
         let state = self.state.borrow();
         state.counters.get(&slot).copied().unwrap_or_default()
+    }
+
+    fn take_longest_stop(&self, _: Slot) -> u64 {
+        0
+    }
+
+    fn take_groups(&mut self, slot: Slot) -> Result<Groups, TracerError> {
+        let mut state = self.state.borrow_mut();
+        if state.is_dead {
+            return Err(TracerError::Died);
+        }
+        Ok(Groups {
+            counters: state.counters.get(&slot).copied().unwrap_or_default(),
+            groups: state.groups.remove(&slot).unwrap_or_default(),
+        })
     }
 
     fn next_record(&mut self) -> Option<Record<'_>> {
@@ -290,9 +328,7 @@ impl FakeBinder {
 
 impl Bind for FakeBinder {
     fn bind(&mut self, request: &BindRequest<'_>) -> Result<Bound, Unlocated> {
-        let ActionKind::Log(log) = &request.spec.kind else {
-            panic!("only logs are tested here");
-        };
+        let location = request.spec.kind.location();
         let known = self.known.borrow();
         let error = |code: &str| StatusError {
             code: code.to_owned(),
@@ -300,7 +336,7 @@ impl Bind for FakeBinder {
             message: "there is none".to_owned(),
             suggestions: Vec::new(),
         };
-        match (known.get(&log.location), log.location.split_once('!')) {
+        match (known.get(location), location.split_once('!')) {
             (Some(addresses), _) => {
                 let is_held = |address: &u64| request.held.contains(address);
                 let (held, new): (Vec<u64>, Vec<u64>) = addresses.iter().partition(|a| is_held(a));
@@ -326,7 +362,7 @@ impl Bind for FakeBinder {
     }
 
     fn is_by_name(&self, spec: &ActionSpec) -> bool {
-        !matches!(&spec.kind, ActionKind::Log(log) if log.location.starts_with("0x"))
+        !spec.kind.location().starts_with("0x")
     }
 }
 
@@ -343,12 +379,17 @@ fn site(address: u64) -> BoundSite {
             program: lr_probe::Program::empty(),
             layout: 0,
         },
-        layout: Box::new(Words),
+        layout: Rc::new(layout()),
         module: "/srv/orders".to_owned(),
         function: "process".to_owned(),
         file: "orders.c".to_owned(),
         line: 9,
     }
+}
+
+/// One that reads every record as words.
+pub(crate) fn layout() -> impl Render {
+    Words
 }
 
 #[derive(Debug)]
@@ -360,5 +401,13 @@ impl Render for Words {
             message: format!("{} in {}", String::from_utf8_lossy(record), hit.tid),
             fields: Vec::new(),
         }
+    }
+
+    fn group(&self, field: &[u8]) -> String {
+        String::from_utf8_lossy(field).into_owned()
+    }
+
+    fn is_like(&self, _: &dyn Render) -> bool {
+        true
     }
 }

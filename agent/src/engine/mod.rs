@@ -9,10 +9,13 @@
 
 mod action;
 mod binding;
+mod counting;
 mod errors;
 mod events;
+mod layouts;
 mod output;
 mod planted;
+mod rows;
 mod slots;
 mod target;
 mod threads;
@@ -24,7 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lr_protocol::{ActionKind, End, EndReason, State, WantedAction, WantedActions};
-use lr_tracer::{Ended, TracerError};
+use lr_tracer::{Ended, Groups, TracerError};
 
 pub(crate) use output::Writer;
 pub(crate) use target::Target;
@@ -231,20 +234,23 @@ impl Engine {
             Some(planted) => planted.slot,
             None => return Ok(()),
         };
-        if let Some(tracer) = &mut self.tracer
-            && let Err(error) = tracer.disarm(slot)
-        {
-            return Err(self.lost_tracer(&error));
-        }
+        let last = match self.tracer.as_mut().map(|tracer| tracer.disarm(slot)) {
+            Some(Ok(last)) => Some(last),
+            Some(Err(error)) => return Err(self.lost_tracer(&error)),
+            None => None,
+        };
         // Its records are in the ring still; none follow.
         self.drain(RING_RECORDS)?;
-        self.unplanted(id);
+        self.unplanted(id, last);
         Ok(())
     }
 
-    /// The bytes are back and the records are read.
-    fn unplanted(&mut self, id: &str) {
-        self.count(id);
+    /// The bytes are back and the records are read. `last` is what the tracer gave with the slot.
+    fn unplanted(&mut self, id: &str, last: Option<Groups>) {
+        match last {
+            Some(last) => self.count_with(id, Some(last)),
+            None => self.count(id),
+        }
         if let Some(action) = self.actions.get_mut(id)
             && let Some(planted) = &action.planted
         {
@@ -302,12 +308,12 @@ impl Engine {
             return Ok(());
         };
         // Frees the slot; the bytes are back already.
-        if let Some(tracer) = &mut self.tracer
-            && let Err(error) = tracer.disarm(slot)
-        {
-            return Err(self.lost_tracer(&error));
-        }
-        self.unplanted(&id);
+        let last = match self.tracer.as_mut().map(|tracer| tracer.disarm(slot)) {
+            Some(Ok(last)) => Some(last),
+            Some(Err(error)) => return Err(self.lost_tracer(&error)),
+            None => None,
+        };
+        self.unplanted(&id, last);
         if let Some(action) = self.actions.get_mut(&id)
             && !action.state.is_final()
         {
@@ -367,26 +373,6 @@ impl Engine {
             return end;
         }
         None
-    }
-
-    /// A row of coverage, also if nothing was hit, and what was lost.
-    fn count(&mut self, id: &str) {
-        let Some(action) = self.actions.get_mut(id) else {
-            return;
-        };
-        let second = match (&action.planted, &self.tracer) {
-            (Some(planted), Some(tracer)) => {
-                let counters = tracer.counters(planted.slot);
-                action.look(counters)
-            }
-            // A time that was not observed is not a time without hits.
-            _ if action.state == State::Pending => action.look_unplanted(),
-            _ => return,
-        };
-        for (reason, count) in second.losses {
-            self.outbox.put_loss(Some(id), reason, count);
-        }
-        self.outbox.put_coverage(second.row);
     }
 
     fn look(&mut self, now: Instant) -> Option<End> {
@@ -468,7 +454,7 @@ impl Engine {
     fn ended(&mut self, end: End) -> End {
         let ids: Vec<String> = self.actions.keys().cloned().collect();
         for id in ids {
-            self.unplanted(&id);
+            self.unplanted(&id, None);
             if let Some(action) = self.actions.get_mut(&id)
                 && !action.state.is_final()
             {
@@ -491,7 +477,7 @@ impl Engine {
         let message = status.message.clone();
         let ids: Vec<String> = self.actions.keys().cloned().collect();
         for id in ids {
-            self.unplanted(&id);
+            self.unplanted(&id, None);
             if let Some(action) = self.actions.get_mut(&id)
                 && !action.state.is_final()
             {

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use lr_protocol::{LiveEvent, LiveLog, LogEvent, Output, StatusError};
+use lr_protocol::{LiveEvent, LiveLog, LiveMetric, LiveSnapshot, Output, StatusError};
 
 use crate::clock::rfc3339;
+use crate::event::Event;
 
 /// Whose events are written, and with whose rights: the same for every action of an agent.
 #[derive(Clone, Debug)]
@@ -69,29 +70,73 @@ impl Writer {
         }
     }
 
-    pub(crate) fn write(&self, lines: &mut Lines, event: LogEvent) -> io::Result<()> {
-        let log = LiveEvent::Log(LiveLog {
-            ts: rfc3339(event.ts),
-            agent: self.agent_id.clone(),
-            process: self.process_id.clone(),
-            action: event.action_id,
-            pid: self.pid,
-            tid: event.tid,
-            thread: event.thread,
-            file: event.file,
-            line: event.line,
-            function: event.function,
-            level: event.level.word().to_owned(),
-            message: event.message,
-            fields: event
-                .fields
-                .into_iter()
-                .map(|field| (field.name, field.value.to_plain_json()))
-                .collect(),
-        });
-        let mut line = serde_json::to_vec(&log)?;
+    pub(crate) fn write(&self, lines: &mut Lines, event: impl Into<Event>) -> io::Result<()> {
+        let mut line = serde_json::to_vec(&self.live(event.into()))?;
         line.push(b'\n');
         lines.file.write_all(&line)
+    }
+
+    /// As a server would tell it.
+    fn live(&self, event: Event) -> LiveEvent {
+        let (agent, process) = (self.agent_id.clone(), self.process_id.clone());
+        match event {
+            Event::Log(event) => LiveEvent::Log(LiveLog {
+                ts: rfc3339(event.ts),
+                agent,
+                process,
+                action: event.action_id,
+                pid: self.pid,
+                tid: event.tid,
+                thread: event.thread,
+                file: event.file,
+                line: event.line,
+                function: event.function,
+                level: event.level.word().to_owned(),
+                message: event.message,
+                fields: event
+                    .fields
+                    .into_iter()
+                    .map(|field| (field.name, field.value.to_plain_json()))
+                    .collect(),
+            }),
+            Event::Snapshot(event) => LiveEvent::Snapshot(LiveSnapshot {
+                ts: rfc3339(event.ts),
+                // Nobody keeps it, so that nobody can be asked for it.
+                id: String::new(),
+                agent,
+                process,
+                action: event.action_id,
+                pid: self.pid,
+                thread: event.thread,
+                file: event.file,
+                line: event.line,
+                function: event.function,
+                stop_ns: event.stop_ns,
+                snapshot: event.snapshot,
+            }),
+            Event::Metric(row) => {
+                #[expect(clippy::cast_precision_loss, reason = "a mean is rounded anyway")]
+                let mean = row.sum.map(|sum| sum / row.count.max(1) as f64);
+                LiveEvent::Metric(LiveMetric {
+                    ts: rfc3339(row.ts),
+                    agent,
+                    process,
+                    action: row.action_id.clone(),
+                    name: row.name.clone(),
+                    kind: row.kind.clone(),
+                    unit: row.unit.clone(),
+                    group: row.group.clone(),
+                    observed_ms: row.observed_ms,
+                    count: row.count,
+                    sum: row.sum,
+                    min: row.min,
+                    max: row.max,
+                    mean,
+                    p50: row.quantile(0.5),
+                    p99: row.quantile(0.99),
+                })
+            }
+        }
     }
 }
 

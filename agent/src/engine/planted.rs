@@ -1,5 +1,6 @@
 use lr_tracer::{Armed, Slot};
 
+use super::layouts::Layouts;
 use super::trace::BoundSite;
 
 /// Where an action is in the target.
@@ -9,16 +10,19 @@ pub(crate) struct Planted {
     /// By the number that their hits carry. A number is used again when no hit of the site that
     /// had it can be in the ring any more.
     sites: Vec<Option<BoundSite>>,
+    /// Of all sites that it ever had.
+    pub(crate) layouts: Layouts,
     /// Addresses at which the tracer planted nothing, and is not asked to again.
     refused: Vec<u64>,
 }
 
 impl Planted {
     /// Sites in the order in which they were armed.
-    pub(crate) fn new(slot: Slot, sites: Vec<Option<BoundSite>>) -> Planted {
+    pub(crate) fn new(slot: Slot, sites: Vec<Option<BoundSite>>, layouts: Layouts) -> Planted {
         Planted {
             slot,
             sites,
+            layouts,
             refused: Vec::new(),
         }
     }

@@ -1,3 +1,5 @@
+use std::any::Any;
+use std::rc::Rc;
 use std::time::Duration;
 
 use lr_dwarf::{HitContext, Layout, Rendered};
@@ -17,6 +19,8 @@ pub(crate) trait Trace {
     fn disarm(&mut self, slot: Slot) -> Result<Groups, TracerError>;
     fn release(&mut self) -> Result<Released, TracerError>;
     fn counters(&self, slot: Slot) -> SlotCounters;
+    fn take_longest_stop(&self, slot: Slot) -> u64;
+    fn take_groups(&mut self, slot: Slot) -> Result<Groups, TracerError>;
     fn next_record(&mut self) -> Option<Record<'_>>;
     fn wait(&self, timeout: Duration);
     fn is_alive(&mut self) -> bool;
@@ -45,6 +49,14 @@ impl Trace for Tracer {
 
     fn counters(&self, slot: Slot) -> SlotCounters {
         Tracer::counters(self, slot)
+    }
+
+    fn take_longest_stop(&self, slot: Slot) -> u64 {
+        Tracer::take_longest_stop(self, slot)
+    }
+
+    fn take_groups(&mut self, slot: Slot) -> Result<Groups, TracerError> {
+        Tracer::take_groups(self, slot)
     }
 
     fn next_record(&mut self) -> Option<Record<'_>> {
@@ -98,7 +110,7 @@ pub(crate) struct Bound {
 #[derive(Debug)]
 pub(crate) struct BoundSite {
     pub(crate) program: SiteProgram,
-    pub(crate) layout: Box<dyn Render>,
+    pub(crate) layout: Rc<dyn Render>,
     pub(crate) module: String,
     pub(crate) function: String,
     pub(crate) file: String,
@@ -116,12 +128,27 @@ impl BoundSite {
 }
 
 /// Turns the record of a hit into values and a message.
-pub(crate) trait Render: std::fmt::Debug {
+pub(crate) trait Render: std::fmt::Debug + Any {
     fn render(&self, record: &[u8], hit: &HitContext<'_>) -> Rendered;
+
+    /// The text of the group whose field this is.
+    fn group(&self, field: &[u8]) -> String;
+
+    /// Whether equal bytes mean the same in both.
+    fn is_like(&self, other: &dyn Render) -> bool;
 }
 
 impl Render for Layout {
     fn render(&self, record: &[u8], hit: &HitContext<'_>) -> Rendered {
         Layout::render(self, record, hit)
+    }
+
+    fn group(&self, field: &[u8]) -> String {
+        Layout::group(self, field)
+    }
+
+    fn is_like(&self, other: &dyn Render) -> bool {
+        let other: &dyn Any = other;
+        other.downcast_ref::<Layout>() == Some(self)
     }
 }

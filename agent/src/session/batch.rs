@@ -21,9 +21,13 @@ impl Numbering {
                 ..Numbering::default()
             };
         }
-        let mut logs = parcel.logs.clone();
-        for (event, seq) in logs.iter_mut().zip(self.events + 1..) {
-            event.seq = seq;
+        let (mut logs, mut snapshots) = (parcel.logs.clone(), parcel.snapshots.clone());
+        let mut metrics = parcel.metrics.clone();
+        let seqs = logs.iter_mut().map(|log| &mut log.seq);
+        let seqs = seqs.chain(snapshots.iter_mut().map(|snapshot| &mut snapshot.seq));
+        let seqs = seqs.chain(metrics.iter_mut().map(|row| &mut row.seq));
+        for (seq, number) in seqs.zip(self.events + 1..) {
+            *seq = number;
         }
         let mut statuses = parcel.statuses.clone();
         for status in &mut statuses {
@@ -34,9 +38,9 @@ impl Numbering {
             sequence: self.batches + 1,
             sent_at: now_micros(),
             logs,
-            snapshots: Vec::new(),
-            metrics: Vec::new(),
-            overhead: Vec::new(),
+            snapshots,
+            metrics,
+            overhead: parcel.overhead.clone(),
             coverage: parcel.coverage.clone(),
             losses: parcel.losses.clone(),
             statuses,
@@ -46,7 +50,8 @@ impl Numbering {
 
     pub(crate) fn acknowledged(&mut self, batch: &Batch) {
         self.batches = batch.sequence;
-        self.events += batch.logs.len() as u64;
+        let events = batch.logs.len() + batch.snapshots.len() + batch.metrics.len();
+        self.events += events as u64;
     }
 }
 

@@ -40,7 +40,7 @@ fn bench() -> Bench {
 
 impl Bench {
     fn log(&self, message: &str) {
-        self.outbox.put_log(event(message)).unwrap();
+        self.outbox.put_event(event(message)).unwrap();
     }
 
     /// Runs the session for as long as the script takes; it must not end by itself.

@@ -85,18 +85,24 @@ impl<S: Server> Session<S> {
     /// rest alone is refused too, nothing is left to try.
     fn without_what_is_refused(&self, parcel: Parcel) -> Parcel {
         let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
-        for event in &parcel.logs {
-            *refused.entry(&event.action_id).or_default() += 1;
+        let logs = parcel.logs.iter().map(|event| &event.action_id);
+        let snapshots = parcel.snapshots.iter().map(|event| &event.action_id);
+        let metrics = parcel.metrics.iter().map(|row| &row.action_id);
+        for action_id in logs.chain(snapshots).chain(metrics) {
+            *refused.entry(action_id).or_default() += 1;
         }
         for (action_id, count) in &refused {
             self.outbox
                 .put_loss(Some(action_id), "batch_refused", *count);
         }
-        if refused.is_empty() && parcel.coverage.is_empty() {
+        if refused.is_empty() && parcel.coverage.is_empty() && parcel.overhead.is_empty() {
             return Parcel::default();
         }
         Parcel {
             logs: Vec::new(),
+            snapshots: Vec::new(),
+            metrics: Vec::new(),
+            overhead: Vec::new(),
             coverage: Vec::new(),
             ..parcel
         }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod attached;
+mod counted;
 mod ends;
 mod refusals;
 mod server;
@@ -28,6 +29,10 @@ fn main() {
         attached::what_cannot_be_bound_is_an_error_with_suggestions,
         attached::an_edit_and_a_removal_are_followed,
         attached::a_function_in_a_library_is_found,
+        counted::every_pass_is_counted_in_every_language,
+        counted::what_was_counted_before_the_end_arrives,
+        counted::a_limit_of_counted_hits_ends_the_action,
+        counted::rows_go_to_a_file_too,
         ends::detaching_puts_every_byte_back,
         ends::a_limit_ends_the_action_exactly,
         ends::sigterm_puts_every_byte_back,

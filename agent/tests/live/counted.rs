@@ -1,0 +1,241 @@
+//! Counters and metrics of programs that know how often they pass a line, and with what.
+
+use std::collections::BTreeMap;
+
+use lr_fixtures::{Fixture, Target, location, wait_until};
+use lr_protocol::{
+    ActionKind, CounterSpec, LiveEvent, MetricRow, MetricSpec, Output, State, WantedAction,
+};
+
+use crate::server::{Server, log};
+
+const THREADS: u64 = 4;
+const HITS: u64 = 200;
+
+/// A program with `sell`, and how its country and its id are written there.
+struct Shop {
+    file: &'static str,
+    fixture: fn(&str) -> Fixture,
+    function: &'static str,
+}
+
+const SHOPS: [Shop; 3] = [
+    Shop {
+        file: "sales.c",
+        fixture: Fixture::c,
+        function: "sell",
+    },
+    Shop {
+        file: "sales.cpp",
+        fixture: Fixture::cpp,
+        function: "shop::Till::sell",
+    },
+    Shop {
+        file: "sales.rs",
+        fixture: Fixture::rust,
+        function: "sales::Till::sell",
+    },
+];
+
+fn counter(action_id: &str, location: &str, by: Option<&str>) -> WantedAction {
+    let mut action = log(action_id, location, "");
+    action.spec.kind = ActionKind::Counter(CounterSpec {
+        location: location.to_owned(),
+        by: by.map(str::to_owned),
+    });
+    action
+}
+
+fn metric(action_id: &str, location: &str, expression: &str) -> WantedAction {
+    let mut action = log(action_id, location, "");
+    action.spec.kind = ActionKind::Metric(MetricSpec {
+        location: location.to_owned(),
+        expression: expression.to_owned(),
+        by: None,
+        unit: "euro".to_owned(),
+    });
+    action
+}
+
+fn rows(server: &Server, action_id: &str) -> Vec<MetricRow> {
+    let batches = server.batches();
+    let rows = batches.into_iter().flat_map(|batch| batch.metrics);
+    rows.filter(|row| row.action_id == action_id).collect()
+}
+
+fn wait_for_count(server: &Server, action_id: &str, count: u64) -> Vec<MetricRow> {
+    wait_until("every hit in rows", || {
+        let rows = rows(server, action_id);
+        let counted: u64 = rows.iter().map(|row| row.count).sum();
+        assert!(counted <= count, "{counted} of {count}");
+        (counted == count).then_some(rows)
+    })
+}
+
+pub(crate) fn every_pass_is_counted_in_every_language() {
+    for shop in &SHOPS {
+        for level in ['0', '2'] {
+            check_counts(shop, level);
+        }
+    }
+}
+
+fn check_counts(shop: &Shop, level: char) {
+    let program = (shop.fixture)(shop.file).opt(level).build();
+    let mut target = Target::spawn(&program, [THREADS.to_string(), HITS.to_string()]);
+    let undisturbed = round(&mut target);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let place = location(shop.file, "sell");
+    let mut odd = counter("odd", &place, None);
+    odd.spec.condition = Some("o.id % 2 == 1".to_owned());
+    server.want(vec![
+        counter("all", &place, None),
+        counter("by", &place, Some("o.country")),
+        odd,
+        metric("price", &place, "o.price"),
+        metric("inverse", &place, "100 / o.id"),
+    ]);
+    for id in ["all", "by", "odd", "price", "inverse"] {
+        server.wait_for_state(id, State::Bound);
+    }
+    assert_eq!(round(&mut target), undisturbed, "{}", shop.file);
+    let all = THREADS * HITS;
+    let rows = wait_for_count(&server, "all", all);
+    let first = &rows[0];
+    let (line, function) = (
+        place.rsplit_once(':').unwrap().1,
+        shop.function
+            .rsplit_once("::")
+            .map_or(shop.function, |(_, last)| last),
+    );
+    assert!(first.name.starts_with("counter:"), "{}", first.name);
+    assert!(first.name.contains(function), "{}", first.name);
+    assert!(first.name.ends_with(&format!(":{line}")), "{}", first.name);
+
+    let mut groups: BTreeMap<String, u64> = BTreeMap::new();
+    for row in wait_for_count(&server, "by", all) {
+        if let Some(group) = row.group {
+            *groups.entry(group).or_default() += row.count;
+        }
+    }
+    let each = |group: &str| (group.to_owned(), all / 4);
+    let expected = ["\"other\"", "DE", "FR", "PT"].map(each);
+    assert_eq!(groups, BTreeMap::from(expected), "{}", shop.file);
+    wait_for_count(&server, "odd", all / 2);
+
+    let rows = wait_for_count(&server, "price", all);
+    let with_hits: Vec<&MetricRow> = rows.iter().filter(|row| row.count > 0).collect();
+    let sum: f64 = with_hits.iter().map(|row| row.sum.unwrap()).sum();
+    let least = with_hits
+        .iter()
+        .map(|row| row.min.unwrap())
+        .fold(f64::MAX, f64::min);
+    let most = with_hits
+        .iter()
+        .map(|row| row.max.unwrap())
+        .fold(f64::MIN, f64::max);
+    // The sum of id / 4 - 10 over 0 to HITS - 1, of each thread: exact in binary.
+    let expected = 4.0 * (200.0 * 199.0 / 2.0 * 0.25 - 2000.0);
+    assert!((sum - expected).abs() < f64::EPSILON, "{sum}");
+    assert!((least - -10.0).abs() < f64::EPSILON, "{least}");
+    assert!((most - 39.75).abs() < f64::EPSILON, "{most}");
+    let in_buckets: u64 = rows
+        .iter()
+        .flat_map(|row| &row.hist)
+        .map(|bucket| bucket.n)
+        .sum();
+    assert_eq!(in_buckets, all);
+
+    // Order 0 has no inverse.
+    wait_for_count(&server, "inverse", all - THREADS);
+    let without: u64 = wait_until("the loss", || {
+        let batches = server.batches();
+        let losses = batches.iter().flat_map(|batch| &batch.losses);
+        let ours = losses.filter(|loss| loss.action_id.as_deref() == Some("inverse"));
+        let sum: u64 = ours
+            .filter(|loss| loss.reason == "no_value")
+            .map(|loss| loss.count)
+            .sum();
+        (sum > 0).then_some(sum)
+    });
+    assert_eq!(without, THREADS);
+    server.want(vec![]);
+    let status = server.wait_for_state("odd", State::Removed);
+    assert_eq!((status.counts.hits, status.counts.kept), (all, all / 2));
+    assert_eq!(status.counts.condition_false, all / 2);
+    let stops: u64 = server
+        .batches()
+        .iter()
+        .flat_map(|batch| &batch.overhead)
+        .filter(|row| row.action_id == "all")
+        .map(|row| row.stops)
+        .sum();
+    assert_eq!(stops, all);
+    target.assert_clean();
+}
+
+fn round(target: &mut Target) -> String {
+    target.send("go");
+    target.line()
+}
+
+pub(crate) fn what_was_counted_before_the_end_arrives() {
+    let program = Fixture::c("sales.c").opt('2').build();
+    let mut target = Target::spawn(&program, [THREADS.to_string(), HITS.to_string()]);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    server.want(vec![counter("all", &location("sales.c", "sell"), None)]);
+    server.wait_for_state("all", State::Bound);
+    round(&mut target);
+    target.kill();
+    server.wait_for_end();
+    wait_for_count(&server, "all", THREADS * HITS);
+}
+
+pub(crate) fn a_limit_of_counted_hits_ends_the_action() {
+    let program = Fixture::c("sales.c").opt('2').build();
+    let mut target = Target::spawn(&program, [THREADS.to_string(), HITS.to_string()]);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let mut action = counter("all", &location("sales.c", "sell"), None);
+    action.spec.max_hits = Some(77);
+    server.want(vec![action]);
+    server.wait_for_state("all", State::Bound);
+    round(&mut target);
+    let status = server.wait_for_state("all", State::Done);
+    assert_eq!(status.counts.kept, 77);
+    wait_for_count(&server, "all", 77);
+    target.assert_clean();
+}
+
+pub(crate) fn rows_go_to_a_file_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    let program = Fixture::c("sales.c").opt('2').build();
+    let mut target = Target::spawn(&program, [THREADS.to_string(), HITS.to_string()]);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let mut action = metric("price", &location("sales.c", "sell"), "o->price");
+    action.spec.output = Output::File(path.to_str().unwrap().to_owned());
+    server.want(vec![action]);
+    server.wait_for_state("price", State::Bound);
+    round(&mut target);
+    server.want(vec![]);
+    server.wait_for_state("price", State::Removed);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut count = 0;
+    for line in text.lines() {
+        let LiveEvent::Metric(row) = serde_json::from_str(line).unwrap() else {
+            panic!("{line}");
+        };
+        count += row.count;
+        assert_eq!(
+            (row.unit.as_str(), row.p50.is_some()),
+            ("euro", row.count > 0)
+        );
+    }
+    assert_eq!(count, THREADS * HITS);
+    assert!(rows(&server, "price").is_empty());
+    target.assert_clean();
+}
