@@ -1,4 +1,6 @@
+mod inline;
 mod text;
+mod tree;
 
 use std::path::PathBuf;
 
