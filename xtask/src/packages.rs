@@ -1,19 +1,24 @@
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::command;
 
-/// A program, and the Debian package that has it.
+/// A program, or a file by its path, and the Debian packages that have it.
 type Needed = (&'static str, &'static str);
 
 /// What the tests start.
-pub(crate) const TESTS: [Needed; 10] = [
+pub(crate) const TESTS: [Needed; 11] = [
     ("gcc", "gcc libc6-dev"),
     ("g++", "g++"),
     // The debug files of the C library come with what would not be there either.
     ("dwz", "dwz libc6-dbg"),
     ("clang-14", "clang-14"),
+    (
+        "/usr/lib/llvm-14/include/c++/v1/vector",
+        "libc++-14-dev libc++abi-14-dev",
+    ),
     ("gcore", "gdb"),
     ("python3.11-dbg", "python3.11 python3.11-dbg"),
     ("dwp", "binutils"),
@@ -56,7 +61,10 @@ pub(crate) const FIDELITY: [Needed; 8] = [
 pub(crate) fn need(needed: &[Needed]) -> Result<()> {
     let missing: Vec<&str> = needed
         .iter()
-        .filter(|(program, _)| !command::exists(program))
+        .filter(|(wanted, _)| match wanted.starts_with('/') {
+            true => !Path::new(wanted).exists(),
+            false => !command::exists(wanted),
+        })
         .flat_map(|(_, packages)| packages.split(' '))
         .collect();
     if missing.is_empty() {

@@ -2,8 +2,9 @@
 
 use super::evaluate::Result;
 use super::library::{Contents, Part, PartAt, Typed, Walk};
+use super::object::Object;
 use super::reader::{Reader, Way, stops};
-use super::text;
+use super::text::{self, Unit};
 use super::tree::{Absent, Kind, Reason, Value};
 
 /// How many wrappers there may be around a value, those around what it is part of included: debug
@@ -19,16 +20,8 @@ impl<'a> Reader<'_, 'a> {
         way: Way<'_>,
     ) -> Result<Value> {
         match contents {
-            Contents::Text { at, bytes } => {
-                value.kind = Kind::String;
-                Ok(text::counted(
-                    self.look.target,
-                    &at,
-                    bytes,
-                    &self.limits,
-                    value,
-                ))
-            }
+            Contents::Text { at, bytes } => Ok(self.text(value, &at, Unit::Byte, bytes)),
+            Contents::Wide { at, unit, units } => Ok(self.text(value, &at, unit, units)),
             Contents::Sequence { len, walk } => {
                 value.kind = Kind::Sequence;
                 Ok(self.elements(value, len, walk, way))
@@ -82,11 +75,22 @@ impl<'a> Reader<'_, 'a> {
                 value.kind = kind;
                 Ok(value.with(text))
             }
+            Contents::Labelled { kind, text, parts } => {
+                value.kind = kind;
+                value.value = Some(text);
+                self.parts(&mut value, parts, way);
+                Ok(value)
+            }
             Contents::Broken { kind, why } => {
                 value.kind = kind;
                 Ok(value.without(why))
             }
         }
+    }
+
+    fn text(&self, mut value: Value, at: &Object, unit: Unit, units: u64) -> Value {
+        value.kind = Kind::String;
+        text::counted(self.look.target, at, unit, units, &self.limits, value)
     }
 
     fn pointer_to(

@@ -153,20 +153,22 @@ pub(super) fn bytes_up_to_nul(target: &Target<'_>, address: u64, most: usize) ->
     None
 }
 
-/// Text of a known length.
+/// Text of a known length, in units.
 pub(super) fn counted(
     target: &Target<'_>,
     object: &Object,
+    unit: Unit,
     len: u64,
     limits: &Limits,
     value: Value,
 ) -> Value {
-    let shown = len.min(limits.text as u64);
-    let mut bytes = vec![0; usize::try_from(shown).expect("at most the limit")];
+    let width = unit.bytes();
+    let shown = len.min((limits.text / width) as u64);
+    let mut bytes = vec![0; usize::try_from(shown).expect("at most the limit") * width];
     if let Err(absent) = object.read(target, &mut bytes) {
         return value.without(absent);
     }
-    let value = value.with(readable(&bytes, shown < len));
+    let value = value.with(unit.readable(&bytes, shown < len));
     match shown < len {
         true => {
             let detail = format!("first {shown} of {len}");

@@ -1,6 +1,7 @@
 use super::look::{Look, Typed};
 use crate::value::evaluate::Result;
 use crate::value::object::Object;
+use crate::value::text::Unit;
 use crate::value::tree::{Absent, Kind};
 
 /// What is in an object of a library's type, in the terms of its author. How much of it is told is
@@ -8,6 +9,8 @@ use crate::value::tree::{Absent, Kind};
 pub(in crate::value) enum Contents<'a> {
     /// Text of so many bytes, UTF-8 by convention.
     Text { at: Object, bytes: u64 },
+    /// Text of so many units of two or four bytes.
+    Wide { at: Object, unit: Unit, units: u64 },
     /// Elements in order; `len` is how many the object says there are, where it says so.
     Sequence {
         len: Option<u64>,
@@ -37,6 +40,12 @@ pub(in crate::value) enum Contents<'a> {
     Parts(Vec<Part<'a>>),
     /// A value that is written in one word: a duration, an address of a network.
     Scalar { kind: Kind, text: String },
+    /// One word for the whole, with parts beside it: a function and what it captured.
+    Labelled {
+        kind: Kind,
+        text: String,
+        parts: Vec<Part<'a>>,
+    },
     /// An object that cannot be what its type says.
     Broken { kind: Kind, why: Absent },
 }
@@ -45,6 +54,15 @@ pub(in crate::value) enum Contents<'a> {
 pub(in crate::value) struct Part<'a> {
     pub(in crate::value) name: String,
     pub(in crate::value) at: PartAt<'a>,
+}
+
+impl Part<'_> {
+    pub(in crate::value) fn object(name: &str, typed: Typed) -> Self {
+        Part {
+            name: name.to_owned(),
+            at: PartAt::Object(typed),
+        }
+    }
 }
 
 pub(in crate::value) enum PartAt<'a> {

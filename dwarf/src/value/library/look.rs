@@ -26,6 +26,7 @@ pub(in crate::value) struct Look<'t, 'a> {
     pub(in crate::value) info: &'t Rc<Info<'a>>,
     fields: RefCell<HashMap<DieRef, Rc<Vec<Field<'a>>>>>,
     paths: RefCell<HashMap<DieRef, Rc<str>>>,
+    declared: RefCell<HashMap<(usize, String), bool>>,
 }
 
 impl<'t, 'a> Look<'t, 'a> {
@@ -35,6 +36,7 @@ impl<'t, 'a> Look<'t, 'a> {
             info,
             fields: RefCell::default(),
             paths: RefCell::default(),
+            declared: RefCell::default(),
         }
     }
 
@@ -78,6 +80,34 @@ impl<'t, 'a> Look<'t, 'a> {
         let path: Rc<str> = Rc::from(bare.join("::"));
         self.paths.borrow_mut().insert(die, Rc::clone(&path));
         Ok(path)
+    }
+
+    /// Whether a unit has something of a name, in namespaces one in the other.
+    pub(in crate::value) fn declares(&self, unit: usize, path: &[&str]) -> Result<bool> {
+        let key = (unit, path.join("::"));
+        if let Some(known) = self.declared.borrow().get(&key) {
+            return Ok(*known);
+        }
+        let root = self
+            .info
+            .unit(unit)?
+            .entries_tree(None)?
+            .root()?
+            .entry()
+            .offset()
+            .0;
+        let mut inside = vec![DieRef { unit, offset: root }];
+        for name in path {
+            let mut found = Vec::new();
+            for at in inside {
+                let children = self.info.children(at)?.into_iter();
+                let named = children.filter(|die| self.info.own_name(die).as_deref() == Some(name));
+                found.extend(named.map(|die| die.at));
+            }
+            inside = found;
+        }
+        self.declared.borrow_mut().insert(key, !inside.is_empty());
+        Ok(!inside.is_empty())
     }
 
     pub(in crate::value) fn fields_of(&self, die: DieRef) -> Result<Rc<Vec<Field<'a>>>> {
@@ -149,6 +179,52 @@ impl<'t, 'a> Look<'t, 'a> {
         let bytes = bytes.ok_or_else(|| Absent::unsupported("a number of an unusual size"))?;
         let word = object.object.bits(self.target, 0, bytes * 8)?;
         Ok(u64::try_from(word).expect("at most 64 bits"))
+    }
+
+    /// The number in a member, which may be a bit-field.
+    pub(in crate::value) fn bits(&self, object: &Typed, name: &str) -> Result<Option<u64>> {
+        if let Some(whole) = self.member(object, name)? {
+            return Ok(Some(self.word(&whole)?));
+        }
+        self.bits_within(object, name, 0)
+    }
+
+    fn bits_within(&self, object: &Typed, name: &str, depth: usize) -> Result<Option<u64>> {
+        let Some(die) = self.structure(object.of)?.filter(|_| depth < MAX_NESTING) else {
+            return Ok(None);
+        };
+        for field in self.fields_of(die)?.iter() {
+            match field.at {
+                FieldAt::Bits { offset, size } if field.name.as_deref() == Some(name) => {
+                    let word = object.object.bits(self.target, offset, size)?;
+                    return Ok(u64::try_from(word).ok());
+                }
+                FieldAt::Bytes(offset) if field.name.is_none() => {
+                    let inner = Typed {
+                        of: field.of,
+                        object: object.object.at(offset),
+                    };
+                    if let Some(found) = self.bits_within(&inner, name, depth + 1)? {
+                        return Ok(Some(found));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The address in a pointer or reference and the type of what is there; `None` of what is no
+    /// pointer.
+    pub(in crate::value) fn pointer(
+        &self,
+        pointer: &Typed,
+    ) -> Result<Option<(u64, Option<DieRef>)>> {
+        let Shape::Pointer(to) = self.shape(pointer.of)? else {
+            return Ok(None);
+        };
+        let address = u64::from_le_bytes(pointer.object.array(self.target)?);
+        Ok(Some((address, to)))
     }
 
     /// What a pointer or reference points to; `None` of null, and of what is no pointer.

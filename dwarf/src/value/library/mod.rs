@@ -5,6 +5,7 @@
 
 mod contents;
 mod contiguous;
+mod cpp;
 mod libcxx;
 mod libstdcxx;
 mod look;
@@ -26,9 +27,6 @@ pub(super) fn contents<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option
         Language::Rust => return rust::contents(look, object),
         Language::C => return Ok(None),
         Language::Cpp => {}
-    }
-    if let Some(contents) = contiguous::contents(look, object)? {
-        return Ok(Some(contents));
     }
     match libstdcxx::contents(look, object)? {
         None => libcxx::contents(look, object),

@@ -1,0 +1,165 @@
+//! Containers of C++'s libraries in cores. What is to be read of a member stands behind it in the
+//! program, and is the same for every compiler, library and level.
+
+use std::collections::BTreeMap;
+
+use lr_dwarf::{Kind, Limits, Value, variables};
+use lr_fixtures::{Fixture, line_of};
+
+use crate::cores::Kept;
+
+const PROGRAM: &str = "containers.cpp";
+/// How many elements are drawn, at most.
+const DRAWN: usize = 10;
+
+/// A value on one line, as its author would write it.
+pub(crate) fn drawn(value: &Value) -> String {
+    let text = value.value.as_deref();
+    let mut parts: Vec<String> = value
+        .children
+        .iter()
+        .map(|child| part(value, child))
+        .collect();
+    let mut count = String::new();
+    if parts.len() > DRAWN {
+        count = format!(" of {}", parts.len());
+        parts = vec![
+            parts[0].clone(),
+            parts[1].clone(),
+            "…".to_owned(),
+            parts[parts.len() - 1].clone(),
+        ];
+    }
+    let parts = parts.join(", ");
+    let is_address = |text: &str| text.starts_with("0x") && text != "0x0";
+    let mut whole = match (value.kind, text) {
+        (Kind::String, Some(text)) => format!("{text:?}"),
+        (Kind::Sequence | Kind::Array, _) => format!("[{parts}]{count}"),
+        (Kind::Pointer, Some(text)) if is_address(text) => format!("&{parts}"),
+        (Kind::Function, Some(text)) if is_address(text) => {
+            text.split_once(' ').map_or("", |(_, name)| name).to_owned()
+        }
+        (_, Some(text)) if parts.is_empty() => text.to_owned(),
+        (_, Some(text)) => format!("{text}({parts})"),
+        (Kind::Struct | Kind::Union | Kind::Map, None) => format!("{{{parts}}}"),
+        (_, None) => parts,
+    };
+    if let Some(absent) = &value.absent {
+        assert!(!absent.detail.is_empty(), "{value:?}");
+        whole.push_str(&format!(" <{absent}>"));
+    }
+    whole.trim_start().to_owned()
+}
+
+fn part(whole: &Value, child: &Value) -> String {
+    let is_unnamed = child.name == "*" || child.name.parse::<u32>().is_ok();
+    match whole.kind {
+        Kind::Sequence | Kind::Array | Kind::Optional | Kind::Variant | Kind::Pointer
+            if is_unnamed =>
+        {
+            drawn(child)
+        }
+        // Whose lock it is changes from run to run.
+        _ if child.name == "owner" && child.kind == Kind::Int => "owner: own".to_owned(),
+        _ => format!("{}: {}", child.name, drawn(child)),
+    }
+}
+
+/// What stands behind the members of a program's structures, by `variable.member`.
+fn expected(program: &str) -> BTreeMap<String, String> {
+    let source = std::fs::read_to_string(Fixture::programs().join(program)).unwrap();
+    let mut found = BTreeMap::new();
+    let mut structure = String::new();
+    for line in source.lines() {
+        if let Some(rest) = line.strip_prefix("struct ") {
+            structure = rest.split(' ').next().unwrap().to_lowercase();
+        }
+        let Some((member, text)) = line.split_once("//=") else {
+            continue;
+        };
+        let declared = member.split(['=', '{', ';']).next().unwrap().trim_end();
+        let begin = declared.rfind([' ', '*', '&']).unwrap() + 1;
+        let mut text = text.trim().to_owned();
+        for lambda in ["small", "large"] {
+            let line = line_of(program, lambda);
+            text = text.replace(&format!(":{lambda}("), &format!(":{line}("));
+        }
+        found.insert(format!("{structure}.{}", &declared[begin..]), text);
+    }
+    found
+}
+
+/// Compares what is read of `main`'s variables with what stands in the program. `missing` are
+/// those that debug info does not have.
+fn check(fixture: Fixture, is_newest: bool, missing: &[&str]) {
+    let kept = Kept::at(&fixture.build(), "show", 1);
+    let expected = expected(PROGRAM);
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    kept.read(|target, stack| {
+        let frame = stack.frames.iter().find(|frame| frame.function == "main");
+        let frame = frame.unwrap_or_else(|| panic!("{:?}", stack.frames));
+        for group in variables(target, stack, frame, &Limits::WHOLE) {
+            for member in &group.children {
+                let path = format!("{}.{}", group.name, member.name);
+                let Some(expected) = expected.get(&path) else {
+                    continue;
+                };
+                seen += 1;
+                let drawn = drawn(member).replace("std::__1::", "std::");
+                let differs = match missing.contains(&path.as_str()) {
+                    true => !drawn.contains("<unsupported: "),
+                    false => &drawn != expected,
+                };
+                if differs {
+                    wrong.push(format!("{path}: {drawn}\n    expected {expected}"));
+                }
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "{fixture:?}\n{}", wrong.join("\n"));
+    match is_newest {
+        true => assert_eq!(seen, expected.len()),
+        false => assert!(seen > 90, "{seen}"),
+    }
+}
+
+fn program() -> Fixture {
+    Fixture::cpp(PROGRAM)
+}
+
+#[test]
+fn of_libstdcxx() {
+    check(program().flag("-std=c++20"), true, &[]);
+}
+
+#[test]
+fn of_libstdcxx_optimised() {
+    check(program().flag("-std=c++17").opt('2'), false, &[]);
+}
+
+/// Strings that count their owners, and lists that do not count their elements: it is not known
+/// of their iterators whether they are at the end.
+#[test]
+fn of_libstdcxx_before_2011() {
+    let fixture = program()
+        .flag("-std=c++11")
+        .flag("-D_GLIBCXX_USE_CXX11_ABI=0");
+    check(fixture, false, &["sequences.in_list", "sequences.list_end"]);
+}
+
+#[test]
+fn of_libstdcxx_by_clang() {
+    let fixture = program().clang().flag("-std=c++20");
+    check(fixture, true, &[]);
+}
+
+#[test]
+fn of_libcxx() {
+    // Only its own library has debug info of it.
+    let missing = ["locks.recursive"];
+    for (standard, level) in [("-std=c++20", '0'), ("-std=c++17", '2')] {
+        let fixture = program().clang().flag(standard).flag("-stdlib=libc++");
+        check(fixture.opt(level), level == '0', &missing);
+    }
+}
