@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use lr_dwarf::{Kind, Limits, Value, variables};
 use lr_fixtures::{Fixture, line_of};
 
-use crate::cores::Kept;
+use crate::cores::{Kept, find};
 
 const PROGRAM: &str = "containers.cpp";
 /// How many elements are drawn, at most.
@@ -162,4 +162,113 @@ fn of_libcxx() {
         let fixture = program().clang().flag(standard).flag("-stdlib=libc++");
         check(fixture.opt(level), level == '0', &missing);
     }
+}
+
+/// What is read of damaged containers, by name.
+const DAMAGED: [(&str, &str); 23] = [
+    ("backwards", "[] <size: its end is before its begin>"),
+    ("halved", "[] <size: its end is inside an element>"),
+    (
+        "endless",
+        "[] <size: its length is 1152921504606846976, which no memory holds>",
+    ),
+    ("unmapped", "[<unreadable: no memory at 0x…>]"),
+    (
+        "long_one",
+        "<size: its length is 1152921504606846976, which no memory holds>",
+    ),
+    ("longer", "<size: its length is 1037, and its room 37>"),
+    (
+        "view",
+        "<size: its length is 1152921504606846976, which no memory holds>",
+    ),
+    (
+        "open",
+        "[1, 2] <unreadable: a node leads nowhere, before the end>",
+    ),
+    ("cycle", "[1, 2] <cycle: a node is reached twice>"),
+    ("cut", "[1, 2] <unreadable: no memory at 0x…>"),
+    (
+        "short_one",
+        "[1, 2, 3] <length: it says that it has 7, and has 3>",
+    ),
+    ("forward", "[1, 2] <cycle: a node is reached twice>"),
+    (
+        "loop",
+        "{1: 10, 2: 20, 3: 30} <cycle: a node is reached twice>",
+    ),
+    (
+        "strange",
+        "{1: 10, 2: 20} <unreadable: a node's parent is another node>",
+    ),
+    ("torn", "{1: 10, 2: 20} <unreadable: no memory at 0x…>"),
+    ("hash", "{2: 20} <unreadable: no memory at 0x…>"),
+    (
+        "hash_cycle",
+        "{2: 20, 1: 10} <cycle: a node is reached twice>",
+    ),
+    ("maybe", "<size: whether it has a value is told by 77>"),
+    ("variant", "<size: its alternative is 9, of 2>"),
+    ("any", "{} <unreadable: no function is at 0x…>"),
+    (
+        "function",
+        "{} <unsupported: its type is not told by debug info>",
+    ),
+    ("shared", "&1, strong: <unreadable: no memory at 0x…>"),
+    ("freed", "&<unreadable: no memory at 0x…>"),
+];
+
+#[test]
+fn damaged() {
+    let program = Fixture::cpp("damaged.cpp").flag("-std=c++17").build();
+    let kept = Kept::at(&program, "show", 1);
+    let mut wrong = Vec::new();
+    kept.read(|target, stack| {
+        let values = variables(target, stack, &stack.frames[1], &Limits::WHOLE);
+        for (name, expected) in DAMAGED {
+            let drawn = without_addresses(&drawn(find(&values, &format!("room.value.{name}"))));
+            if drawn != expected {
+                wrong.push(format!("(\"{name}\", {drawn:?}),"));
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Objects that nobody has made, of both libraries: each is a value or a reason, soon.
+#[test]
+fn bytes_that_are_no_containers() {
+    let program = Fixture::cpp("damaged.cpp").flag("-std=c++17");
+    for fixture in [program.clone(), program.clang().flag("-stdlib=libc++")] {
+        let kept = Kept::at(&fixture.build(), "show", 1);
+        kept.read(|target, stack| {
+            let values = variables(target, stack, &stack.frames[0], &Limits::WHOLE);
+            for group in ["ones", "odd"] {
+                let group = find(&values, group);
+                assert_eq!(group.children.len(), 20);
+                for raw in &group.children[1..] {
+                    let value = &raw.children[0];
+                    drawn(value);
+                    // Of some bytes it is known what they are.
+                    let may_be = ["unique", "shared", "variant"].contains(&raw.name.as_str());
+                    assert!(may_be || value.absent.is_some(), "{}: {value:?}", raw.name);
+                }
+            }
+            // Most of what is zero is empty, and a list whose ring is not closed is not.
+            for (name, expected) in [("vector", "[]"), ("forward", "[]"), ("optional", "None")] {
+                let value = find(&values, &format!("zero.{name}.value"));
+                assert_eq!(drawn(value), expected);
+            }
+        });
+    }
+}
+
+fn without_addresses(text: &str) -> String {
+    let mut parts = text.split("0x");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        whole.push_str("0x…");
+        whole.push_str(part.trim_start_matches(|digit: char| digit.is_ascii_hexdigit()));
+    }
+    whole
 }

@@ -1,5 +1,6 @@
 use super::super::contiguous::Contiguous;
 use super::super::{Contents, Look, Typed};
+use super::align::alignment;
 use super::read::broken;
 use crate::info::DieRef;
 use crate::value::evaluate::Result;
@@ -8,6 +9,9 @@ use crate::value::tree::{Absent, Kind, Reason};
 
 /// More elements than memory has bytes.
 pub(in crate::value) const MAX_ELEMENTS: u64 = 1 << 47;
+
+/// Programs have no addresses from here on (x86-64 with five levels of pages).
+const MAX_ADDRESS: u64 = 1 << 56;
 
 /// The elements between two pointers, the second one behind the last; `None` where the members
 /// are no pointers. `room` is where the memory ends that was got for them.
@@ -23,6 +27,9 @@ pub(in crate::value) fn between<'a>(
     let stride = look.size(of)?.filter(|stride| *stride > 0);
     let stride = stride.ok_or_else(|| Absent::unsupported("elements of unknown size"))?;
     let wrong = |detail: &str| Ok(Some(broken(Kind::Sequence, Reason::Size, detail)));
+    if !is_place(begin, alignment(look, of)?) {
+        return wrong("its begin is not the address of an element");
+    }
     let Some(bytes) = end.checked_sub(begin) else {
         return wrong("its end is before its begin");
     };
@@ -36,6 +43,11 @@ pub(in crate::value) fn between<'a>(
         return wrong("its end is behind the memory that it has");
     }
     counted(look, of, begin, bytes / stride)
+}
+
+/// Whether objects of an alignment may be at an address of a program, or it is null.
+pub(in crate::value) fn is_place(address: u64, alignment: u64) -> bool {
+    address < MAX_ADDRESS && address.is_multiple_of(alignment)
 }
 
 /// So many elements from an address on.

@@ -18,7 +18,7 @@ mod tree;
 
 pub(super) use align::alignment;
 pub(super) use alternative::alternative;
-pub(super) use between::{MAX_ELEMENTS, between, counted};
+pub(super) use between::{MAX_ELEMENTS, between, counted, is_place};
 pub(super) use bits::{Bits, bitset};
 pub(super) use chain::Chain;
 pub(super) use chrono::{duration, time_point};

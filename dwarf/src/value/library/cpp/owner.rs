@@ -34,10 +34,18 @@ pub(in crate::value) fn pointer<'a>(
 pub(in crate::value) fn owner<'a>(
     look: &Look<'_, 'a>,
     to: &Typed,
-    counts: Option<Owned>,
+    counts: Option<Result<Owned>>,
 ) -> Result<Option<Contents<'a>>> {
-    let Some(counts) = counts else {
-        return pointer(look, to, Vec::new());
+    let counts = match counts {
+        None => return pointer(look, to, Vec::new()),
+        Some(Ok(counts)) => counts,
+        Some(Err(absent)) => {
+            let part = Part {
+                name: "strong".to_owned(),
+                at: PartAt::Absent(absent),
+            };
+            return pointer(look, to, vec![part]);
+        }
     };
     let count = |name: &str, count: i128| Part {
         name: name.to_owned(),

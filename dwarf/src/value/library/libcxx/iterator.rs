@@ -72,7 +72,7 @@ fn of_node<'a>(
     };
     let (offset, is_end) = match family {
         Family::List => (list::in_node(look, of)?, list_end(look, at, 8)?),
-        Family::Tree => (set::in_node(look, of)?, Some(!set::is_node(look, at))),
+        Family::Tree => (set::in_node(look, of)?, Some(!set::is_node(look, at)?)),
         Family::Hash => (hash::in_node(look, of)?, Some(at == 0)),
         Family::Forward => (list::in_forward_node(look, of)?, Some(at == 0)),
     };

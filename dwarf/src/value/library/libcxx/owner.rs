@@ -47,35 +47,33 @@ pub(super) fn shared<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option<C
     ) else {
         return Ok(None);
     };
-    let counts = match look.pointee(&counted)? {
-        Some(counted) => {
-            let (strong, weak) = counts(look, &counted)?;
-            // Both are counted from -1 on, and all owners together hold one weak reference.
-            let strong = strong + 1;
-            let weak = weak + i128::from(strong <= 0);
-            Some(Owned { strong, weak })
-        }
-        None => None,
-    };
+    let counts = look
+        .pointee(&counted)?
+        .map(|counted| counts(look, &counted));
     owner(look, &to, counts)
 }
 
 /// The counts of owners and of those that only know of the object, as they are kept. Their
 /// structure has functions in the library, so that clang leaves its definition to that; it is part
 /// of the ABI: a pointer to virtual functions, and both counts.
-fn counts(look: &Look<'_, '_>, counted: &Typed) -> Result<(i128, i128)> {
-    if let (Some(strong), Some(weak)) = (
-        look.member(counted, "__shared_owners_")?,
-        look.member(counted, "__shared_weak_owners_")?,
-    ) && let (Some(strong), Some(weak)) = (signed(look, &strong)?, signed(look, &weak)?)
-    {
-        return Ok((strong, weak));
-    }
-    let word = |offset: u64| -> Result<i128> {
+fn counts(look: &Look<'_, '_>, counted: &Typed) -> Result<Owned> {
+    let count = |name: &str, offset: u64| -> Result<i128> {
+        if let Some(member) = look.member(counted, name)?
+            && let Some(count) = signed(look, &member)?
+        {
+            return Ok(count);
+        }
         let word = counted.object.at(offset).array(look.target)?;
         Ok(i64::from_le_bytes(word).into())
     };
-    Ok((word(8)?, word(16)?))
+    let (strong, weak) = (
+        count("__shared_owners_", 8)?,
+        count("__shared_weak_owners_", 16)?,
+    );
+    // Both are counted from -1 on, and all owners together hold one weak reference.
+    let strong = strong + 1;
+    let weak = weak + i128::from(strong <= 0);
+    Ok(Owned { strong, weak })
 }
 
 pub(super) fn reference<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option<Contents<'a>>> {

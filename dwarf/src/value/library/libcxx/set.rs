@@ -3,6 +3,7 @@ use super::super::{Contents, Look, Typed, Walk};
 use super::hash::Entries;
 use crate::info::DieRef;
 use crate::value::evaluate::Result;
+use crate::value::object::Object;
 
 /// Of `__tree_node_base`: the addresses of three nodes, and a `bool`.
 const LINKS: Links = Links {
@@ -60,11 +61,9 @@ pub(super) fn in_node(look: &Look<'_, '_>, of: DieRef) -> Result<u64> {
 
 /// Whether there is a node that another one has as its child: the end of a tree is in its object
 /// and has no parent.
-pub(super) fn is_node(look: &Look<'_, '_>, node: u64) -> bool {
-    let word = |at: u64| look.target.word(at);
-    let parent = word(node.wrapping_add(LINKS.parent));
-    parent.is_some_and(|parent| {
-        word(parent.wrapping_add(LINKS.left)) == Some(node)
-            || word(parent.wrapping_add(LINKS.right)) == Some(node)
-    })
+pub(super) fn is_node(look: &Look<'_, '_>, node: u64) -> Result<bool> {
+    let place = Object::Memory(node.wrapping_add(LINKS.parent));
+    let parent = u64::from_le_bytes(place.array(look.target)?);
+    let has = |link: u64| look.target.word(parent.wrapping_add(link)) == Some(node);
+    Ok(has(LINKS.left) || has(LINKS.right))
 }

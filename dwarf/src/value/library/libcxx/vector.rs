@@ -1,4 +1,4 @@
-use super::super::cpp::{self, Bits, MAX_ELEMENTS, between, broken, element};
+use super::super::cpp::{self, Bits, MAX_ELEMENTS, between, broken, element, is_place};
 use super::super::{Contents, Look, Typed};
 use super::member;
 use crate::value::evaluate::Result;
@@ -20,6 +20,10 @@ pub(super) fn contents<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option
         return Ok(None);
     };
     let left = look.word(&size)?;
+    if !is_place(at, 8) {
+        let detail = "its begin is not the address of a word";
+        return Ok(Some(broken(Kind::Sequence, Reason::Size, detail)));
+    }
     if left > MAX_ELEMENTS {
         let detail = format!("its length is {left}, which no memory holds");
         return Ok(Some(broken(Kind::Sequence, Reason::Size, detail)));

@@ -1,4 +1,4 @@
-use super::super::cpp::{MAX_ELEMENTS, broken};
+use super::super::cpp::{MAX_ELEMENTS, alignment, broken, is_place};
 use super::super::{Contents, Look, Typed, Walk};
 use crate::info::DieRef;
 use crate::value::evaluate::Result;
@@ -50,6 +50,7 @@ pub(super) fn contents<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option
     };
     let stride = look.size(of)?.filter(|stride| *stride > 0);
     let stride = stride.ok_or_else(|| Absent::unsupported("elements of unknown size"))?;
+    let alignment = alignment(look, of)?;
     let len = || -> Option<u64> {
         let block = last.checked_sub(first)?;
         let blocks = end_node.checked_sub(node)? / 8;
@@ -60,7 +61,9 @@ pub(super) fn contents<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option
         let bytes = bytes.checked_sub(at.checked_sub(first)?)?;
         let is_whole = block.is_multiple_of(stride) && bytes.is_multiple_of(stride);
         let len = bytes / stride;
-        (at <= last && is_whole && len <= MAX_ELEMENTS && (block > 0 || len == 0)).then_some(len)
+        let is_place = is_place(first, alignment) && is_place(node, 8);
+        (at <= last && is_place && is_whole && len <= MAX_ELEMENTS && (block > 0 || len == 0))
+            .then_some(len)
     };
     let Some(left) = len() else {
         let detail = "its begin and end do not go together";

@@ -2,6 +2,7 @@ use super::super::cpp::{Owned, held, owner, pointer, signed};
 use super::super::{Contents, Look, Typed};
 use super::tuple::elements;
 use crate::value::evaluate::Result;
+use crate::value::tree::Absent;
 
 /// `unique_ptr`: a tuple of a pointer and what deletes, where older ones have one layer less.
 pub(super) fn unique<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option<Contents<'a>>> {
@@ -26,24 +27,22 @@ pub(super) fn shared<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option<C
     ) else {
         return Ok(None);
     };
-    let counts = match look.pointee(&counted)? {
-        Some(counted) => {
-            let (Some(strong), Some(weak)) = (
-                look.member(&counted, "_M_use_count")?,
-                look.member(&counted, "_M_weak_count")?,
-            ) else {
-                return Ok(None);
-            };
-            let (Some(strong), Some(weak)) = (signed(look, &strong)?, signed(look, &weak)?) else {
-                return Ok(None);
-            };
-            // All owners together hold one weak reference.
-            let weak = weak - i128::from(strong > 0);
-            Some(Owned { strong, weak })
-        }
-        None => None,
-    };
+    let counts = look
+        .pointee(&counted)?
+        .map(|counted| counts(look, &counted));
     owner(look, &to, counts)
+}
+
+fn counts(look: &Look<'_, '_>, counted: &Typed) -> Result<Owned> {
+    let count = |name: &str| -> Result<i128> {
+        let lost = || Absent::unsupported("debug info does not tell where owners are counted");
+        let member = look.member(counted, name)?.ok_or_else(lost)?;
+        signed(look, &member)?.ok_or_else(lost)
+    };
+    let (strong, weak) = (count("_M_use_count")?, count("_M_weak_count")?);
+    // All owners together hold one weak reference.
+    let weak = weak - i128::from(strong > 0);
+    Ok(Owned { strong, weak })
 }
 
 pub(super) fn reference<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option<Contents<'a>>> {

@@ -1,4 +1,4 @@
-use super::super::cpp::{self, Bits, MAX_ELEMENTS, between, broken, element};
+use super::super::cpp::{self, Bits, MAX_ELEMENTS, between, broken, element, is_place};
 use super::super::{Contents, Look, Typed};
 use crate::value::evaluate::Result;
 use crate::value::tree::{Kind, Reason};
@@ -36,6 +36,10 @@ fn bits<'a>(
     let (Some((begin, first)), Some((end, behind))) = (place(start)?, place(finish)?) else {
         return Ok(None);
     };
+    if !is_place(begin, 8) {
+        let detail = "its begin is not the address of a word";
+        return Ok(Some(broken(Kind::Sequence, Reason::Size, detail)));
+    }
     let bits = end.checked_sub(begin).and_then(|bytes| {
         let bits = bytes.checked_mul(8)?.checked_add(behind)?;
         bits.checked_sub(first)
