@@ -4,8 +4,9 @@ use clap::{Parser, Subcommand};
 use crate::tell::tell;
 
 use crate::verbs::{
-    actions, agents, attach, completions, detach, doctor, explain, log, portal, ps, rm, server,
-    snapshot, sql, tail, version,
+    actions, agents, attach, completions, counter, detach, disable, doctor, duplicate, edit,
+    enable, explain, log, metric, metrics, portal, ps, retake, rm, server, show, snapshot,
+    snapshots, sql, stop, tail, version,
 };
 
 /// Logs from running processes, at any source line, and SQL over what they saw.
@@ -23,10 +24,16 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Verb {
-    /// Attach to a process, add logs to it and print what they see
+    /// Attach to a process, add actions to it and print what they see
     Attach(attach::Attach),
     /// Add a log to a process that is attached
     Log(log::Log),
+    /// Add a snapshot: stack and variables when a line is reached; or show those of a core
+    Snapshot(snapshot::Snapshot),
+    /// Count how often a line is reached
+    Counter(counter::Counter),
+    /// Measure a number: count, mean, percentiles each second
+    Metric(metric::Metric),
     /// Say what a location is: its addresses, and the variables that a log there can have
     Explain(explain::Explain),
     /// List the processes that can be attached to
@@ -37,12 +44,28 @@ pub(crate) enum Verb {
     Detach(detach::Detach),
     /// List the actions, or show one with its addresses and counts
     Actions(actions::Actions),
+    /// Make another version of an action
+    Edit(edit::Edit),
+    /// Add an action that is like another
+    Duplicate(duplicate::Duplicate),
+    /// Start actions again that are done, or were
+    Retake(retake::Retake),
+    /// Switch actions on
+    Enable(enable::Enable),
+    /// Switch actions off; they stay
+    Disable(disable::Disable),
     /// Remove actions
     Rm(rm::Rm),
+    /// Remove all actions
+    Stop(stop::Stop),
     /// Print events as they are stored
     Tail(tail::Tail),
-    /// Show stacks and variables of a core
-    Snapshot(snapshot::Snapshot),
+    /// Show what counters and metrics have counted
+    Metrics(metrics::Metrics),
+    /// List the snapshots
+    Snapshots(snapshots::Snapshots),
+    /// Show a snapshot
+    Show(show::Show),
     /// Query what was stored; a prompt on a terminal
     Sql(sql::Sql),
     /// Start, stop or look at the local server
@@ -59,27 +82,7 @@ pub(crate) enum Verb {
 
 /// Verbs and options that other versions have or will have.
 const NOT_YET: &[&str] = &[
-    "counter",
-    "tictoc",
-    "duration",
-    "metric",
-    "metrics",
-    "snapshots",
-    "edit",
-    "duplicate",
-    "retake",
-    "enable",
-    "disable",
-    "stop",
-    "show",
-    "top",
-    "agent",
-    "login",
-    "users",
-    "keys",
-    "pools",
-    "audit",
-    "erase",
+    "tictoc", "duration", "top", "agent", "login", "users", "keys", "pools", "audit", "erase",
     "repair",
 ];
 
@@ -149,20 +152,92 @@ mod tests {
             ErrorKind::ValueValidation,
         );
         check_err(&["lr", "log", "a.c:1"], ErrorKind::MissingRequiredArgument);
+        check_err(&["lr", "metric", "f"], ErrorKind::MissingRequiredArgument);
+        check_err(&["lr", "snapshot"], ErrorKind::MissingRequiredArgument);
+        check_err(
+            &["lr", "snapshot", "f", "--core", "x"],
+            ErrorKind::ArgumentConflict,
+        );
+        check_err(&["lr", "stop"], ErrorKind::MissingRequiredArgument);
         check_err(&["lr", "no-such-verb"], ErrorKind::InvalidSubcommand);
     }
 
     #[test]
     fn what_other_versions_have_is_said_not_to_be_here() {
-        let error = check_err(&["lr", "counter", "a.c:1"], ErrorKind::InvalidSubcommand);
-        assert_eq!(not_yet(&error), Some("counter"));
+        let error = check_err(&["lr", "tictoc", "a.c:1"], ErrorKind::InvalidSubcommand);
+        assert_eq!(not_yet(&error), Some("tictoc"));
         let error = check_err(
-            &["lr", "attach", "1", "--counter", "x"],
+            &["lr", "attach", "1", "--duration", "x"],
             ErrorKind::UnknownArgument,
         );
-        assert_eq!(not_yet(&error), Some("counter"));
+        assert_eq!(not_yet(&error), Some("duration"));
         let error = check_err(&["lr", "nonsense"], ErrorKind::InvalidSubcommand);
         assert_eq!(not_yet(&error), None);
+    }
+
+    #[test]
+    fn actions_of_all_kinds_have_the_options() {
+        let words = [
+            "lr",
+            "attach",
+            "1",
+            "--counter",
+            "f",
+            "--metric",
+            "g",
+            "-n",
+            "--snapshot",
+            "h",
+            "--log",
+            "i",
+            "x",
+            "--counter",
+            "j",
+            "--by",
+            "c",
+            "--watch",
+            "w",
+            "--if",
+            "n > 1",
+            "--level",
+            "warn",
+            "--unit",
+            "ms",
+        ];
+        let Verb::Attach(attach) = Cli::try_parse_from(words).unwrap().verb else {
+            panic!()
+        };
+        let specs = attach.specs();
+        let kinds: Vec<_> = specs
+            .iter()
+            .map(|spec| (spec.kind.word(), spec.kind.location()))
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                ("log", "i"),
+                ("snapshot", "h"),
+                ("counter", "f"),
+                ("counter", "j"),
+                ("metric", "g")
+            ]
+        );
+        assert!(
+            specs
+                .iter()
+                .all(|spec| spec.condition.as_deref() == Some("n > 1"))
+        );
+        let lr_protocol::ActionKind::Metric(metric) = &specs[4].kind else {
+            panic!()
+        };
+        assert_eq!(
+            (
+                metric.expression.as_str(),
+                metric.by.as_deref(),
+                metric.unit.as_str()
+            ),
+            ("-n", Some("c"), "ms")
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use lr_protocol::{ActionKind, ActionSpec, Level, LogSpec, Output};
+use lr_protocol::{
+    ActionKind, ActionSpec, CounterSpec, Level, LogSpec, MetricSpec, Output, SnapshotSpec,
+};
 
 use crate::duration;
 
@@ -23,9 +25,6 @@ pub(crate) struct ActionOptions {
     /// Events a second; logs have 50 unless said
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
-    /// How important it is
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    level: LevelArg,
     /// Go on beyond the limits that protect the process's speed
     #[arg(long)]
     ignore_quota: bool,
@@ -34,8 +33,38 @@ pub(crate) struct ActionOptions {
     output: Output,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LevelArg {
+/// What logs have beside.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LogOptions {
+    /// How important logs are
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    level: LevelArg,
+}
+
+/// What snapshots have beside.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SnapshotOptions {
+    /// An expression that a snapshot shows with larger limits than variables; may be given again
+    #[arg(long = "watch", value_name = "EXPR")]
+    watches: Vec<String>,
+    /// The stacks of the other threads too, where they can be had without stopping them
+    #[arg(long)]
+    all_threads: bool,
+    /// The registers too
+    #[arg(long)]
+    registers: bool,
+}
+
+/// What counters and metrics have beside.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct GroupOptions {
+    /// Count for each value of this
+    #[arg(long, value_name = "EXPR")]
+    by: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum LevelArg {
     Trace,
     Debug,
     Info,
@@ -44,20 +73,10 @@ enum LevelArg {
 }
 
 impl ActionOptions {
-    /// A log with these options.
-    pub(crate) fn log(&self, location: &str, template: &str) -> ActionSpec {
+    /// An action of that kind with these options.
+    pub(crate) fn spec(&self, kind: ActionKind) -> ActionSpec {
         ActionSpec {
-            kind: ActionKind::Log(LogSpec {
-                location: location.into(),
-                template: template.into(),
-                level: match self.level {
-                    LevelArg::Trace => Level::Trace,
-                    LevelArg::Debug => Level::Debug,
-                    LevelArg::Info => Level::Info,
-                    LevelArg::Warn => Level::Warn,
-                    LevelArg::Error => Level::Error,
-                },
-            }),
+            kind,
             condition: self.condition.clone(),
             name: self.name.clone(),
             tags: Default::default(),
@@ -70,8 +89,59 @@ impl ActionOptions {
     }
 }
 
+impl LogOptions {
+    pub(crate) fn log(&self, location: &str, template: &str) -> ActionKind {
+        ActionKind::Log(LogSpec {
+            location: location.into(),
+            template: template.into(),
+            level: self.level.into(),
+        })
+    }
+}
+
+impl SnapshotOptions {
+    pub(crate) fn snapshot(&self, location: &str) -> ActionKind {
+        ActionKind::Snapshot(SnapshotSpec {
+            location: location.into(),
+            watches: self.watches.clone(),
+            all_threads: self.all_threads,
+            registers: self.registers,
+        })
+    }
+}
+
+impl GroupOptions {
+    pub(crate) fn counter(&self, location: &str) -> ActionKind {
+        ActionKind::Counter(CounterSpec {
+            location: location.into(),
+            by: self.by.clone(),
+        })
+    }
+
+    pub(crate) fn metric(&self, location: &str, expression: &str, unit: &str) -> ActionKind {
+        ActionKind::Metric(MetricSpec {
+            location: location.into(),
+            expression: expression.into(),
+            by: self.by.clone(),
+            unit: unit.into(),
+        })
+    }
+}
+
+impl From<LevelArg> for Level {
+    fn from(level: LevelArg) -> Level {
+        match level {
+            LevelArg::Trace => Level::Trace,
+            LevelArg::Debug => Level::Debug,
+            LevelArg::Info => Level::Info,
+            LevelArg::Warn => Level::Warn,
+            LevelArg::Error => Level::Error,
+        }
+    }
+}
+
 /// `50` or `50/s`.
-fn rate(text: &str) -> Result<f64, String> {
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     match number.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),

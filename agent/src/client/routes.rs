@@ -3,8 +3,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Method;
 use lr_protocol::{
-    Action, Agent, Batch, BatchAccepted, NewAction, PortalCode, QueryRequest, QueryResult,
-    RegisterAgent, Registered, ServerInfo, WantedActions,
+    Action, Agent, Batch, BatchAccepted, DuplicateAction, EditAction, LiveSnapshot, NewAction,
+    PortalCode, QueryRequest, QueryResult, RegisterAgent, Registered, ServerInfo, Stopped,
+    WantedActions,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -120,6 +121,44 @@ impl Client {
         self.json(&get(&format!("/actions/{}", encoded(id)))).await
     }
 
+    /// Refused with `version_conflict` if the action was edited since that version.
+    pub async fn edit_action(&self, id: &str, edit: &EditAction) -> Result<Action, ClientError> {
+        self.json(&put(&format!("/actions/{}", encoded(id)), json(edit)))
+            .await
+    }
+
+    pub async fn enable_action(&self, id: &str) -> Result<Action, ClientError> {
+        self.change(id, "enable", Bytes::new()).await
+    }
+
+    pub async fn disable_action(&self, id: &str) -> Result<Action, ClientError> {
+        self.change(id, "disable", Bytes::new()).await
+    }
+
+    /// Starts an action from the beginning.
+    pub async fn retake_action(&self, id: &str) -> Result<Action, ClientError> {
+        self.change(id, "retake", Bytes::new()).await
+    }
+
+    pub async fn duplicate_action(
+        &self,
+        id: &str,
+        different: &DuplicateAction,
+    ) -> Result<Action, ClientError> {
+        self.change(id, "duplicate", json(different)).await
+    }
+
+    /// Removes all actions.
+    pub async fn stop_actions(&self) -> Result<Stopped, ClientError> {
+        self.json(&post("/actions/stop", Bytes::new())).await
+    }
+
+    /// A stored snapshot, as it was told live.
+    pub async fn snapshot(&self, id: &str) -> Result<LiveSnapshot, ClientError> {
+        self.json(&get(&format!("/snapshots/{}", encoded(id))))
+            .await
+    }
+
     pub async fn remove_action(&self, id: &str) -> Result<(), ClientError> {
         self.done(&delete(&format!("/actions/{}", encoded(id))))
             .await
@@ -148,6 +187,11 @@ impl Client {
 
     pub async fn portal_code(&self) -> Result<PortalCode, ClientError> {
         self.json(&post("/portal/codes", Bytes::new())).await
+    }
+
+    async fn change(&self, id: &str, what: &str, body: Bytes) -> Result<Action, ClientError> {
+        let path = format!("/actions/{}/{what}", encoded(id));
+        self.json(&post(&path, body)).await
     }
 
     async fn done(&self, ask: &Ask) -> Result<(), ClientError> {
@@ -195,6 +239,13 @@ fn post(path: &str, body: Bytes) -> Ask {
         body: (!body.is_empty()).then_some(body),
         repeatable: false,
         ..get(path)
+    }
+}
+
+fn put(path: &str, body: Bytes) -> Ask {
+    Ask {
+        method: Method::PUT,
+        ..post(path, body)
     }
 }
 

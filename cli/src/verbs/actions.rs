@@ -127,11 +127,8 @@ fn details(action: &Action, style: Style, zone: &TimeZone) -> String {
         ),
         ("kind", spec.kind.word().into()),
     ];
-    if let ActionKind::Log(log) = &spec.kind {
-        lines.push(("location", log.location.clone()));
-        lines.push(("template", log.template.clone()));
-        lines.push(("level", log.level.word().into()));
-    }
+    lines.push(("location", location(action).into()));
+    lines.extend(kind_lines(&spec.kind));
     let mut option = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
     option("name", spec.name.clone());
     option("if", spec.condition.clone());
@@ -167,6 +164,38 @@ fn details(action: &Action, style: Style, zone: &TimeZone) -> String {
         text.push_str(&status_details(status, &label(spec), style, zone));
     }
     text
+}
+
+/// What a kind has beside its place.
+fn kind_lines(kind: &ActionKind) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    match kind {
+        ActionKind::Log(log) => {
+            lines.push(("template", log.template.clone()));
+            lines.push(("level", log.level.word().into()));
+        }
+        ActionKind::Snapshot(snapshot) => {
+            lines.extend(snapshot.watches.iter().map(|text| ("watch", text.clone())));
+            if snapshot.all_threads {
+                lines.push(("threads", "all".into()));
+            }
+            if snapshot.registers {
+                lines.push(("registers", "yes".into()));
+            }
+        }
+        ActionKind::Counter(counter) => {
+            lines.extend(counter.by.clone().map(|by| ("group by", by)));
+        }
+        ActionKind::Metric(metric) => {
+            lines.push(("measures", metric.expression.clone()));
+            lines.extend(metric.by.clone().map(|by| ("group by", by)));
+            if !metric.unit.is_empty() {
+                lines.push(("unit", metric.unit.clone()));
+            }
+        }
+        ActionKind::Unknown => {}
+    }
+    lines
 }
 
 fn status_details(status: &ActionStatus, label: &str, style: Style, zone: &TimeZone) -> String {

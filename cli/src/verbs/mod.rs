@@ -4,16 +4,28 @@ pub(crate) mod actions;
 pub(crate) mod agents;
 pub(crate) mod attach;
 pub(crate) mod completions;
+pub(crate) mod counter;
 pub(crate) mod detach;
+pub(crate) mod disable;
 pub(crate) mod doctor;
+pub(crate) mod duplicate;
+pub(crate) mod edit;
+pub(crate) mod enable;
 pub(crate) mod explain;
 pub(crate) mod log;
+pub(crate) mod metric;
+pub(crate) mod metrics;
+pub(crate) mod placing;
 pub(crate) mod portal;
 pub(crate) mod ps;
+pub(crate) mod retake;
 pub(crate) mod rm;
 pub(crate) mod server;
+pub(crate) mod show;
 pub(crate) mod snapshot;
+pub(crate) mod snapshots;
 pub(crate) mod sql;
+pub(crate) mod stop;
 pub(crate) mod tail;
 pub(crate) mod version;
 
@@ -26,7 +38,7 @@ pub(crate) fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         // Editors call it at every key.
         Verb::Explain(verb) => verb.run(),
-        Verb::Snapshot(verb) => verb.run(),
+        Verb::Snapshot(verb) if verb.is_of_core() => verb.run_on_core(),
         verb => in_runtime(run_async(verb)),
     }
 }
@@ -45,9 +57,21 @@ pub(crate) fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> R
 
 async fn run_async(verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::Explain(_) | Verb::Snapshot(_) => unreachable!("it needs no runtime"),
+        Verb::Explain(_) => unreachable!("it needs no runtime"),
         Verb::Attach(verb) => verb.run().await,
         Verb::Log(verb) => verb.run().await,
+        Verb::Counter(verb) => verb.run().await,
+        Verb::Metric(verb) => verb.run().await,
+        Verb::Snapshot(verb) => verb.run().await,
+        Verb::Metrics(verb) => verb.run().await,
+        Verb::Snapshots(verb) => verb.run().await,
+        Verb::Show(verb) => verb.run().await,
+        Verb::Enable(verb) => verb.run().await,
+        Verb::Disable(verb) => verb.run().await,
+        Verb::Edit(verb) => verb.run().await,
+        Verb::Duplicate(verb) => verb.run().await,
+        Verb::Retake(verb) => verb.run().await,
+        Verb::Stop(verb) => verb.run().await,
         Verb::Ps(verb) => verb.run().await,
         Verb::Agents(verb) => verb.run().await,
         Verb::Detach(verb) => verb.run().await,

@@ -47,7 +47,7 @@ impl Rm {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Confirmed {
+pub(crate) enum Confirmed {
     Yes,
     NotYet,
 }
@@ -59,7 +59,7 @@ async fn remove(client: &Client, selector: &str) -> Result<Confirmed, Failure> {
 }
 
 /// Until every agent has said that nothing of it is planted any more.
-async fn until_confirmed(client: &Client, id: &str) -> Result<Confirmed, ClientError> {
+pub(crate) async fn until_confirmed(client: &Client, id: &str) -> Result<Confirmed, ClientError> {
     let deadline = Instant::now() + CONFIRM_LIMIT;
     loop {
         let statuses = client.action(id).await?.statuses;

@@ -29,11 +29,33 @@ pub(crate) struct Tail {
     /// JSON lines on standard output, and nothing else there
     #[arg(long)]
     json: bool,
+    #[arg(skip)]
+    shown: Shown,
     #[command(flatten)]
     server: ServerArgs,
 }
 
+/// Which events are printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Shown {
+    #[default]
+    All,
+    Metrics,
+}
+
 impl Tail {
+    /// Counters and metrics alone, as they come.
+    pub(crate) fn metrics(action: Option<String>, json: bool, server: ServerArgs) -> Tail {
+        Tail {
+            action,
+            agent: None,
+            since: None,
+            json,
+            shown: Shown::Metrics,
+            server,
+        }
+    }
+
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.server.connect_or_start().await?.client;
         let agents = match &self.agent {
@@ -64,7 +86,8 @@ impl Tail {
                     Err(error) => break Err(error.into()),
                 },
             };
-            if !is_of(&event, agents.as_deref()) {
+            let is_shown = self.shown == Shown::All || matches!(event, LiveEvent::Metric(_));
+            if !is_shown || !is_of(&event, agents.as_deref()) {
                 continue;
             }
             tell(&event);

@@ -81,9 +81,16 @@ fn metrics_are_rows_with_histograms() {
         server.rows("SELECT group_key, p50, p90, p99, p999 FROM metric_percentiles ORDER BY ts"),
         // The last bucket ends beyond the largest value.
         json!([
-            [null, 8.75, 101.6_f64.min(100.0), 100.0, 100.0],
+            [null, 8.75, 100.0, 100.0, 100.0],
             ["de", 8.75, 100.0, 100.0, 100.0]
         ])
+    );
+    let mut without = metric(&action, 4, Some("none"));
+    without["hist"] = json!([]);
+    agent.send(2, &json!({"metrics": [without]})).ok();
+    assert_eq!(
+        server.rows("SELECT p50, p999 FROM metric_percentiles WHERE group_key = 'none'"),
+        json!([[null, null]])
     );
     assert_eq!(
         server.rows("SELECT lr_quantile(flatten(list(hist)), 0.5) FROM metrics"),

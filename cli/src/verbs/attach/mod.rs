@@ -18,7 +18,7 @@ use crate::escape::escaped;
 use crate::event::Form;
 use crate::failure::Failure;
 use crate::lease;
-use crate::options::{ActionOptions, key_value};
+use crate::options::{ActionOptions, GroupOptions, LogOptions, SnapshotOptions, key_value};
 use crate::tell::tell;
 
 use agent::{Attached, Wish};
@@ -34,6 +34,23 @@ pub(crate) struct Attach {
     /// A log at a line or function: `--log orders.c:42 'id={o.id}'`; may be given again
     #[arg(long, num_args = 2, value_names = ["LOC", "TEMPLATE"], action = clap::ArgAction::Append, allow_hyphen_values = true)]
     log: Vec<String>,
+    /// A snapshot of the stack and its variables at a line or function; may be given again
+    #[arg(long, value_name = "LOC")]
+    snapshot: Vec<String>,
+    /// How often a line or function is reached; may be given again
+    #[arg(long, value_name = "LOC")]
+    counter: Vec<String>,
+    /// Statistics of a number: `--metric orders.c:42 o.total`; may be given again
+    #[arg(long, num_args = 2, value_names = ["LOC", "EXPR"], action = clap::ArgAction::Append, allow_hyphen_values = true)]
+    metric: Vec<String>,
+    /// What the numbers of metrics are of, as people write it: ms, bytes
+    #[arg(
+        long,
+        value_name = "UNIT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    unit: String,
     /// The agent's name; the command's if none is given
     #[arg(long = "as", value_name = "NAME")]
     agent_name: Option<String>,
@@ -48,6 +65,12 @@ pub(crate) struct Attach {
     json: bool,
     #[command(flatten)]
     options: ActionOptions,
+    #[command(flatten)]
+    log_options: LogOptions,
+    #[command(flatten)]
+    snapshot_options: SnapshotOptions,
+    #[command(flatten)]
+    group: GroupOptions,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -68,10 +91,22 @@ impl Attach {
 
     /// The actions of this command.
     pub(crate) fn specs(&self) -> Vec<ActionSpec> {
-        let mut specs: Vec<ActionSpec> = self
-            .log
-            .chunks_exact(2)
-            .map(|pair| self.options.log(&pair[0], &pair[1]))
+        let mut kinds = Vec::new();
+        for pair in self.log.chunks_exact(2) {
+            kinds.push(self.log_options.log(&pair[0], &pair[1]));
+        }
+        for location in &self.snapshot {
+            kinds.push(self.snapshot_options.snapshot(location));
+        }
+        for location in &self.counter {
+            kinds.push(self.group.counter(location));
+        }
+        for pair in self.metric.chunks_exact(2) {
+            kinds.push(self.group.metric(&pair[0], &pair[1], &self.unit));
+        }
+        let mut specs: Vec<ActionSpec> = kinds
+            .into_iter()
+            .map(|kind| self.options.spec(kind))
             .collect();
         if !self.background {
             // A command that stays ends them itself, a time after they were bound.

@@ -56,7 +56,7 @@ impl Watch {
             agent_gone_since: None,
             watch: self,
             actions: placed.actions,
-            printed: 0,
+            printed: Printed::default(),
             asked_to_end: false,
             end: None,
         };
@@ -95,10 +95,25 @@ struct Session {
     agent_process: Option<(u32, String)>,
     agent_gone_since: Option<Instant>,
     actions: Vec<Tracked>,
-    printed: u64,
+    printed: Printed,
     /// A signal came, or the time is over.
     asked_to_end: bool,
     end: Option<LiveEnd>,
+}
+
+/// Events that were printed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Printed {
+    logs: u64,
+    snapshots: u64,
+    /// Rows of counters and metrics that counted something.
+    metrics: u64,
+}
+
+impl Printed {
+    fn total(self) -> u64 {
+        self.logs + self.snapshots + self.metrics
+    }
 }
 
 /// The next thing that happens.
@@ -188,7 +203,10 @@ impl Session {
             }
         }
         match event {
-            LiveEvent::Log(_) | LiveEvent::Snapshot(_) | LiveEvent::Metric(_) => self.printed += 1,
+            LiveEvent::Log(_) => self.printed.logs += 1,
+            LiveEvent::Snapshot(_) => self.printed.snapshots += 1,
+            // A second in which nothing was counted is no event to people.
+            LiveEvent::Metric(metric) => self.printed.metrics += u64::from(metric.count > 0),
             LiveEvent::Loss(loss) => tell!("{}", loss_line(&loss)),
             LiveEvent::State(state) => self.hear(&state).await?,
             LiveEvent::End(end) if end.agent == self.watch.attached.id => {
@@ -274,7 +292,7 @@ impl Session {
             Failure::new("server_unreachable", format!("the server is gone: {why}"))
                 .tried(format!(
                     "the {} events above are stored; those hit since may not be",
-                    self.printed
+                    self.printed.total()
                 ))
                 .hint("the agent lets go of the process within a minute"),
         )
@@ -365,16 +383,23 @@ impl Session {
         if self.lines.form == Form::Json {
             return;
         }
-        if self.printed == 0 {
+        if self.printed.total() == 0 {
             return self.tell_why_none().await;
         }
         let ids: Vec<_> = self.actions.iter().map(|a| format!("'{}'", a.id)).collect();
-        let events = if self.printed == 1 { "event" } else { "events" };
-        tell!(
-            "{} {events}, all stored: lr sql \"FROM logs WHERE action_id IN ({})\"",
-            self.printed,
-            ids.join(", ")
-        );
+        let ids = ids.join(", ");
+        for (table, events, number) in [
+            ("logs", "event", self.printed.logs),
+            ("snapshots", "snapshot", self.printed.snapshots),
+            ("metrics", "row", self.printed.metrics),
+        ] {
+            if number > 0 {
+                let s = if number == 1 { "" } else { "s" };
+                tell!(
+                    "{number} {events}{s}, all stored: lr sql \"FROM {table} WHERE action_id IN ({ids})\""
+                );
+            }
+        }
     }
 
     /// A terminal that stayed empty looks the same whether the line is never passed or the

@@ -1,5 +1,5 @@
 mod inline;
-mod text;
+pub(crate) mod text;
 mod tree;
 
 use std::path::PathBuf;
@@ -8,40 +8,49 @@ use clap::{Args, ValueHint};
 use lr_agent::{CoreSnapshotRequest, snapshot_of_core};
 
 use crate::escape::{escaped, escaped_json};
-use crate::exit;
 use crate::failure::Failure;
+use crate::options::SnapshotOptions;
 use crate::output::print;
 use crate::progress::telling_meanwhile;
 use crate::style::Style;
 use crate::tell::tell;
+use crate::verbs::placing::Placing;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Snapshot {
-    /// Where; not in this version
-    #[arg(value_name = "LOC", hide = true)]
+    /// Where: orders.c:42, or a function
+    #[arg(value_name = "LOC", required_unless_present = "core")]
     location: Option<String>,
-    /// What the kernel or gdb kept of a process
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// What the kernel or gdb kept of a process, instead
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["location", "watches", "all_threads", "registers", "agent", "wait"])]
     core: Option<PathBuf>,
-    /// The program that the process ran, if it is not where it was
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The program that the core's process ran, if it is not where it was
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "core")]
     binary: Option<PathBuf>,
-    /// Containers as the structures that they are made of
-    #[arg(long)]
+    /// Containers of a core as the structures that they are made of
+    #[arg(long, requires = "core")]
     raw: bool,
-    /// One JSON object on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    snapshot: SnapshotOptions,
+    #[command(flatten)]
+    placing: Placing,
 }
 
 impl Snapshot {
-    pub(crate) fn run(self) -> Result<(), Failure> {
-        let (Some(core), None) = (&self.core, &self.location) else {
-            tell!(
-                "snapshots of running processes are not in this version; `lr snapshot --core FILE` is"
-            );
-            return Err(Failure::Told(exit::USAGE));
-        };
+    /// Reading a core needs no server.
+    pub(crate) fn is_of_core(&self) -> bool {
+        self.core.is_some()
+    }
+
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let location = self.location.as_deref().unwrap_or_default();
+        let kind = self.snapshot.snapshot(location);
+        self.placing.place(kind).await
+    }
+
+    pub(crate) fn run_on_core(self) -> Result<(), Failure> {
+        let core = self.core.unwrap_or_default();
         let request = CoreSnapshotRequest {
             core: core.clone(),
             binary: self.binary.clone(),
@@ -49,7 +58,7 @@ impl Snapshot {
         };
         let what = format!("reading {}", escaped(&core.display().to_string()));
         let snapshot = telling_meanwhile(&what, || snapshot_of_core(&request))?;
-        if self.json {
+        if self.placing.json {
             let mut json = serde_json::to_value(&snapshot)
                 .map_err(|error| Failure::new("internal", error.to_string()))?;
             json["type"] = "snapshot".into();

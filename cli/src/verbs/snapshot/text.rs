@@ -8,17 +8,36 @@ use super::tree;
 use crate::escape::escaped;
 use crate::style::Style;
 
-pub(super) fn of(snapshot: &Snapshot, style: Style) -> String {
+pub(crate) fn of(snapshot: &Snapshot, style: Style) -> String {
     let mut text = String::new();
     head(&mut text, snapshot.tid, style);
     frames(&mut text, &snapshot.frames, &snapshot.end, style);
     variables(&mut text, &snapshot.frames, style);
+    extras(&mut text, snapshot, style);
     for thread in &snapshot.threads {
         text.push('\n');
         head(&mut text, thread.tid, style);
         frames(&mut text, &thread.frames, &thread.end, style);
     }
     text
+}
+
+/// What was asked for beside the variables.
+fn extras(text: &mut String, snapshot: &Snapshot, style: Style) {
+    if !snapshot.watches.is_empty() {
+        let _ = writeln!(text, "\n     {}", style.bold("watches"));
+    }
+    for value in &snapshot.watches {
+        for line in tree::variable(value, 5, style) {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    if !snapshot.registers.is_empty() {
+        let _ = writeln!(text, "\n     {}", style.bold("registers"));
+    }
+    for (register, value) in &snapshot.registers {
+        let _ = writeln!(text, "     {} = {}", escaped(register), escaped(value));
+    }
 }
 
 fn head(text: &mut String, tid: u32, style: Style) {
@@ -80,7 +99,7 @@ fn variables(text: &mut String, frames: &[SnapshotFrame], style: Style) {
 /// A function by its name, or by where its next instruction is.
 fn called(frame: &SnapshotFrame) -> String {
     match frame.function.as_str() {
-        "" => frame.address.clone(),
+        "" => escaped(&frame.address).into_owned(),
         name => escaped(name).into_owned(),
     }
 }

@@ -9,7 +9,8 @@ pub(super) struct Leaf<'a> {
     /// As an expression would name it: `order.items[2].name`.
     pub(super) path: String,
     pub(super) type_name: &'a str,
-    pub(super) kind: &'static str,
+    /// None where nothing is known of it.
+    pub(super) kind: Option<&'static str>,
     pub(super) text: Option<&'a str>,
     pub(super) i: Option<i64>,
     pub(super) u: Option<u64>,
@@ -76,7 +77,7 @@ fn leaf(value: &CapturedValue, path: String) -> Leaf<'_> {
     Leaf {
         path,
         type_name: &value.type_name,
-        kind: value.kind.word(),
+        kind: Some(value.kind.word()).filter(|_| value.kind != ValueKind::Unknown),
         text,
         i: text.filter(|_| integer).and_then(|text| text.parse().ok()),
         u: text.filter(|_| integer).and_then(|text| text.parse().ok()),

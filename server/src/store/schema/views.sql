@@ -55,12 +55,13 @@ SELECT ts, recv_ts, session, seq, pool, agent_id, process_id, action_id, action,
         AS STRUCT(lo DOUBLE, hi DOUBLE, n UBIGINT)[]) AS hist
 FROM store.metrics;
 
+-- `least` and `greatest` take no notice of NULL.
 CREATE OR REPLACE VIEW metric_percentiles AS
 SELECT ts, agent_id, process_id, action_id, action, name, unit, group_key, count, min, max, mean,
-    least(greatest(lr_quantile(hist, 0.5), min), max) AS p50,
-    least(greatest(lr_quantile(hist, 0.9), min), max) AS p90,
-    least(greatest(lr_quantile(hist, 0.99), min), max) AS p99,
-    least(greatest(lr_quantile(hist, 0.999), min), max) AS p999
+    CASE WHEN hist IS NOT NULL THEN least(greatest(lr_quantile(hist, 0.5), min), max) END AS p50,
+    CASE WHEN hist IS NOT NULL THEN least(greatest(lr_quantile(hist, 0.9), min), max) END AS p90,
+    CASE WHEN hist IS NOT NULL THEN least(greatest(lr_quantile(hist, 0.99), min), max) END AS p99,
+    CASE WHEN hist IS NOT NULL THEN least(greatest(lr_quantile(hist, 0.999), min), max) END AS p999
 FROM metrics WHERE kind <> 'counter';
 
 CREATE OR REPLACE VIEW snapshots AS
