@@ -1,12 +1,13 @@
 //! Containers of C++'s libraries in cores. What is to be read of a member stands behind it in the
 //! program, and is the same for every compiler, library and level.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use lr_dwarf::{Kind, Limits, Value, variables};
 use lr_fixtures::{Fixture, line_of};
 
-use crate::cores::{Kept, find};
+use crate::cores::{Kept, find, of_function};
 
 const PROGRAM: &str = "containers.cpp";
 /// How many elements are drawn, at most.
@@ -161,6 +162,60 @@ fn of_libcxx() {
     for (standard, level) in [("-std=c++20", '0'), ("-std=c++17", '2')] {
         let fixture = program().clang().flag(standard).flag("-stdlib=libc++");
         check(fixture.opt(level), level == '0', &missing);
+    }
+}
+
+/// Optimised code has small ones in registers, in parts where they are in two.
+#[test]
+fn in_registers() {
+    let program = Fixture::cpp("passed.cpp").flag("-std=c++17").opt('2');
+    let libcxx = program.clone().clang().flag("-stdlib=libc++");
+    for (fixture, at_entry) in [(program, false), (libcxx, true)] {
+        let exe = fixture.build();
+        let told = Cell::new(0);
+        let check = |function: &str, pass: usize, expected: &[(&str, &str)]| {
+            // clang says where they are when they come, gcc where they stay.
+            let kept = match at_entry {
+                true => Kept::at(&exe, &format!("*{function}"), 1),
+                false => Kept::at(&exe, "at_rest", pass),
+            };
+            kept.read(|target, stack| {
+                let values = of_function(target, stack, function);
+                for (name, expected) in expected {
+                    let drawn = drawn(find(&values, name));
+                    // Not every part is kept over the call, and clang converts some by way of
+                    // numbers of 48 bits.
+                    let gone = ["<optimized out: ", "<unsupported: a location"];
+                    if !gone.iter().any(|gone| drawn.contains(gone)) {
+                        assert_eq!(drawn, *expected, "{fixture:?} {name}");
+                        told.set(told.get() + 1);
+                    }
+                }
+            });
+        };
+        check(
+            "in_registers",
+            1,
+            &[
+                ("view", "\"a view\""),
+                ("some", "Some(5)"),
+                ("none", "None"),
+                ("pair", "{first: 6, second: x}"),
+                ("time", "1.5s"),
+            ],
+        );
+        check(
+            "in_others",
+            2,
+            &[
+                ("variant", "float(1.5)"),
+                ("at", "&4"),
+                ("array", "[7, 8, 9]"),
+                ("to", "&3"),
+                ("complex", "0.5-1i"),
+            ],
+        );
+        assert!(told.get() >= 5, "{fixture:?} {}", told.get());
     }
 }
 
