@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::info::{DieRef, Info, components, without_generics};
+use crate::info::{Die, DieRef, Info, components, without_generics};
 use crate::target::Target;
 use crate::value::evaluate::Result;
 use crate::value::fields::{Field, FieldAt, fields};
@@ -20,6 +20,16 @@ pub(in crate::value) struct Typed {
     pub(in crate::value) object: Object,
 }
 
+/// What a template was made for, and the typedefs in it.
+pub(in crate::value) struct Argument {
+    pub(in crate::value) tag: gimli::DwTag,
+    /// Empty of the members of a pack.
+    pub(in crate::value) name: String,
+    pub(in crate::value) of: Option<DieRef>,
+    /// Of what is a number.
+    pub(in crate::value) value: Option<u64>,
+}
+
 /// The eyes of those who recognise structures: types and members by name, memory by type.
 pub(in crate::value) struct Look<'t, 'a> {
     pub(in crate::value) target: &'t Target<'a>,
@@ -27,6 +37,8 @@ pub(in crate::value) struct Look<'t, 'a> {
     fields: RefCell<HashMap<DieRef, Rc<Vec<Field<'a>>>>>,
     paths: RefCell<HashMap<DieRef, Rc<str>>>,
     declared: RefCell<HashMap<(usize, String), bool>>,
+    arguments: RefCell<HashMap<DieRef, Rc<Vec<Argument>>>>,
+    alignments: RefCell<HashMap<DieRef, u64>>,
 }
 
 impl<'t, 'a> Look<'t, 'a> {
@@ -37,6 +49,8 @@ impl<'t, 'a> Look<'t, 'a> {
             fields: RefCell::default(),
             paths: RefCell::default(),
             declared: RefCell::default(),
+            arguments: RefCell::default(),
+            alignments: RefCell::default(),
         }
     }
 
@@ -80,6 +94,61 @@ impl<'t, 'a> Look<'t, 'a> {
         let path: Rc<str> = Rc::from(bare.join("::"));
         self.paths.borrow_mut().insert(die, Rc::clone(&path));
         Ok(path)
+    }
+
+    /// The parameters and typedefs of a structure; those of a pack follow the pack.
+    pub(in crate::value) fn arguments(&self, die: DieRef) -> Result<Rc<Vec<Argument>>> {
+        if let Some(known) = self.arguments.borrow().get(&die) {
+            return Ok(Rc::clone(known));
+        }
+        let mut read = Vec::new();
+        for child in self.info.children(die)? {
+            let tag = child.tag();
+            if !is_argument(tag) {
+                continue;
+            }
+            read.push(self.argument(&child));
+            if tag == gimli::DW_TAG_GNU_template_parameter_pack {
+                for inner in self.info.children(child.at)? {
+                    read.push(Argument {
+                        name: String::new(),
+                        ..self.argument(&inner)
+                    });
+                }
+            }
+        }
+        let read = Rc::new(read);
+        self.arguments.borrow_mut().insert(die, Rc::clone(&read));
+        Ok(read)
+    }
+
+    fn argument(&self, die: &Die<'a>) -> Argument {
+        Argument {
+            tag: die.tag(),
+            name: self.info.own_name(die).unwrap_or_default(),
+            of: self.info.follow(die, gimli::DW_AT_type),
+            value: match die.attr(gimli::DW_AT_const_value) {
+                Some(gimli::AttributeValue::Sdata(number)) => u64::try_from(number).ok(),
+                _ => die.udata(gimli::DW_AT_const_value),
+            },
+        }
+    }
+
+    /// The alignment of a type, which `read` finds out once.
+    pub(in crate::value) fn alignment(
+        &self,
+        of: Option<DieRef>,
+        read: impl FnOnce() -> Result<u64>,
+    ) -> Result<u64> {
+        let Some(die) = of else {
+            return Ok(1);
+        };
+        if let Some(known) = self.alignments.borrow().get(&die) {
+            return Ok(*known);
+        }
+        let alignment = read()?;
+        self.alignments.borrow_mut().insert(die, alignment);
+        Ok(alignment)
     }
 
     /// Whether a unit has something of a name, in namespaces one in the other.
@@ -255,4 +324,14 @@ impl<'t, 'a> Look<'t, 'a> {
         });
         Ok(parameter.and_then(|die| self.info.follow(die, gimli::DW_AT_type)))
     }
+}
+
+fn is_argument(tag: gimli::DwTag) -> bool {
+    matches!(
+        tag,
+        gimli::DW_TAG_template_type_parameter
+            | gimli::DW_TAG_template_value_parameter
+            | gimli::DW_TAG_GNU_template_parameter_pack
+            | gimli::DW_TAG_typedef
+    )
 }

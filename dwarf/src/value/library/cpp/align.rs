@@ -12,7 +12,7 @@ const MAX_CHAIN: usize = 64;
 /// What the addresses of objects of a type are multiples of (System V psABI x86-64, 3.1.2). Debug
 /// info tells it only where the program does.
 pub(in crate::value) fn alignment(look: &Look<'_, '_>, of: Option<DieRef>) -> Result<u64> {
-    within(look, of, 0)
+    look.alignment(of, || within(look, of, 0))
 }
 
 fn within(look: &Look<'_, '_>, of: Option<DieRef>, depth: usize) -> Result<u64> {

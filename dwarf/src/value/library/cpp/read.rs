@@ -12,10 +12,7 @@ pub(in crate::value) fn family(name: &str) -> &str {
 
 /// Whether a type is declared in `std`. Asked where members have names that anyone may use.
 pub(in crate::value) fn is_std(look: &Look<'_, '_>, of: Option<DieRef>) -> Result<bool> {
-    let Some(die) = look.structure(of)? else {
-        return Ok(false);
-    };
-    Ok(look.info.qualified_name(die)?.starts_with("std::"))
+    Ok(look.declared_as(of)?.starts_with("std::"))
 }
 
 /// The first member that there is, of names that it has in different versions.

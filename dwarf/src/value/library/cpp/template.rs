@@ -1,5 +1,5 @@
 use super::super::Look;
-use crate::info::{Die, DieRef};
+use crate::info::DieRef;
 use crate::value::evaluate::Result;
 use crate::value::shape::Shape;
 
@@ -33,7 +33,7 @@ pub(in crate::value) fn element(
     })
 }
 
-/// What a child of a structure refers to.
+/// What a parameter or typedef of a structure refers to.
 fn named(
     look: &Look<'_, '_>,
     of: Option<DieRef>,
@@ -43,12 +43,10 @@ fn named(
     let Some(die) = look.structure(of)? else {
         return Ok(None);
     };
-    for child in look.info.children(die)? {
-        if child.tag() == tag && look.info.own_name(&child).as_deref() == Some(name) {
-            return Ok(Some(look.info.follow(&child, gimli::DW_AT_type)));
-        }
-    }
-    Ok(None)
+    let arguments = look.arguments(die)?;
+    let mut arguments = arguments.iter();
+    let found = arguments.find(|argument| argument.tag == tag && argument.name == name);
+    Ok(found.map(|found| found.of))
 }
 
 /// The number that a template was made for, by the name of its parameter.
@@ -60,14 +58,12 @@ pub(in crate::value) fn value_argument(
     let Some(die) = look.structure(of)? else {
         return Ok(None);
     };
-    for child in look.info.children(die)? {
-        if child.tag() == gimli::DW_TAG_template_value_parameter
-            && look.info.own_name(&child).as_deref() == Some(name)
-        {
-            return Ok(number(&child));
-        }
-    }
-    Ok(None)
+    let arguments = look.arguments(die)?;
+    let mut arguments = arguments.iter();
+    let found = arguments.find(|argument| {
+        argument.tag == gimli::DW_TAG_template_value_parameter && argument.name == name
+    });
+    Ok(found.and_then(|found| found.value))
 }
 
 /// The types in the first parameter pack of a template.
@@ -78,25 +74,13 @@ pub(in crate::value) fn pack(
     let Some(die) = look.structure(of)? else {
         return Ok(None);
     };
-    for child in look.info.children(die)? {
-        if child.tag() == gimli::DW_TAG_GNU_template_parameter_pack {
-            let types = look.info.children(child.at)?;
-            let types = types
-                .iter()
-                .filter(|die| die.tag() == gimli::DW_TAG_template_type_parameter);
-            return Ok(Some(
-                types
-                    .map(|die| look.info.follow(die, gimli::DW_AT_type))
-                    .collect(),
-            ));
-        }
-    }
-    Ok(None)
-}
-
-fn number(die: &Die<'_>) -> Option<u64> {
-    match die.attr(gimli::DW_AT_const_value)? {
-        gimli::AttributeValue::Sdata(number) => u64::try_from(number).ok(),
-        _ => die.udata(gimli::DW_AT_const_value),
-    }
+    let arguments = look.arguments(die)?;
+    let is_pack = |tag| tag == gimli::DW_TAG_GNU_template_parameter_pack;
+    let Some(begin) = arguments.iter().position(|argument| is_pack(argument.tag)) else {
+        return Ok(None);
+    };
+    let types = arguments[begin + 1..]
+        .iter()
+        .take_while(|argument| !is_pack(argument.tag) && argument.name.is_empty());
+    Ok(Some(types.map(|argument| argument.of).collect()))
 }
