@@ -5,6 +5,7 @@
 
 mod formula;
 mod lifetime;
+mod live;
 mod residence;
 mod variable;
 
@@ -21,6 +22,7 @@ use crate::layout::Absence;
 use crate::place::Place;
 use lifetime::{InstanceLines, Lifetime};
 
+pub(crate) use live::{Spot, live_lines};
 pub use residence::{PiecePlace, Residence};
 pub use variable::{LineRange, Variable, VariableKind};
 

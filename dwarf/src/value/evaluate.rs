@@ -20,6 +20,8 @@ use crate::unwind::{FrameRegisters, Stack, register_name};
 const MAX_OPERATIONS: u32 = 10_000;
 /// How deep frame bases and entry values need other expressions.
 const MAX_NESTING: usize = 8;
+/// Why a variable has no value, where it has one elsewhere.
+pub(super) const NOT_HERE: &str = "it has no value at this address";
 /// `DW_OP_GNU_uninit`, the last operation of what has no value yet.
 const UNINIT: u8 = 0xf0;
 
@@ -384,7 +386,7 @@ pub(crate) fn object<'a>(
     }
     let is_nothing = |piece: &Piece<Bytes<'a>>| matches!(piece.location, Location::Empty);
     if pieces.iter().all(is_nothing) {
-        return Err(Absent::optimized_out("it has no value at this address"));
+        return Err(Absent::optimized_out(NOT_HERE));
     }
     let whole = size
         .unwrap_or(8)

@@ -13,6 +13,8 @@ pub struct Limits {
     pub values: usize,
     /// Whether containers are shown as the structures that they are made of.
     pub raw: bool,
+    /// Whether reasons name the lines at which a variable has a value: code is read for that.
+    pub lines: bool,
 }
 
 impl Limits {
@@ -24,6 +26,7 @@ impl Limits {
         text: 255,
         values: 4_000,
         raw: false,
+        lines: false,
     };
 
     /// For what was asked for by name, and for cores, which wait for nobody.
@@ -34,5 +37,6 @@ impl Limits {
         text: 2048,
         values: 50_000,
         raw: false,
+        lines: true,
     };
 }

@@ -1,14 +1,17 @@
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 
 use super::constant;
-use super::evaluate::{self, Context, Result};
+use super::evaluate::{self, Context, NOT_HERE, Result};
 use super::limits::Limits;
+use super::lines::{self, Lost};
 use super::object::Object;
 use super::reader::Reader;
 use super::referent::Surroundings;
 use super::tree::{Absent, Kind, Reason, Value};
 use crate::image::Bytes;
 use crate::info::{Cfa, Die, DieRef, Language, same_file};
+use crate::inspect::Spot;
 use crate::resolve::after_prologue;
 use crate::target::Target;
 use crate::unwind::{CodeScope, Frame, Stack};
@@ -37,11 +40,25 @@ pub fn variables<'a>(
         code,
         frame,
         reader: Reader::new(target, &code.info, limits).in_frame(surroundings),
+        node: Cell::new(0),
+        lost: RefCell::default(),
     };
     let mut values = Vec::new();
     for &node in &frame.nodes {
+        listing.node.set(node);
         // A broken scope costs its own variables.
         let _ = listing.add(code.die(node), 0, &mut values);
+    }
+    if let (true, Some(activation), Some(&instance)) =
+        (limits.lines, activation, frame.nodes.first())
+    {
+        let spot = Spot {
+            addr: activation.addr,
+            instance: code.die(instance),
+            file: &frame.file,
+            line: frame.line,
+        };
+        lines::tell(code.info.binary, &spot, &listing.lost.borrow(), &mut values);
     }
     values
 }
@@ -56,6 +73,9 @@ struct Listing<'t, 'a> {
     code: &'t CodeScope<'a>,
     frame: &'t Frame,
     reader: Reader<'t, 'a>,
+    /// The scope whose variables are being read.
+    node: Cell<usize>,
+    lost: RefCell<Vec<Lost>>,
 }
 
 impl<'a> Listing<'_, 'a> {
@@ -78,7 +98,15 @@ impl<'a> Listing<'_, 'a> {
             let Some(name) = origins.iter().find_map(|die| info.own_name(die)) else {
                 continue;
             };
-            values.push(self.variable(&name, &die));
+            let value = self.variable(&name, &die);
+            if value.absent.as_ref().is_some_and(is_lost) {
+                self.lost.borrow_mut().push(Lost {
+                    index: values.len(),
+                    node: self.node.get(),
+                    at: die.at,
+                });
+            }
+            values.push(value);
         }
         let origins = info.origins(scope)?;
         if origins.len() > 1 {
@@ -174,7 +202,7 @@ impl<'a> Listing<'_, 'a> {
         match constant {
             Some((die, value)) => constant::object(info, die, value),
             None if die.attr(gimli::DW_AT_location).is_some() => {
-                Err(Absent::optimized_out("it has no value at this address"))
+                Err(Absent::optimized_out(NOT_HERE))
             }
             None => {
                 // What is static may stand in the abstract instance, with its address.
@@ -289,6 +317,11 @@ impl<'a> Listing<'_, 'a> {
             _ => None,
         })
     }
+}
+
+/// Whether a variable has a value, but not here.
+fn is_lost(absent: &Absent) -> bool {
+    absent.reason == Reason::OptimizedOut && absent.detail == NOT_HERE
 }
 
 fn is_bare_block(die: &Die<'_>) -> bool {

@@ -13,6 +13,7 @@ mod extended;
 mod fields;
 mod library;
 mod limits;
+mod lines;
 mod listing;
 mod member_pointer;
 mod members;
