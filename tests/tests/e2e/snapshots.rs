@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use lr_fixtures::{Fixture, Target, copy_program};
+use lr_fixtures::{Fixture, Target, copy_program, wait_until};
 use serde_json::Value;
 
 use crate::binaries::{lr, root};
@@ -53,6 +53,89 @@ fn a_core_shows_stacks_and_variables() {
     ];
     let text = world.lr(with).status(0).stdout;
     assert!(text.contains("argc: int = 1"), "{text}");
+}
+
+/// Text without what is another one in every run: addresses.
+fn redacted(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("0x") {
+        let digits = rest[at + 2..].find(|letter: char| !letter.is_ascii_hexdigit());
+        let end = digits.map_or(rest.len(), |len| at + 2 + len);
+        let is_null = &rest[at..end] == "0x0";
+        plain.push_str(&rest[..at]);
+        plain.push_str(if is_null { "0x0" } else { "0x…" });
+        rest = &rest[end..];
+    }
+    plain.push_str(rest);
+    plain
+}
+
+/// Compares what `lr snapshot` says of `hold`, for people and as JSON, while the program waits in
+/// it, with what is kept in `golden`.
+#[track_caller]
+fn check_drawing(fixture: &Fixture, text: &str, json: &str) {
+    let world = World::new();
+    let target = Target::spawn(&fixture.build(), [""; 0]);
+    // It says that it is ready before it gets there.
+    wait_until("pause(2), which has the number 34", || {
+        let call = std::fs::read_to_string(format!("/proc/{}/syscall", target.pid())).ok()?;
+        call.starts_with("34 ").then_some(())
+    });
+    let core = core_of(&target, world.folder());
+    drop(target);
+    let file = core.to_str().unwrap();
+    let shown = world.lr(["snapshot", "--core", file]).status(0).stdout;
+    // The stack, then each frame with its variables, with an empty line before it.
+    let is_hold = |part: &&str| {
+        part.lines()
+            .next()
+            .is_some_and(|line| line.ends_with("hold"))
+    };
+    let part = shown.split("\n\n").find(is_hold);
+    let part = part.unwrap_or_else(|| panic!("no hold in {shown}"));
+    let part: Vec<&str> = part.trim_end().lines().skip(1).collect();
+    let part = redacted(&part.join("\n"));
+    assert_eq!(part, text.trim_end(), "\n{part}");
+    let mut lines = world
+        .lr(["snapshot", "--core", file, "--json"])
+        .status(0)
+        .stdout;
+    lines = redacted(&lines);
+    let shown: Value = serde_json::from_str(&lines).unwrap();
+    let frames = shown["frames"].as_array().unwrap();
+    let is_hold = |frame: &&Value| frame["function"].as_str().unwrap().ends_with("hold");
+    let frame = frames.iter().find(is_hold).unwrap();
+    let expected: Value = serde_json::from_str(json).unwrap();
+    let found = &frame["variables"];
+    assert_eq!(found, &expected, "\n{found:#}");
+    // The order of the fields is part of the form.
+    let order = r#"{"name":"count","type":"long int","kind":"int","value":"21"}"#;
+    assert!(
+        !json.contains("\"count\"") || lines.contains(order),
+        "{lines}"
+    );
+}
+
+#[test]
+fn c_as_its_author_would_draw_it() {
+    let text = include_str!("golden/drawn-c.txt");
+    let json = include_str!("golden/drawn-c.json");
+    check_drawing(&Fixture::c("drawn.c").opt('2'), text, json);
+}
+
+#[test]
+fn cpp_as_its_author_would_draw_it() {
+    let text = include_str!("golden/drawn-cpp.txt");
+    let json = include_str!("golden/drawn-cpp.json");
+    check_drawing(&Fixture::cpp("drawn.cpp"), text, json);
+}
+
+#[test]
+fn rust_as_its_author_would_draw_it() {
+    let text = include_str!("golden/drawn-rs.txt");
+    let json = include_str!("golden/drawn-rs.json");
+    check_drawing(&Fixture::rust("drawn.rs"), text, json);
 }
 
 #[test]
