@@ -84,6 +84,7 @@ fn read(modules: &[Module], general: [u64; 17], memory: &[u8], limits: &Limits) 
         general,
         fs_base: 0x5000,
         xmm: None,
+        ymm_high: None,
         st: None,
     };
     target.limit(MAX_READ);

@@ -8,6 +8,7 @@ mod file;
 mod memory;
 mod module;
 mod notes;
+mod xstate;
 
 pub use file::{Core, CoreError, CoreThread, Permissions};
 pub use memory::CoreMemory;

@@ -5,6 +5,7 @@ use object::elf::{self, FileHeader64};
 use object::read::elf::NoteIterator;
 
 use super::file::CoreThread;
+use super::xstate;
 use crate::unwind::ThreadRegisters;
 
 /// The most threads of one core.
@@ -59,6 +60,12 @@ impl Notes {
     /// Adds one segment of notes; what is broken in it ends it.
     pub(super) fn read(&mut self, mut notes: NoteIterator<'_, FileHeader64<LittleEndian>>) {
         while let Ok(Some(note)) = notes.next() {
+            if note.name() == elf::ELF_NOTE_LINUX
+                && note.n_type(LittleEndian) == elf::NT_X86_XSTATE
+                && let Some(thread) = self.threads.last_mut()
+            {
+                xstate::read(note.desc(), &mut thread.registers);
+            }
             if note.name() != elf::ELF_NOTE_CORE {
                 continue;
             }

@@ -22,6 +22,8 @@ pub struct ThreadRegisters {
     pub fs_base: u64,
     /// `xmm0` to `xmm15`; `None` where they were not kept.
     pub xmm: Option<[[u8; 16]; 16]>,
+    /// The upper halves of `ymm0` to `ymm15`.
+    pub ymm_high: Option<[[u8; 16]; 16]>,
     /// `st0` to `st7`, ten bytes of each.
     pub st: Option<[[u8; 16]; 8]>,
 }
@@ -34,6 +36,7 @@ pub(crate) struct FrameRegisters {
     /// then left them alone.
     carried: [Option<u64>; REGISTER_COUNT],
     xmm: Option<[[u8; 16]; 16]>,
+    ymm_high: Option<[[u8; 16]; 16]>,
     st: Option<[[u8; 16]; 8]>,
     pub(crate) fs_base: u64,
 }
@@ -44,6 +47,7 @@ impl FrameRegisters {
             general: registers.general.map(Some),
             carried: [None; REGISTER_COUNT],
             xmm: registers.xmm,
+            ymm_high: registers.ymm_high,
             st: registers.st,
             fs_base: registers.fs_base,
         }
@@ -110,7 +114,10 @@ impl FrameRegisters {
         if let Some(xmm) = indexed(XMM0)
             && xmm < 16
         {
-            return Some(self.xmm?[xmm].to_vec());
+            // The number means the whole register, as wide as it is.
+            let mut bytes = self.xmm?[xmm].to_vec();
+            bytes.extend_from_slice(self.ymm_high.as_ref().map_or(&[], |high| &high[xmm]));
+            return Some(bytes);
         }
         Some(self.general(number)?.to_le_bytes().to_vec())
     }

@@ -9,6 +9,8 @@ mod dimension;
 mod dynamic;
 mod elsewhere;
 pub(crate) mod evaluate;
+#[cfg(test)]
+mod expressions;
 mod extended;
 mod fields;
 mod library;

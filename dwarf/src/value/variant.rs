@@ -1,9 +1,10 @@
-use gimli::AttributeValue;
+use gimli::{AttributeValue, Reader};
 
 use super::evaluate::Result;
 use super::fields::{Field, FieldAt, field};
 use super::object::Object;
-use super::shape::size;
+use super::scalar;
+use super::shape::{Shape, shape, size};
 use super::tree::Absent;
 use crate::info::{Die, DieRef, Info};
 use crate::target::Target;
@@ -22,14 +23,15 @@ pub(super) fn active<'a>(
         .collect();
     let chosen = match info.follow(part, gimli::DW_AT_discr) {
         Some(at) => {
-            let (discriminant, bits) = discriminant(info, target, at, object)?;
-            let is_it = |die: &&Die<'a>| has_value(die, discriminant, bits);
+            let told = discriminant(info, target, at, object)?;
+            let is_it = |die: &&Die<'a>| has_value(die, &told);
             let exact = variants.iter().find(is_it);
             exact.or_else(|| {
                 // The one without a value holds for all others: a niche.
-                variants
-                    .iter()
-                    .find(|die| die.attr(gimli::DW_AT_discr_value).is_none())
+                variants.iter().find(|die| {
+                    die.attr(gimli::DW_AT_discr_value).is_none()
+                        && die.attr(gimli::DW_AT_discr_list).is_none()
+                })
             })
         }
         None => variants.first().filter(|_| variants.len() == 1),
@@ -42,13 +44,19 @@ pub(super) fn active<'a>(
     field(info, member, false)
 }
 
-/// The discriminant, and its size in bits.
+/// What an object says which variant it is.
+struct Discriminant {
+    value: u128,
+    bits: u64,
+    signed: bool,
+}
+
 fn discriminant<'a>(
     info: &Info<'a>,
     target: &Target<'a>,
     at: DieRef,
     object: &Object,
-) -> Result<(u128, u64)> {
+) -> Result<Discriminant> {
     let member = field(info, &info.die(at)?, false)?;
     let (offset, bits) = match member.at {
         FieldAt::Bytes(offset) => {
@@ -58,10 +66,24 @@ fn discriminant<'a>(
         FieldAt::Bits { offset, size } => (offset, size),
         _ => return Err(Absent::unsupported("a discriminant at a computed place")),
     };
-    Ok((object.bits(target, offset, bits)?, bits))
+    let signed = matches!(
+        shape(info, member.of)?,
+        Shape::Base {
+            encoding: gimli::DW_ATE_signed | gimli::DW_ATE_signed_char,
+            ..
+        }
+    );
+    Ok(Discriminant {
+        value: object.bits(target, offset, bits)?,
+        bits,
+        signed,
+    })
 }
 
-fn has_value(variant: &Die<'_>, discriminant: u128, bits: u64) -> bool {
+fn has_value(variant: &Die<'_>, discriminant: &Discriminant) -> bool {
+    if let Some(AttributeValue::Block(list)) = variant.attr(gimli::DW_AT_discr_list) {
+        return is_listed(list.slice(), discriminant).unwrap_or(false);
+    }
     let value = match variant.attr(gimli::DW_AT_discr_value) {
         Some(AttributeValue::Data1(value)) => u128::from(value),
         Some(AttributeValue::Data2(value)) => u128::from(value),
@@ -79,9 +101,68 @@ fn has_value(variant: &Die<'_>, discriminant: u128, bits: u64) -> bool {
         }
         _ => return false,
     };
-    let mask = match bits {
+    let mask = match discriminant.bits {
         128.. => u128::MAX,
         bits => (1 << bits) - 1,
     };
-    value & mask == discriminant & mask
+    value & mask == discriminant.value & mask
+}
+
+/// Whether a list of values and ranges has a discriminant (DWARF 5, 5.7.10); `None` where the list
+/// is damaged. Its numbers are signed where the discriminant is.
+fn is_listed(list: &[u8], discriminant: &Discriminant) -> Option<bool> {
+    let mut rest = gimli::EndianSlice::new(list, gimli::LittleEndian);
+    let wanted = match discriminant.signed {
+        true => scalar::signed(discriminant.value, discriminant.bits),
+        false => i128::try_from(discriminant.value).ok()?,
+    };
+    while !rest.is_empty() {
+        let kind = gimli::DwDsc(rest.read_u8().ok()?);
+        let mut number = || -> Option<i128> {
+            Some(match discriminant.signed {
+                true => i128::from(rest.read_sleb128().ok()?),
+                false => i128::from(rest.read_uleb128().ok()?),
+            })
+        };
+        let low = number()?;
+        let high = match kind {
+            gimli::DW_DSC_label => low,
+            gimli::DW_DSC_range => number()?,
+            _ => return None,
+        };
+        if (low..=high).contains(&wanted) {
+            return Some(true);
+        }
+    }
+    Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_discriminants() {
+        let check = |list: &[u8], value: u128, signed, expected| {
+            let bits = 8;
+            let discriminant = Discriminant {
+                value,
+                bits,
+                signed,
+            };
+            assert_eq!(is_listed(list, &discriminant), expected, "{list:?} {value}");
+        };
+        // 100; 3 to 5; as signed numbers 100 needs two bytes.
+        let unsigned = [0, 100, 1, 3, 5];
+        check(&unsigned, 100, false, Some(true));
+        check(&unsigned, 4, false, Some(true));
+        check(&unsigned, 6, false, Some(false));
+        check(&[0, 0x7f], 0xff, true, Some(true));
+        check(&[1, 0x7e, 1], 0, true, Some(true));
+        check(&[1, 0x7e, 1], 2, true, Some(false));
+        check(&[], 0, false, Some(false));
+        check(&[9, 1], 1, false, None);
+        check(&[1, 1], 1, false, None);
+        check(&[0, 0x80], 0, false, None);
+    }
 }

@@ -440,3 +440,70 @@ fn types_that_another_module_knows() {
         check(values, "handle.name.*", "known in the library");
     });
 }
+
+#[test]
+fn variants_of_rust() {
+    for level in ['0', '2'] {
+        let kept = Kept::at(
+            &Fixture::rust("variants.rs").opt(level).build(),
+            "variants::at_rest",
+            1,
+        );
+        kept.read(|target, stack| {
+            let values = of_function(target, stack, "variants::hold");
+            // Optimised, not all of them are kept: what is there is right.
+            let check = |path: &str, expected: &str| {
+                let first = path.split('.').next().unwrap();
+                if level == '0' || find(&values, first).absent.is_none() {
+                    check(&values, path, expected);
+                }
+            };
+            check("some_box", "Some");
+            check("no_box", "None");
+            check("some_number", "Some");
+            check("no_number", "None");
+            check("some_letter.0", "é");
+            check("no_letter", "None");
+            check("nested.0.0.0", "true");
+            check("nested.1.0.0", "false");
+            check("nested.2.0", "None");
+            check("nested.3", "None");
+            check("small.0", "Below");
+            check("small.1", "Above");
+            check("wide.0", "First");
+            check("wide.1", "Second");
+            check("tagged.0", "Empty");
+            check("tagged.1.1", "2");
+            check("tagged.2.x", "-9");
+            check("niche.0.0", "z");
+            check("niche.1", "Space");
+            check("niche.3", "Error");
+            check("deep.0.0.0", "y");
+            check("deep.1.0", "End");
+            check("deep.2", "Other");
+            check("sure", "Ok");
+            check("sure.0", "7");
+            check("huge.0", "340282366920938463463374607431768211455");
+            check("list.number", "1");
+            check("list.next", "Some");
+            check("both.parts.0", "4");
+            check("unit", "()");
+            check("reference.*", "Some");
+        });
+    }
+}
+
+#[test]
+fn wide_vectors() {
+    if !std::arch::is_x86_feature_detected!("avx2") {
+        return;
+    }
+    let line = lr_fixtures::location("vectors.c", "vector");
+    let kept = Kept::at(&Fixture::c("vectors.c").opt('2').build(), &line, 1);
+    kept.read(|target, stack| {
+        let values = of_function(target, stack, "add");
+        for (path, expected) in [("sum.0", "2"), ("sum.1", "-40"), ("sum.3", "-8000")] {
+            check(&values, path, expected);
+        }
+    });
+}
