@@ -34,7 +34,16 @@ pub(super) fn active<'a>(
                 })
             })
         }
-        None => variants.first().filter(|_| variants.len() == 1),
+        // Where only one can be, nothing says which it is.
+        None => {
+            let mut possible = Vec::new();
+            for variant in &variants {
+                if !is_impossible(info, variant.at, 0)? {
+                    possible.push(variant);
+                }
+            }
+            possible.first().copied().filter(|_| possible.len() == 1)
+        }
     };
     let chosen =
         chosen.ok_or_else(|| Absent::unsupported("its discriminant is that of no variant"))?;
@@ -42,6 +51,36 @@ pub(super) fn active<'a>(
     let member = members.iter().find(|die| die.tag() == gimli::DW_TAG_member);
     let member = member.ok_or_else(|| Absent::unsupported("a variant without a type"))?;
     field(info, member, false)
+}
+
+/// Whether there can be no value: something in it is of a type without values, as `!` and
+/// `Infallible` are.
+fn is_impossible(info: &Info<'_>, within: DieRef, depth: usize) -> Result<bool> {
+    /// How deep structures nest.
+    const MAX_NESTING: usize = 8;
+    if depth == MAX_NESTING {
+        return Ok(false);
+    }
+    for die in info.children(within)? {
+        match die.tag() {
+            // An enumeration without variants.
+            gimli::DW_TAG_variant_part if info.children(die.at)?.is_empty() => return Ok(true),
+            gimli::DW_TAG_member => {}
+            _ => continue,
+        }
+        let Some(of) = info.follow(&die, gimli::DW_AT_type) else {
+            continue;
+        };
+        let is_never = info.own_name(&info.die(of)?).as_deref() == Some("!");
+        let is_impossible = match shape(info, Some(of))? {
+            Shape::Struct { die, .. } => is_impossible(info, die, depth + 1)?,
+            _ => false,
+        };
+        if is_never || is_impossible {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What an object says which variant it is.
