@@ -248,6 +248,11 @@ impl<'a> Listing<'_, 'a> {
             return Ok(None);
         }
         let info = &self.code.info;
+        // rustc's blocks begin behind the declaration, and the line of what is in a macro is the
+        // macro's.
+        if info.language(self.code.unit) == Language::Rust {
+            return Ok(None);
+        }
         let Some((file, line)) = info.declared(die.at)? else {
             return Ok(None);
         };
@@ -255,11 +260,9 @@ impl<'a> Listing<'_, 'a> {
         if here == 0 || !same_file(&file, &self.frame.file) {
             return Ok(None);
         }
-        // rustc's blocks begin behind the declaration.
-        let at_once = info.language(self.code.unit) != Language::Rust;
         Ok(match line.cmp(&here) {
             Ordering::Greater => Some("declared further down"),
-            Ordering::Equal if at_once => Some("declared on this line, which is being executed"),
+            Ordering::Equal => Some("declared on this line, which is being executed"),
             _ => None,
         })
     }

@@ -32,19 +32,25 @@ impl Reader<'_, '_> {
         if address == 0 {
             return Ok(value);
         }
-        self.pointee(value, to, &Object::Memory(address), way)
+        // To rustc a `Box` is a pointer.
+        let further = match value.type_name.starts_with("alloc::boxed::Box<") {
+            true => way.owned(&self.limits),
+            false => way.followed(),
+        };
+        self.pointee(value, to, &Object::Memory(address), way, further)
     }
 
-    /// A pointer with what it points to.
+    /// A pointer with what it points to, which is told as `further` says, where it does.
     pub(super) fn pointee(
         &self,
         mut value: Value,
         to: Option<DieRef>,
         pointee: &Object,
         way: Way<'_>,
+        further: Option<Way<'_>>,
     ) -> Result<Value> {
         let shape = shape(self.info, to)?;
-        let way = match way.followed() {
+        let way = match further {
             Some(way) => way,
             // Text is what its pointer says to people.
             None if text::unit(&shape).is_some() => way,
@@ -85,7 +91,7 @@ impl Reader<'_, '_> {
         let gone = || Absent::optimized_out("it has no address, and neither has what it points to");
         let frame = self.frame.as_ref().ok_or_else(gone)?;
         let pointee = frame.object(pointer.to)?.at(pointer.offset.cast_unsigned());
-        let mut value = self.pointee(value, to, &pointee, way)?;
+        let mut value = self.pointee(value, to, &pointee, way, way.followed())?;
         if !value.children.is_empty() {
             let detail = "it has no address; what it points to is known";
             value.absent = value.absent.or(Some(Absent::optimized_out(detail)));

@@ -62,6 +62,13 @@ impl Way<'_> {
             ..self
         })
     }
+
+    /// Behind an owner, whose object is part of what is told: where no more pointers are followed
+    /// it counts as a structure that deep.
+    pub(super) fn owned(self, limits: &Limits) -> Option<Self> {
+        self.followed()
+            .or_else(|| (self.depth < limits.depth).then(|| self.deeper()))
+    }
 }
 
 impl<'t, 'a> Reader<'t, 'a> {

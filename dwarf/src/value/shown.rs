@@ -100,14 +100,15 @@ impl<'a> Reader<'_, 'a> {
         parts: Vec<Part<'a>>,
         way: Way<'_>,
     ) -> Result<Value> {
+        let further = way.owned(&self.limits);
         match to {
             Some(PartAt::Object(to)) if parts.is_empty() => {
-                return self.pointee(value, to.of, &to.object, way);
+                return self.pointee(value, to.of, &to.object, way, further);
             }
             // Beside other parts, what is pointed to keeps a node of its own, and so does what is
             // of another type than the pointer says.
             Some(at) => {
-                if let Some(way) = way.followed() {
+                if let Some(way) = further {
                     let name = "*".to_owned();
                     value.children.push(self.part(Part { name, at }, way));
                 }

@@ -231,6 +231,7 @@ fn owners_and_objects() {
                 &[
                     ("boxed", "->{*: 5}"),
                     ("boxed_point", "->{x: 1 y: 2}"),
+                    ("boxed_twice", "->{*: ->{*: 6}}"),
                     ("boxed_unit", "->{*: ()}"),
                     ("rc", "->{*: 7 strong: 2 weak: 1}"),
                     ("rc_more", "->{*: 7 strong: 2 weak: 1}"),
@@ -257,11 +258,10 @@ fn owners_and_objects() {
                         "Some{0: ->{*: {x: 3 y: 4} strong: 2 weak: 0}}",
                     ),
                     ("optional_box", "None"),
-                    // It owns itself, and a pointer is followed once.
                     (
                         "node",
-                        "->{*: {id: 1 next: {value: Some{0: ->{strong: 2 weak: 0}} borrow: free}} \
-                         strong: 2 weak: 0}",
+                        "->{*: {id: 1 next: {value: Some{0: ->{*: {}<cycle: it is around itself> \
+                         strong: 2 weak: 0}} borrow: free}} strong: 2 weak: 0}",
                     ),
                     ("pinned", "->{*: 10}"),
                     ("manually", "11"),
