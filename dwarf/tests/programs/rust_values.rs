@@ -1,6 +1,9 @@
 //! What there is in the types of Rust's standard library, in cores of several builds: as drawn by
 //! those who wrote the programs.
 
+use std::path::Path;
+use std::process::Command;
+
 use lr_dwarf::{
     Absent, Core, CoreMemory, CoreModules, DebugFiles, Kind, Limits, Reason, Stack, Target, Value,
     variables,
@@ -656,4 +659,130 @@ fn has_reasons(value: &Value) {
         assert!(tells, "{value:?}");
     }
     value.children.iter().for_each(has_reasons);
+}
+
+/// What rustc's printers for gdb make of the same core. They have none for `LinkedList`, show the
+/// first element of an `Rc<[T]>` alone, and divide by zero at a `VecDeque<()>`.
+#[test]
+fn containers_are_those_of_rust_gdb() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "sequences",
+            &[
+                "none",
+                "numbers",
+                "many",
+                "words",
+                "nested",
+                "deque",
+                "deque_empty",
+            ],
+        ),
+        (
+            "hashes",
+            &[
+                "none",
+                "one",
+                "deleted",
+                "many",
+                "by_name",
+                "set_empty",
+                "set",
+                "nested",
+            ],
+        ),
+        (
+            "trees",
+            &[
+                "none", "emptied", "one", "many", "holes", "set_many", "nested",
+            ],
+        ),
+    ];
+    let limits = Limits {
+        items: 10_000,
+        values: 100_000,
+        ..Limits::WHOLE
+    };
+    for level in ['0', '3'] {
+        let program = Fixture::rust("collections.rs").opt(level).build();
+        let kept = Kept::at(&program, &location("collections.rs", "at_rest"), 1);
+        kept.read(|target, stack| {
+            for (function, names) in cases {
+                let end = format!("::{function}");
+                let mut frames = stack.frames.iter();
+                let frame = frames.find(|frame| frame.function.ends_with(&end)).unwrap();
+                let values = variables(target, stack, frame, &limits);
+                let printed = printed_by_gdb(&program, &kept, function, names);
+                for (name, printed) in names.iter().zip(printed) {
+                    assert_eq!(as_gdb(find(&values, name)), printed, "-O{level} {name}");
+                }
+            }
+        });
+    }
+}
+
+fn printed_by_gdb(program: &Path, kept: &Kept, function: &str, names: &[&str]) -> Vec<String> {
+    let sysroot = Command::new("rustc")
+        .args(["--print", "sysroot"])
+        .output()
+        .unwrap();
+    let sysroot = String::from_utf8(sysroot.stdout).unwrap();
+    let printers = format!("{}/lib/rustlib/etc", sysroot.trim());
+    let load = format!(
+        "python import sys; sys.path.insert(0, {printers:?}); import gdb_lookup; \
+         gdb_lookup.register_printers(gdb.current_progspace())"
+    );
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-nx", "-q", "-batch", "-ex", "set debuginfod enabled off"]);
+    for command in [
+        &load,
+        "set print elements 0",
+        "set print repeats unlimited",
+        "set width 0",
+    ] {
+        gdb.args(["-ex", command]);
+    }
+    gdb.args(["-ex", &format!("frame function collections::{function}")]);
+    for name in names {
+        gdb.args(["-ex", &format!("print {name}")]);
+    }
+    let output = gdb.arg(program).arg(kept.path()).output().unwrap();
+    let output = String::from_utf8(output.stdout).unwrap();
+    let lines = output.lines().filter(|line| line.starts_with('$'));
+    let printed: Vec<String> = lines
+        .filter_map(|line| Some(line.split_once(" = ")?.1.to_owned()))
+        .collect();
+    assert_eq!(printed.len(), names.len(), "{output}");
+    printed
+}
+
+fn as_gdb(value: &Value) -> String {
+    assert_eq!(value.absent, None, "{value:?}");
+    let (name, _) = value.type_name.split_once('<').unwrap_or_default();
+    let count = value.children.len();
+    let size = match count {
+        0 => format!("{name}(size=0)"),
+        count => format!("{name}(size={count}) = "),
+    };
+    let children = value.children.iter();
+    let shown: Vec<String> = match value.kind {
+        Kind::Map => {
+            let quote = match value.type_name.contains("<alloc::string::String, ") {
+                true => "\"",
+                false => "",
+            };
+            let entry =
+                |child: &Value| format!("[{quote}{}{quote}] = {}", child.name, as_gdb(child));
+            children.map(entry).collect()
+        }
+        _ => children.map(as_gdb).collect(),
+    };
+    let shown = shown.join(", ");
+    match value.kind {
+        Kind::Map | Kind::Sequence if count == 0 => size,
+        Kind::Map | Kind::Sequence => format!("{size}{{{shown}}}"),
+        Kind::Array => format!("[{shown}]"),
+        Kind::String => format!("\"{}\"", value.value.as_deref().unwrap()),
+        _ => value.value.clone().unwrap(),
+    }
 }
