@@ -508,6 +508,26 @@ fn futures_tell_their_awaits() {
 }
 
 #[test]
+fn tasks_of_tokio() {
+    let waits = lr_fixtures::line_of("tokio.rs", "worker await");
+    for fixture in builds("tokio.rs") {
+        let program = fixture.flag("--crate-name=tokio").build();
+        let kept = Kept::at(&program, &location("tokio.rs", "at_rest"), 1);
+        kept.read(|target, stack| {
+            let values = of_function(target, stack, "run");
+            let first = draw(find(&values, "handles.0"));
+            let expected = format!(
+                "->{{stage: Running{{0: Suspend0 at tokio.rs:{waits}{{count: 3 own: first \
+                 __awaitee: {{_data: {{}}}} name: first}}}} id: 7}}"
+            );
+            assert_eq!(first, expected);
+            let second = draw(find(&values, "handles.1"));
+            assert_eq!(second, "->{stage: Finished{0: 4} id: 8}");
+        });
+    }
+}
+
+#[test]
 fn the_raw_form() {
     let program = Fixture::rust("collections.rs").build();
     let kept = Kept::at(&program, &location("collections.rs", "at_rest"), 1);

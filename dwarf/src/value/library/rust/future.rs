@@ -90,7 +90,10 @@ fn kept<'a>(look: &Look<'_, 'a>, object: &Typed, state: &Typed) -> Result<Vec<Pa
         let (Some(name), FieldAt::Bytes(offset)) = (&field.name, field.at) else {
             continue;
         };
-        // Where both are one, it has two names.
+        // What has a number for a name is the compiler's own. Where both are one, it has two names.
+        if name.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
         if !seen.insert((name.clone(), offset)) {
             continue;
         }

@@ -20,6 +20,7 @@ mod newtype;
 mod nodes;
 mod once;
 mod shared;
+mod task;
 mod text;
 mod time;
 mod vec;
@@ -39,7 +40,7 @@ pub(super) fn contents<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option
     }
     let path = look.declared_as(object.of)?;
     if !is_of_library(&path) {
-        return Ok(None);
+        return task::contents(look, object, &path);
     }
     let bare = path.rsplit("::").next().unwrap_or_default();
     match bare {
