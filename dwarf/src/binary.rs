@@ -9,12 +9,13 @@ use crate::find::{self, DebugFiles, DebugInfo, SplitFiles};
 use crate::flow::KnownFunctions;
 use crate::image::{Flaw, Image, Segment};
 use crate::index::{FileIndex, Index, IndexCache, NameIndex};
-use crate::info::{Info, ScopeCache, UnitMap};
+use crate::info::{Info, Language, ScopeCache, UnitMap};
 use crate::inspect::Variable;
 use crate::loader::Mapped;
 use crate::location::Location;
 use crate::place::{Place, Resolved};
 use crate::symbols::{Symbol, Symbols};
+use crate::types::Vtables;
 
 /// An executable or shared object and its debug info.
 ///
@@ -37,6 +38,7 @@ pub struct Binary {
     /// By the file's own index, and by all units.
     hinted_units: OnceLock<UnitMap>,
     all_units: OnceLock<UnitMap>,
+    vtables: OnceLock<Vtables>,
 }
 
 impl Binary {
@@ -99,6 +101,7 @@ impl Binary {
             known_functions: OnceLock::new(),
             hinted_units: OnceLock::new(),
             all_units: OnceLock::new(),
+            vtables: OnceLock::new(),
         })
     }
 
@@ -263,6 +266,26 @@ impl Binary {
     /// Functions, globals and types by name; the first call reads all debug info.
     pub(crate) fn names<'a>(&'a self, info: &Info<'a>) -> &'a NameIndex {
         self.index.names(self, info)
+    }
+
+    /// The types of Rust's vtables.
+    pub(crate) fn vtables(&self, info: &Info<'_>) -> &Vtables {
+        self.vtables.get_or_init(|| info.read_vtables())
+    }
+
+    /// Reads what values need of all units at once, where it is not known yet: the types of Rust's
+    /// trait objects. It takes as long as the index of names, so it is to be called before a thread
+    /// is held.
+    pub fn prepare_values(&self) {
+        let Ok(info) = Info::new(self) else {
+            return;
+        };
+        if info
+            .own_units()
+            .any(|unit| info.language(unit) == Language::Rust)
+        {
+            self.vtables(&info);
+        }
     }
 
     /// Functions that are known by their names; the first call reads the symbol tables.

@@ -17,7 +17,6 @@ use super::split::Split;
 use crate::binary::Binary;
 use crate::image::{Bytes, Image};
 use crate::index::Parents;
-use crate::types::Vtables;
 
 pub(crate) type Unit<'a> = gimli::Unit<Bytes<'a>>;
 
@@ -40,7 +39,6 @@ pub(crate) struct Info<'a> {
     pub(super) parents: RefCell<FxHashMap<usize, Rc<Parents>>>,
     /// The scopes that were asked for last.
     pub(super) deep: RefCell<Option<(usize, Arc<UnitScopes>)>>,
-    pub(crate) vtables: OnceCell<Vtables>,
 }
 
 /// How many units whoever goes through all of them keeps at hand.
@@ -78,7 +76,6 @@ impl<'a> Info<'a> {
             lines: RefCell::default(),
             parents: RefCell::default(),
             deep: RefCell::default(),
-            vtables: OnceCell::new(),
         })
     }
 

@@ -8,13 +8,14 @@ pub(crate) type Vtables = FxHashMap<u64, Vec<DieRef>>;
 
 impl Info<'_> {
     /// The types that have their vtable at an address: more than one where equal ones were merged.
-    /// The first call asks the index of names for all of them.
+    /// The first call for a binary asks the index of names for all of them.
     pub(crate) fn vtable_types(&self, addr: u64) -> &[DieRef] {
-        let known = self.vtables.get_or_init(|| self.read_vtables());
+        let known = self.binary.vtables(self);
         known.get(&addr).map_or(&[], Vec::as_slice)
     }
 
-    fn read_vtables(&self) -> Vtables {
+    /// All of them.
+    pub(crate) fn read_vtables(&self) -> Vtables {
         let mut vtables = Vtables::default();
         let names = self.binary.names(self);
         for (name, entries) in names.all() {

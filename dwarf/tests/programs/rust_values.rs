@@ -310,6 +310,10 @@ fn trait_objects_tell_their_types() {
     for fixture in builds("owners.rs") {
         let kept = Kept::at(&fixture.build(), &location("owners.rs", "at_rest"), 1);
         kept.read(|target, stack| {
+            // Before a thread is held, so that no walk over all units falls into that time.
+            for module in target.modules() {
+                module.binary.prepare_values();
+            }
             let values = of_function(target, stack, "objects");
             let check = |path: &str, expected: &str| {
                 let value = find(&values, path);
