@@ -49,11 +49,24 @@ function card(action: Action): HTMLElement {
       over ? null : remove,
     ),
     action.name ? make("div", {}, make("code", {}, visible(action.location))) : null,
-    make("div", {}, make("code", { class: "template" }, visible(action.template))),
+    make("div", {}, make("code", { class: "template" }, visible(asked(action)))),
     action.condition ? make("div", { class: "quiet" }, "if ", make("code", {}, visible(action.condition))) : null,
     ...action.statuses.map((status) => statusLine(status, action)),
     make("div", { class: "quiet" }, left, `${visible(action.created_by)} · `, make("code", {}, action.id)),
   );
+}
+
+/** What is asked for at the place, in a word. */
+function asked(action: Action): string {
+  const by = action.by ? ` by ${action.by}` : "";
+  switch (action.kind) {
+    case "log":
+      return action.template ?? "";
+    case "metric":
+      return `metric ${action.expression ?? ""}${by}`;
+    default:
+      return `${action.kind}${by}`;
+  }
 }
 
 function stateOf(action: Action): string {

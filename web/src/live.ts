@@ -1,6 +1,7 @@
 import { byId, make } from "./dom";
 import { nameOf } from "./names";
-import type { LiveEvent, LiveLog } from "./protocol";
+import type { LiveEvent, LiveLog, LiveMetric, LiveSnapshot } from "./protocol";
+import { drawSnapshot } from "./snapshot";
 import { count, fileName, timeOfDay, valueText, visible } from "./text";
 
 /** Rows that stay on the page; the store has them all. */
@@ -55,7 +56,8 @@ export function startLive(changed: () => void): void {
 }
 
 function take(event: LiveEvent): void {
-  if (event.type === "log") {
+  if (isUnknown(event)) return;
+  if (event.type === "log" || event.type === "snapshot" || event.type === "metric") {
     seen += 1;
   } else if (event.type === "loss") {
     losses.set(event.reason, (losses.get(event.reason) ?? 0) + event.count);
@@ -63,6 +65,11 @@ function take(event: LiveEvent): void {
   waiting.push({ event, haystack: haystack(event) });
   if (waiting.length > MAX_WAITING) waiting.splice(0, waiting.length - MAX_WAITING);
   draw();
+}
+
+/** Whether a newer server tells something of which this page knows nothing. */
+function isUnknown(event: LiveEvent): boolean {
+  return !["log", "snapshot", "metric", "loss", "state", "end"].includes(event.type);
 }
 
 function haystack(event: LiveEvent): string {
@@ -73,6 +80,13 @@ function haystack(event: LiveEvent): string {
         names, nameOf(event.action), event.message, event.function, `${event.file}:${event.line}`,
         event.thread, event.level, JSON.stringify(event.fields),
       ].join(" ").toLowerCase();
+    case "snapshot":
+      return [
+        names, nameOf(event.action), event.function, `${event.file}:${event.line}`, event.thread,
+        ...event.frames.map((frame) => frame.function),
+      ].join(" ").toLowerCase();
+    case "metric":
+      return `${names} ${nameOf(event.action)} ${event.name} ${event.group ?? ""}`.toLowerCase();
     case "loss":
       return `${names} ${event.reason}`.toLowerCase();
     case "state":
@@ -104,10 +118,55 @@ function appendWaiting(): void {
 }
 
 function row({ event, haystack }: Entry): HTMLElement {
-  const element = event.type === "log" ? logRow(event) : noteRow(event);
+  const element = drawn(event);
   element.dataset.haystack = haystack;
   element.hidden = !haystack.includes(filter);
   return element;
+}
+
+function drawn(event: LiveEvent): HTMLElement {
+  switch (event.type) {
+    case "log":
+      return logRow(event);
+    case "snapshot":
+      return snapshotRow(event);
+    case "metric":
+      return metricRow(event);
+    default:
+      return noteRow(event);
+  }
+}
+
+function snapshotRow(event: LiveSnapshot): HTMLElement {
+  const where = `${visible(event.function)} ${fileName(event.file)}:${event.line}`;
+  const what = `snapshot of ${visible(event.thread)}: ${event.frames.length} frames`;
+  const details = make("details", { class: "entry" },
+    make("summary", {},
+      make("time", { title: visible(event.ts) }, timeOfDay(event.ts)),
+      make("span", { class: "action" }, visible(nameOf(event.action))),
+      make("span", { class: "message" }, what),
+      make("span", { class: "where", title: visible(`${event.file}:${event.line}`) }, where),
+    ),
+  );
+  details.addEventListener("toggle", () => {
+    if (details.childElementCount === 1) details.append(drawSnapshot(event));
+  });
+  return details;
+}
+
+function metricRow(event: LiveMetric): HTMLElement {
+  const parts = [`${event.kind === "counter" ? "hits" : "count"} ${count(event.count)}`];
+  const values: [string, number | null][] = [
+    ["mean", event.mean], ["min", event.min], ["p50", event.p50], ["p99", event.p99], ["max", event.max],
+  ];
+  for (const [what, value] of values) {
+    if (value !== null) parts.push(`${what} ${value.toLocaleString("en", { maximumFractionDigits: 3 })}`);
+  }
+  const group = event.group === null ? "" : `[${visible(event.group)}]`;
+  return make("div", { class: "note", data: { kind: "metric" } },
+    make("time", { title: visible(event.ts) }, timeOfDay(event.ts)),
+    make("span", {}, `${visible(event.name)}${group} ${parts.join(" · ")} ${visible(event.unit ?? "")}`),
+  );
 }
 
 function logRow(event: LiveLog): HTMLElement {
@@ -140,7 +199,7 @@ function fields(event: LiveLog): HTMLElement {
   ]));
 }
 
-function noteRow(event: Exclude<LiveEvent, LiveLog>): HTMLElement {
+function noteRow(event: Exclude<LiveEvent, LiveLog | LiveMetric | LiveSnapshot>): HTMLElement {
   let text: string;
   switch (event.type) {
     case "loss":

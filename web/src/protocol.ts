@@ -40,7 +40,9 @@ export interface Action {
   kind: string;
   name?: string;
   location: string;
-  template: string;
+  template?: string;
+  expression?: string;
+  by?: string;
   condition?: string;
   max_hits?: number;
   target: { agent?: string; tag?: string };
@@ -65,8 +67,61 @@ export interface LiveLog {
   fields: Record<string, unknown>;
 }
 
+export interface LiveMetric {
+  type: "metric";
+  ts: string;
+  agent: string;
+  action: string;
+  name: string;
+  kind: string;
+  unit?: string;
+  group: string | null;
+  count: number;
+  min: number | null;
+  max: number | null;
+  mean: number | null;
+  p50: number | null;
+  p99: number | null;
+}
+
+export interface CapturedValue {
+  name: string;
+  type?: string;
+  value?: string;
+  children?: CapturedValue[];
+  absent?: { reason: string; detail?: string };
+}
+
+export interface SnapshotFrame {
+  function: string;
+  file: string;
+  line: number;
+  inlined: boolean;
+  address: string;
+  variables?: CapturedValue[];
+}
+
+export interface LiveSnapshot {
+  type: "snapshot";
+  ts: string;
+  id: string;
+  agent: string;
+  action: string;
+  pid: number;
+  tid: number;
+  thread: string;
+  file: string;
+  line: number;
+  function: string;
+  stop_ns: number;
+  frames: SnapshotFrame[];
+  watches?: CapturedValue[];
+}
+
 export type LiveEvent =
   | LiveLog
+  | LiveMetric
+  | LiveSnapshot
   | { type: "loss"; ts: string; agent: string; action: string | null; reason: string; count: number }
   | { type: "state"; ts: string; agent: string; action: string; state: string }
   | { type: "end"; ts: string; agent: string; pid: number; reason: string; message: string };
