@@ -1,11 +1,13 @@
+mod details;
+mod why;
+
 use clap::Args;
 use jiff::tz::TimeZone;
 use lr_agent::client::Listing;
-use lr_protocol::{Action, ActionKind, ActionStatus, ActionTarget, Counts, Output, State};
+use lr_protocol::{Action, ActionTarget, Counts, State};
 
 use crate::connect::ServerArgs;
-use crate::escape::escaped;
-use crate::failure::{Failure, of_action, rendered};
+use crate::failure::Failure;
 use crate::output::print;
 use crate::selector;
 use crate::style::Style;
@@ -13,7 +15,8 @@ use crate::table;
 use crate::tell::tell;
 use crate::time;
 use crate::verbs::agents::json_lines;
-use crate::verbs::attach::tracked::{address_line, label};
+
+use details::{Around, details};
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Actions {
@@ -36,10 +39,15 @@ impl Actions {
         let (style, zone) = (Style::of_stdout(), TimeZone::system());
         if let Some(id) = &self.id {
             let action = selector::action(&client, id).await?;
-            return match self.json {
-                true => print(&json_lines(&[action])),
-                false => print(&details(&action, style, &zone)),
+            if self.json {
+                return print(&json_lines(&[action]));
+            }
+            let around = Around {
+                agents: client.agents(Listing::All).await?,
+                seen: why::seen(&client, &action).await?,
+                lost: why::lost(&client, &action).await?,
             };
+            return print(&details(&action, &around, style, &zone));
         }
         let listing = match self.all {
             true => Listing::All,
@@ -118,141 +126,11 @@ fn total(action: &Action) -> Counts {
     total
 }
 
-fn details(action: &Action, style: Style, zone: &TimeZone) -> String {
-    let spec = &action.spec;
-    let mut lines = vec![
-        (
-            "action",
-            format!("{} (version {})", action.id, action.version),
-        ),
-        ("kind", spec.kind.word().into()),
-    ];
-    lines.push(("location", location(action).into()));
-    lines.extend(kind_lines(&spec.kind));
-    let mut option = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
-    option("name", spec.name.clone());
-    option("if", spec.condition.clone());
-    option("hits", spec.max_hits.map(|hits| format!("at most {hits}")));
-    option("rate", spec.rate.map(|rate| format!("{rate} a second")));
-    option("quota", spec.ignore_quota.then(|| "ignored".into()));
-    option(
-        "output",
-        match &spec.output {
-            Output::Server => None,
-            Output::Stdout => Some("the agent's standard output".into()),
-            Output::File(path) => Some(path.clone()),
-        },
-    );
-    lines.push(("on", target(action)));
-    lines.push((
-        "by",
-        format!(
-            "{} at {}",
-            action.created_by,
-            time::local_micros(action.created_at, zone)
-        ),
-    ));
-    lines.push(("expires", time::local_micros(action.expires_at, zone)));
-    if !action.enabled {
-        lines.push(("enabled", "no".into()));
-    }
-    let mut text = String::new();
-    for (name, value) in lines {
-        text.push_str(&format!("{name:<9} {}\n", escaped(&value)));
-    }
-    for status in &action.statuses {
-        text.push_str(&status_details(status, &label(spec), style, zone));
-    }
-    text
-}
-
-/// What a kind has beside its place.
-fn kind_lines(kind: &ActionKind) -> Vec<(&'static str, String)> {
-    let mut lines = Vec::new();
-    match kind {
-        ActionKind::Log(log) => {
-            lines.push(("template", log.template.clone()));
-            lines.push(("level", log.level.word().into()));
-        }
-        ActionKind::Snapshot(snapshot) => {
-            lines.extend(snapshot.watches.iter().map(|text| ("watch", text.clone())));
-            if snapshot.all_threads {
-                lines.push(("threads", "all".into()));
-            }
-            if snapshot.registers {
-                lines.push(("registers", "yes".into()));
-            }
-        }
-        ActionKind::Counter(counter) => {
-            lines.extend(counter.by.clone().map(|by| ("group by", by)));
-        }
-        ActionKind::Metric(metric) => {
-            lines.push(("measures", metric.expression.clone()));
-            lines.extend(metric.by.clone().map(|by| ("group by", by)));
-            if !metric.unit.is_empty() {
-                lines.push(("unit", metric.unit.clone()));
-            }
-        }
-        ActionKind::Unknown => {}
-    }
-    lines
-}
-
-fn status_details(status: &ActionStatus, label: &str, style: Style, zone: &TimeZone) -> String {
-    let mut text = format!(
-        "\n{}\n",
-        style.bold(&format!(
-            "{} on {} since {}",
-            status.state.word(),
-            escaped(&status.agent_id),
-            time::local_micros(status.updated_at, zone)
-        ))
-    );
-    text.push_str(&format!("  {}\n", counts_line(&status.counts)));
-    if let Some(until) = status.paused_until {
-        text.push_str(&format!(
-            "  paused until {}\n",
-            time::local_micros(until, zone)
-        ));
-    }
-    for bound in &status.bound {
-        text.push_str(&format!("  {}\n", address_line(bound)));
-    }
-    for warning in &status.warnings {
-        text.push_str(&format!(
-            "  {}: {}\n",
-            style.yellow("warning"),
-            escaped(warning)
-        ));
-    }
-    if let Some(error) = &status.error {
-        for line in rendered(&of_action(error, label), style).lines() {
-            text.push_str(&format!("  {line}\n"));
-        }
-    }
-    text
-}
-
-/// Hits, and what became of those that are not kept.
-fn counts_line(counts: &Counts) -> String {
-    let mut parts = vec![format!("{} hits, {} kept", counts.hits, counts.kept)];
-    for (count, what) in [
-        (counts.condition_false, "where the condition did not hold"),
-        (counts.condition_error, "where the condition had no value"),
-        (counts.rate_limited, "over the rate limit"),
-        (counts.over_budget, "over the budget of time"),
-        (counts.dropped, "dropped"),
-    ] {
-        if count > 0 {
-            parts.push(format!("{count} {what}"));
-        }
-    }
-    parts.join(", ")
-}
-
 #[cfg(test)]
 mod tests {
-    use lr_protocol::{ActionSpec, BoundAddress, Level, LogSpec, StatusError};
+    use lr_protocol::{
+        ActionKind, ActionSpec, ActionStatus, BoundAddress, Level, LogSpec, Output, StatusError,
+    };
 
     use super::*;
 
@@ -348,8 +226,23 @@ mod tests {
             suggestions: vec!["o".into()],
         });
         failed.bound.clear();
+        failed.agent_id = "cccccccc".into();
+        let around = Around {
+            agents: Vec::new(),
+            seen: vec![why::Seen {
+                agent: "aaaaaaaa".into(),
+                observed_ms: 58_500,
+                hits: 0,
+            }],
+            lost: vec![why::Lost {
+                agent: "aaaaaaaa".into(),
+                reason: "ring_full".into(),
+                count: 3,
+            }],
+        };
         let shown = details(
             &action(vec![status("aaaaaaaa", State::Hit), failed]),
+            &around,
             Style::Plain,
             &TimeZone::UTC,
         );
@@ -368,10 +261,13 @@ expires   1970-01-01 01:00:00+00:00
 
 hit on aaaaaaaa since 1970-01-01 00:00:00+00:00
   12 hits, 10 kept, 2 over the rate limit
+  last minute: observed for 58.5 s, 0 hits
+  lost: 3 ring_full
   0x5555 process_order at orders.c:9 (orders, emulate)
   warning: one copy is inlined
+  why nothing comes: its place was not reached within the last minute
 
-error on aaaaaaaa since 1970-01-01 00:00:00+00:00
+error on cccccccc since 1970-01-01 00:00:00+00:00
   12 hits, 10 kept, 2 over the rate limit
   warning: one copy is inlined
   error[unknown_variable]: no variable `p`

@@ -1,0 +1,183 @@
+//! Why an action does not fire, in one sentence.
+
+use std::collections::BTreeMap;
+
+use lr_agent::client::{Client, ClientError};
+use lr_protocol::{
+    Action, ActionStatus, Agent, AgentState, QueryFormat, QueryRequest, QueryResult, State,
+};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+use crate::records::records;
+
+/// What was seen of an action on an agent in the last minute.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+pub(super) struct Seen {
+    pub(super) agent: String,
+    /// Milliseconds during which it was planted.
+    pub(super) observed_ms: u64,
+    pub(super) hits: u64,
+}
+
+/// Events that are missing, since the action began.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+pub(super) struct Lost {
+    pub(super) agent: String,
+    pub(super) reason: String,
+    pub(super) count: u64,
+}
+
+const SEEN: &str = "
+    SELECT agent_id AS agent, sum(observed_ms)::UBIGINT AS observed_ms, sum(hits)::UBIGINT AS hits
+    FROM coverage WHERE action_id = $action AND recv_ts > now() - INTERVAL 1 MINUTE GROUP BY ALL";
+const LOST: &str = "
+    SELECT agent_id AS agent, reason, sum(count)::UBIGINT AS count
+    FROM losses WHERE action_id = $action GROUP BY ALL ORDER BY reason";
+
+pub(super) async fn seen(client: &Client, action: &Action) -> Result<Vec<Seen>, Failure> {
+    records(&query(client, SEEN, action).await?)
+}
+
+pub(super) async fn lost(client: &Client, action: &Action) -> Result<Vec<Lost>, Failure> {
+    records(&query(client, LOST, action).await?)
+}
+
+async fn query(client: &Client, sql: &str, action: &Action) -> Result<QueryResult, ClientError> {
+    client
+        .query(&QueryRequest {
+            sql: sql.to_owned(),
+            params: BTreeMap::from([("action".to_owned(), action.id.clone())]),
+            max_rows: None,
+            format: QueryFormat::Json,
+        })
+        .await
+}
+
+/// Why nothing comes of an action on an agent; `None` where something does, or where the error
+/// says it already.
+pub(super) fn why(
+    action: &Action,
+    status: &ActionStatus,
+    agent: Option<&Agent>,
+    seen: Option<&Seen>,
+) -> Option<String> {
+    let id = &action.id;
+    if agent.is_some_and(|agent| agent.state == AgentState::Silent) && !status.state.is_final() {
+        return Some("its agent has not been heard of for a minute, and has let go by now".into());
+    }
+    let why = match status.state {
+        State::Error | State::Unknown => return None,
+        State::Submitted => "its agent has not fetched it yet".into(),
+        State::Delivered | State::Verified => "its agent is looking for its place".into(),
+        State::Pending => "the module or file that it is for is not loaded yet".into(),
+        State::Done => format!("it has had all its hits; `lr retake {id}` starts it again"),
+        State::Expired => format!("its time is over; `lr retake {id}` starts it again"),
+        State::Removed => format!("it was removed; `lr duplicate {id}` makes another like it"),
+        State::Gone => "its process is gone".into(),
+        State::Disabled => format!("it is switched off; `lr enable {id}` switches it on"),
+        State::Paused => {
+            "it takes more of the process's time than it may; --ignore-quota takes it all the same"
+                .into()
+        }
+        State::Bound | State::Hit => return why_bound(status, seen),
+    };
+    Some(why)
+}
+
+fn why_bound(status: &ActionStatus, seen: Option<&Seen>) -> Option<String> {
+    let counts = &status.counts;
+    if counts.hits == 0 {
+        return Some("its place was never reached since it was planted".into());
+    }
+    if counts.kept == 0 {
+        let most = [
+            (counts.condition_false, "the condition never held"),
+            (counts.condition_error, "the condition has no value"),
+            (counts.over_budget, "all hits were over the budget of time"),
+            (counts.rate_limited, "all hits were over the rate limit"),
+            (counts.dropped, "all hits were lost on the way"),
+        ];
+        let most = most.into_iter().max_by_key(|(count, _)| *count);
+        return most
+            .filter(|(count, _)| *count > 0)
+            .map(|(_, why)| why.into());
+    }
+    match seen {
+        Some(seen) if seen.hits == 0 && seen.observed_ms > 0 => {
+            Some("its place was not reached within the last minute".into())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(state: &str, counts: serde_json::Value, expected: Option<&str>) {
+        let counts = {
+            let mut all = json!({"hits": 0, "condition_false": 0, "condition_error": 0,
+                "rate_limited": 0, "over_budget": 0, "dropped": 0, "kept": 0});
+            for (name, count) in counts.as_object().unwrap() {
+                all[name] = count.clone();
+            }
+            all
+        };
+        let status = json!({"agent_id": "a", "action_id": "b", "action_version": 1,
+            "state": state, "updated_at": 0, "counts": counts});
+        let action: Action = serde_json::from_value(json!({
+            "id": "b", "version": 1, "kind": "counter", "location": "f", "target": {"agent": "a"},
+            "enabled": true, "created_at": 0, "expires_at": 0, "created_by": "me",
+            "statuses": [status],
+        }))
+        .unwrap();
+        let seen = Seen {
+            agent: "a".into(),
+            observed_ms: 60_000,
+            hits: 0,
+        };
+        let found = why(&action, &action.statuses[0], None, Some(&seen));
+        match (&found, expected) {
+            (Some(found), Some(expected)) => assert!(found.contains(expected), "{found}"),
+            _ => assert_eq!(found.is_some(), expected.is_some(), "{found:?}"),
+        }
+    }
+
+    #[test]
+    fn every_state_has_its_reason() {
+        let none = || json!({});
+        check("submitted", none(), Some("not fetched"));
+        check("delivered", none(), Some("looking"));
+        check("pending", none(), Some("not loaded"));
+        check("done", none(), Some("lr retake b"));
+        check("expired", none(), Some("lr retake b"));
+        check("removed", none(), Some("lr duplicate b"));
+        check("disabled", none(), Some("lr enable b"));
+        check("paused", none(), Some("--ignore-quota"));
+        check("gone", none(), Some("gone"));
+        check("error", none(), None);
+    }
+
+    #[test]
+    fn what_is_bound_is_told_by_its_counts() {
+        check("bound", json!({}), Some("never reached"));
+        check(
+            "hit",
+            json!({"hits": 5, "condition_false": 5}),
+            Some("never held"),
+        );
+        check(
+            "hit",
+            json!({"hits": 5, "condition_false": 2, "condition_error": 3}),
+            Some("no value"),
+        );
+        check(
+            "hit",
+            json!({"hits": 5, "kept": 5}),
+            Some("within the last minute"),
+        );
+    }
+}
