@@ -8,6 +8,7 @@
 )]
 
 mod actions;
+mod asking;
 mod attach;
 mod binaries;
 mod counts;
