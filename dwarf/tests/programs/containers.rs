@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 
 use lr_dwarf::{Kind, Limits, Value, variables};
 use lr_fixtures::{Fixture, line_of};
@@ -123,6 +124,90 @@ fn check(fixture: Fixture, is_newest: bool, missing: &[&str]) {
         true => assert_eq!(seen, expected.len()),
         false => assert!(seen > 90, "{seen}"),
     }
+}
+
+/// Runs in gdb: writes what its printers of libstdc++ show of texts, sequences and maps, drawn as
+/// here.
+const PRINTED: &str = r#"
+import gdb, json, os
+
+def drawn(value):
+    if not isinstance(value, gdb.Value):
+        return str(bool(value)).lower()
+    printer = gdb.default_visualizer(value)
+    hint = getattr(printer, "display_hint", lambda: None)()
+    if hint == "string":
+        text = printer.to_string()
+        if not isinstance(text, str):
+            text = text.value().string(length=text.length)
+        return json.dumps(text, ensure_ascii=False).replace("\\u0000", "\\0")
+    if hint == "array" or hint == "map":
+        parts = [drawn(child) for _, child in printer.children()]
+        if hint == "map":
+            if any(key.startswith("{") for key in parts[::2]):
+                raise ValueError("keys that are drawn otherwise")
+            pairs = zip(parts[::2], parts[1::2])
+            return "{" + ", ".join(f"{key.strip(chr(34))}: {value}" for key, value in pairs) + "}"
+        count = ""
+        if len(parts) > 10:
+            count = f" of {len(parts)}"
+            parts = [parts[0], parts[1], "…", parts[-1]]
+        return "[" + ", ".join(parts) + "]" + count
+    if printer:
+        raise ValueError(hint)
+    if value.type.strip_typedefs().code == gdb.TYPE_CODE_STRUCT:
+        fields = value.type.strip_typedefs().fields()
+        if str(value.type.strip_typedefs()).startswith("std::") or any(field.is_base_class for field in fields):
+            raise ValueError("a structure without a printer")
+        return "{" + ", ".join(f"{field.name}: {drawn(value[field])}" for field in fields) + "}"
+    if value.type.strip_typedefs().sizeof == 1 and value.type.strip_typedefs().code == gdb.TYPE_CODE_INT:
+        return chr(int(value))
+    return str(value)
+
+gdb.execute("up", to_string=True)
+with open(os.environ["OUT"], "w") as out:
+    for group in ("strings", "sequences", "associations"):
+        whole = gdb.selected_frame().read_var(group)
+        for field in whole.type.fields():
+            value = whole[field]
+            if value.type.strip_typedefs().code != gdb.TYPE_CODE_STRUCT:
+                continue
+            try:
+                out.write(f"{group}.{field.name}\t{drawn(value)}\n")
+            except (gdb.error, ValueError, TypeError, AttributeError, RuntimeError):
+                pass
+gdb.execute("kill")
+"#;
+
+/// What stands in the program is what gdb's printers say, where they draw it like this.
+#[test]
+fn what_is_expected_is_what_gdb_prints() {
+    let program = program().flag("-std=c++20").build();
+    let folder = std::env::temp_dir().join(format!("lr-printed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (script, out) = (folder.join("printed.py"), folder.join("printed"));
+    std::fs::write(&script, PRINTED).unwrap();
+    let output = Command::new("gdb")
+        .args(["-nx", "-q", "-batch", "-ex", "set debuginfod enabled off"])
+        .args(["-ex", "break show", "-ex", "run", "-x"])
+        .args([&script, &program])
+        .env("OUT", &out)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let printed = std::fs::read_to_string(&out);
+    let _ = std::fs::remove_dir_all(&folder);
+    let printed = printed.unwrap_or_else(|_| panic!("{output:?}"));
+    let expected = expected(PROGRAM);
+    let mut same = 0;
+    for line in printed.lines() {
+        let (path, text) = line.split_once('\t').unwrap();
+        if let Some(expected) = expected.get(path) {
+            assert_eq!(text, expected, "{path}");
+            same += 1;
+        }
+    }
+    assert!(same >= 40, "{same} of {printed}");
 }
 
 fn program() -> Fixture {
