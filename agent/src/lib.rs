@@ -31,6 +31,7 @@ mod problem;
 pub mod process;
 mod ready;
 mod session;
+mod signal;
 mod snapshot;
 mod tracer;
 

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use lr_dwarf::MappedPart;
+
 use crate::host::living_thread;
 
 /// One line: addresses of the target and what of which file is there.
@@ -26,6 +28,16 @@ pub(crate) struct Mapping {
 impl Mapping {
     pub(crate) fn len(&self) -> u64 {
         self.end - self.start
+    }
+
+    /// What of its file is where.
+    pub(crate) fn part(&self) -> MappedPart {
+        MappedPart {
+            start: self.start,
+            end: self.end,
+            offset: self.offset,
+            executable: Some(self.executable),
+        }
     }
 
     /// Whether it is code of a file that only this process would see changed.

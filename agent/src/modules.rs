@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use lr_dwarf::{
-    Binary, DebugInfo, FileAddr, LoadBias, LoadError, OpenError, Root, RuntimeAddr, Segment,
-    open_regular,
+    Binary, DebugInfo, FileAddr, LoadBias, LoadError, OpenError, Root, RuntimeAddr, open_regular,
 };
 use lr_tracer::TextRange;
 
@@ -307,7 +306,7 @@ impl Modules {
         let binary = Rc::clone(&module.opened.insert(opened).binary);
         let mut copies: Vec<Loaded> = Vec::new();
         for mapping in &module.mappings {
-            match bias_of(mapping, binary.segments()) {
+            match binary.load_bias(&mapping.part()) {
                 Some(bias) if copies.iter().all(|copy| copy.bias != bias) => copies.push(Loaded {
                     binary: Rc::clone(&binary),
                     bias,
@@ -579,21 +578,6 @@ fn grouped(mappings: Vec<Mapping>, executable: Option<&Executable>) -> Vec<Modul
     modules
 }
 
-/// The bias that makes a segment of the file lie where a mapping of the same bytes is. Segments
-/// begin anywhere in a page, mappings at its beginning.
-fn bias_of(mapping: &Mapping, segments: &[Segment]) -> Option<LoadBias> {
-    let mapped = mapping.offset..mapping.offset.saturating_add(mapping.len());
-    let segment = segments.iter().find(|segment| {
-        let end = segment.offset.saturating_add(segment.len);
-        segment.offset < mapped.end && mapped.start < end
-    })?;
-    let begins = segment
-        .addr
-        .0
-        .wrapping_add(mapped.start.wrapping_sub(segment.offset));
-    Some(LoadBias(mapping.start.wrapping_sub(begins)))
-}
-
 /// What of a mapping the file's executable segments have bytes for.
 fn text_in<'a>(mapping: &Mapping, loaded: &'a Loaded) -> Option<TextRange<'a>> {
     loaded.binary.segments().iter().find_map(|segment| {
@@ -629,56 +613,6 @@ mod tests {
             inode: 7,
             path: "/srv/orders".to_owned(),
         }
-    }
-
-    fn segment(addr: u64, offset: u64, len: u64) -> Segment {
-        Segment {
-            addr: FileAddr(addr),
-            offset,
-            len,
-        }
-    }
-
-    fn check_bias(mapping: &Mapping, segments: &[Segment], expected: Option<u64>) {
-        assert_eq!(bias_of(mapping, segments).map(|bias| bias.0), expected);
-    }
-
-    #[test]
-    fn the_bias_follows_from_the_segment_that_is_mapped() {
-        // As gcc links a PIE: addresses equal offsets.
-        check_bias(
-            &mapping(0x5555_5555_5000, 0x1000, 0x1000),
-            &[segment(0x1000, 0x1000, 0x215)],
-            Some(0x5555_5555_4000),
-        );
-        // As lld does: the segment begins inside a page, a page further than its offset.
-        check_bias(
-            &mapping(0x5555_5555_6000, 0x1000, 0),
-            &[segment(0x1640, 0x640, 0x300)],
-            Some(0x5555_5555_5000),
-        );
-        // Not PIE.
-        check_bias(
-            &mapping(0x40_1000, 0x1000, 0x1000),
-            &[segment(0x40_1000, 0x1000, 0x200)],
-            Some(0),
-        );
-        // mprotect split the mapping; the second half begins inside the segment.
-        check_bias(
-            &mapping(0x7f00_0000_3000, 0x1000, 0x3000),
-            &[segment(0x1000, 0x1000, 0x3000)],
-            Some(0x7f00_0000_0000),
-        );
-    }
-
-    #[test]
-    fn a_mapping_of_other_bytes_has_no_bias() {
-        check_bias(
-            &mapping(0x7f00_0000_0000, 0x1000, 0x8000),
-            &[segment(0x1000, 0x1000, 0x3000)],
-            None,
-        );
-        check_bias(&mapping(0x1000, 0x1000, 0), &[], None);
     }
 
     #[test]
@@ -721,7 +655,7 @@ mod tests {
         let loaded = modules.executable().unwrap();
         assert_eq!(Path::new(&loaded.path), std::env::current_exe().unwrap());
         // A function of ours lies where the bias says.
-        let address = check_bias as fn(_, _, _) as usize as u64;
+        let address = grouped as fn(_, _) -> _ as usize as u64;
         let at = modules.at(address).unwrap();
         assert_eq!(modules.load(at).unwrap()[0].path, loaded.path);
         let text = modules.text_of(&loaded);

@@ -11,12 +11,11 @@ use lr_protocol::{Problem, Snapshot, SnapshotFrame, SnapshotThread};
 
 use crate::convert;
 use crate::problem::problem;
+use crate::signal;
 
-/// Frames of a stack, and how many of them with their variables.
-const FRAMES: usize = 20;
-const WITH_VARIABLES: usize = 5;
 /// Bytes of a core that are read for one stack and for the variables of one frame.
 const MAX_READ: u64 = 16 << 20;
+const READ_PER_FRAME: u64 = 256;
 
 /// What is to be shown.
 #[derive(Clone, Debug)]
@@ -24,37 +23,56 @@ pub struct CoreSnapshotRequest {
     pub core: PathBuf,
     /// The program's own file, where it is not where it was.
     pub binary: Option<PathBuf>,
+    /// The thread whose variables are told; the one that the process died of, where none is named.
+    pub thread: Option<u32>,
+    /// The most frames of a stack.
+    pub frames: usize,
+    /// How many of them with their variables.
+    pub with_variables: usize,
     /// Whether containers are shown as the structures that they are made of.
     pub raw: bool,
 }
 
-/// Reads a core: its first thread with variables, the others' stacks. It blocks.
+/// Reads a core: one thread with variables, the others' stacks. It blocks.
 pub fn snapshot_of_core(request: &CoreSnapshotRequest) -> Result<Snapshot, Problem> {
     let core = Core::open(&request.core).map_err(|error| crate::explain::bad_core(&error))?;
     let found = CoreModules::open(&core, request.binary.as_deref(), &DebugFiles::host());
     let memory = CoreMemory::new(&core, &found.modules);
-    let target = Target::new(&found.modules, Box::new(memory));
-    let Some((first, others)) = core.threads().split_first() else {
-        return Err(empty(&request.core));
-    };
-    let (mut frames, end) = variables(&target, first, request.raw);
+    let target = Target::new(&found.modules, Box::new(memory)).with_missing(&found.missing);
+    let chosen = chosen(&core, request)?;
+    let (frames, end) = variables(&target, chosen, request);
     let mut snapshot = Snapshot {
-        tid: first.tid,
-        frames: Vec::new(),
+        tid: chosen.tid,
+        signal: chosen.signal.as_ref().map(signal::of),
+        frames,
         watches: Vec::new(),
         registers: Vec::new(),
         end,
         threads: Vec::new(),
         warnings: Vec::new(),
     };
-    snapshot.frames.append(&mut frames);
-    for thread in others {
-        let stack = walk(&target, thread);
+    for thread in core.threads() {
+        if std::ptr::eq(thread, chosen) {
+            continue;
+        }
+        let stack = walk(&target, thread, request);
         snapshot.threads.push(SnapshotThread {
             tid: thread.tid,
-            end: end_of(&stack),
+            end: end_of(&stack, request),
             frames: stack.frames.iter().map(frame).collect(),
         });
+    }
+    if core.lost() > 0 {
+        let (path, lost) = (request.core.display(), core.lost());
+        snapshot.warnings.push(format!(
+            "{path} was cut short: {lost} bytes of memory are missing"
+        ));
+    }
+    for path in &found.unverified {
+        let path = path.display();
+        snapshot.warnings.push(format!(
+            "whether {path} is what the process ran is not known: the core leaves out its first page"
+        ));
     }
     for missing in &found.missing {
         let path = missing.path.display();
@@ -86,28 +104,54 @@ pub fn snapshot_of_core(request: &CoreSnapshotRequest) -> Result<Snapshot, Probl
     }
 }
 
-fn walk<'a>(target: &Target<'a>, thread: &CoreThread) -> Stack<'a> {
-    target.limit(MAX_READ);
-    Stack::walk(target, &thread.registers, FRAMES)
+fn chosen<'c>(core: &'c Core, request: &CoreSnapshotRequest) -> Result<&'c CoreThread, Problem> {
+    let mut threads = core.threads().iter();
+    let Some(tid) = request.thread else {
+        return threads.next().ok_or_else(|| empty(&request.core));
+    };
+    threads.find(|thread| thread.tid == tid).ok_or_else(|| {
+        const SHOWN: usize = 20;
+        let known = core.threads().iter().take(SHOWN);
+        let mut known: Vec<String> = known.map(|thread| thread.tid.to_string()).collect();
+        if core.threads().len() > SHOWN {
+            known.push("…".to_owned());
+        }
+        problem(
+            "no_such_thread",
+            format!("{} has no thread {tid}", request.core.display()),
+            "",
+            &[&format!("it has {}", known.join(", "))],
+        )
+    })
 }
 
-fn variables(target: &Target<'_>, thread: &CoreThread, raw: bool) -> (Vec<SnapshotFrame>, String) {
+fn walk<'a>(target: &Target<'a>, thread: &CoreThread, request: &CoreSnapshotRequest) -> Stack<'a> {
+    let frames = u64::try_from(request.frames).unwrap_or(u64::MAX);
+    target.limit(MAX_READ.max(frames.saturating_mul(READ_PER_FRAME)));
+    Stack::walk(target, &thread.registers, request.frames)
+}
+
+fn variables(
+    target: &Target<'_>,
+    thread: &CoreThread,
+    request: &CoreSnapshotRequest,
+) -> (Vec<SnapshotFrame>, String) {
     let limits = Limits {
-        raw,
+        raw: request.raw,
         ..Limits::WHOLE
     };
-    let stack = walk(target, thread);
+    let stack = walk(target, thread, request);
     let mut frames = Vec::new();
     for (index, known) in stack.frames.iter().enumerate() {
         let mut frame = frame(known);
-        if index < WITH_VARIABLES {
+        if index < request.with_variables {
             target.limit(MAX_READ);
             let values = lr_dwarf::variables(target, &stack, known, &limits);
             frame.variables = Some(values.into_iter().map(convert::captured).collect());
         }
         frames.push(frame);
     }
-    (frames, end_of(&stack))
+    (frames, end_of(&stack, request))
 }
 
 fn frame(frame: &lr_dwarf::Frame) -> SnapshotFrame {
@@ -126,10 +170,10 @@ fn frame(frame: &lr_dwarf::Frame) -> SnapshotFrame {
     }
 }
 
-fn end_of(stack: &Stack<'_>) -> String {
+fn end_of(stack: &Stack<'_>, request: &CoreSnapshotRequest) -> String {
     match &stack.end {
         StackEnd::Bottom => String::new(),
-        StackEnd::Limit => format!("more than {FRAMES} frames"),
+        StackEnd::Limit => format!("more than {} frames", request.frames),
         StackEnd::Broken(why) => why.clone(),
     }
 }

@@ -7,7 +7,7 @@ use crate::compile::{Compiled, Source};
 use crate::error::{CompileError, CompileErrorKind, LoadError, LocateError, Part};
 use crate::find::{self, DebugFiles, DebugInfo, SplitFiles};
 use crate::flow::KnownFunctions;
-use crate::image::{Flaw, Image, Segment};
+use crate::image::{Flaw, Image, MappedPart, Segment};
 use crate::index::{FileIndex, Index, IndexCache, NameIndex};
 use crate::info::{Info, Language, ScopeCache, UnitMap};
 use crate::inspect::Variable;
@@ -141,6 +141,12 @@ impl Binary {
     /// What the file's executable `PT_LOAD` headers map.
     pub fn segments(&self) -> &[Segment] {
         &self.image.segments
+    }
+
+    /// What the loader added to its addresses, by one part of the file that is mapped; `None` where
+    /// nothing of that part is loaded.
+    pub fn load_bias(&self, part: &MappedPart) -> Option<LoadBias> {
+        self.image.bias_of(part)
     }
 
     /// Whether everything that was read of its files so far was there. Whoever keeps or uses what

@@ -38,11 +38,12 @@ pub use address::{FileAddr, LoadBias, RuntimeAddr};
 pub use binary::Binary;
 pub use compile::{Compiled, Source, Wanted};
 pub use core::{
-    Core, CoreError, CoreMemory, CoreModules, CoreThread, MappedFile, MissingModule, Permissions,
+    Core, CoreError, CoreMemory, CoreModules, CoreSignal, CoreThread, MappedFile, MissingModule,
+    Permissions,
 };
 pub use error::{CompileError, CompileErrorKind, LoadError, LocateError, Part};
 pub use find::{DebugFiles, DebugInfo, Fetch, Tried};
-pub use image::Segment;
+pub use image::{MappedPart, Segment};
 pub use index::IndexCache;
 pub use inspect::{LineRange, PiecePlace, Residence, Variable, VariableKind};
 pub use layout::{Absence, HitContext, Layout, Rendered, RenderedField, Scalar};

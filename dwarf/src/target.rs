@@ -1,13 +1,14 @@
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use lr_probe::Memory;
 
 use crate::address::{FileAddr, LoadBias, RuntimeAddr};
 use crate::binary::Binary;
-use crate::info::{FrameRules, Info};
+use crate::core::MissingModule;
+use crate::info::{DieRef, FrameRules, Info};
 use crate::kept::Kept;
 use crate::unwind::{self, CodeScope, Frame, Function, Instances, Sites};
 
@@ -28,6 +29,11 @@ impl Module {
         self.binary.image.data_from(addr)
     }
 
+    /// Whether nothing writes to what the file has there.
+    pub(crate) fn is_fixed(&self, address: u64) -> bool {
+        self.binary.image.is_fixed(self.file_addr(address))
+    }
+
     pub(crate) fn file_addr(&self, address: u64) -> FileAddr {
         RuntimeAddr(address).in_file(self.bias)
     }
@@ -43,6 +49,7 @@ pub(crate) fn module_at(modules: &[Module], address: u64) -> Option<usize> {
 /// A process as it is read: its memory, and the debug info of what it runs.
 pub struct Target<'a> {
     modules: &'a [Module],
+    missing: &'a [MissingModule],
     memory: RefCell<Box<dyn Memory + 'a>>,
     infos: Kept<usize, Option<Rc<Info<'a>>>>,
     /// By module and address in its file.
@@ -52,6 +59,8 @@ pub struct Target<'a> {
     sites: Kept<Function, Option<Rc<Sites<'a>>>>,
     /// By module and unit.
     instances: Kept<(usize, usize), Option<Rc<Instances>>>,
+    /// By module and what is named there.
+    meant: Kept<(usize, DieRef), Option<Rc<[Function]>>>,
     /// Bytes that may still be read.
     left: Cell<u64>,
 }
@@ -60,6 +69,7 @@ impl<'a> Target<'a> {
     pub fn new(modules: &'a [Module], memory: Box<dyn Memory + 'a>) -> Target<'a> {
         Target {
             modules,
+            missing: &[],
             memory: RefCell::new(memory),
             infos: Kept::default(),
             codes: Kept::default(),
@@ -67,8 +77,16 @@ impl<'a> Target<'a> {
             frames: Kept::default(),
             sites: Kept::default(),
             instances: Kept::default(),
+            meant: Kept::default(),
             left: Cell::new(u64::MAX),
         }
+    }
+
+    /// Names what is mapped and cannot be read.
+    #[must_use]
+    pub fn with_missing(mut self, missing: &'a [MissingModule]) -> Target<'a> {
+        self.missing = missing;
+        self
     }
 
     /// From now on at most so many bytes are read.
@@ -82,6 +100,14 @@ impl<'a> Target<'a> {
 
     pub(crate) fn module_at(&self, address: u64) -> Option<usize> {
         module_at(self.modules, address)
+    }
+
+    /// The file at an address, where it cannot be read.
+    pub(crate) fn missing_at(&self, address: u64) -> Option<&'a Path> {
+        let holds =
+            |missing: &&MissingModule| missing.ranges.iter().any(|range| range.contains(&address));
+        let missing = self.missing.iter().find(holds)?;
+        Some(&missing.path)
     }
 
     /// The debug info of a module; none where it cannot be read at all.
@@ -122,6 +148,12 @@ impl<'a> Target<'a> {
             let info = self.info(function.module)?;
             Sites::read(&info, function.die).ok().map(Rc::new)
         })
+    }
+
+    /// The functions that a name of a call in a module may mean.
+    pub(crate) fn meant(&self, module: usize, named: DieRef) -> Option<Rc<[Function]>> {
+        let find = || unwind::meant(self, module, named).map(Rc::from);
+        self.meant.get_or((module, named), find)
     }
 
     /// The functions of a unit by what they are instances of.

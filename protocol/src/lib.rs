@@ -41,7 +41,8 @@ pub use problem::Problem;
 pub use query::{Column, QueryFormat, QueryRequest, QueryResult};
 pub use server::{PortalCode, PortalLogin, ServerInfo};
 pub use snapshot::{
-    CapturedValue, SNAPSHOT_BYTES, Snapshot, SnapshotFrame, SnapshotThread, ValueKind,
+    CapturedValue, SNAPSHOT_BYTES, Snapshot, SnapshotFrame, SnapshotSignal, SnapshotThread,
+    ValueKind,
 };
 pub use value::{Absent, AbsentReason, Field, FieldValue};
 

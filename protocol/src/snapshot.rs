@@ -10,6 +10,9 @@ pub const SNAPSHOT_BYTES: usize = 640 << 10;
 pub struct Snapshot {
     /// The thread that it is of.
     pub tid: u32,
+    /// What the thread was stopped or killed by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<SnapshotSignal>,
     /// Innermost first.
     pub frames: Vec<SnapshotFrame>,
     /// What was asked for by expressions, by their text.
@@ -27,6 +30,26 @@ pub struct Snapshot {
     /// What one may not have expected, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// A signal that a thread got (sigaction(2)).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SnapshotSignal {
+    pub number: i32,
+    /// As `SIGSEGV`.
+    pub name: String,
+    /// `si_code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// What the code says, as `SEGV_MAPERR`; empty where it has no name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code_name: String,
+    /// What could not be accessed, or the instruction that failed, as `0x…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The process that sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<u32>,
 }
 
 /// Where another thread stands.

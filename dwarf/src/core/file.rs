@@ -29,6 +29,20 @@ pub struct Core {
 pub struct CoreThread {
     pub tid: u32,
     pub registers: ThreadRegisters,
+    /// What it was stopped or killed by.
+    pub signal: Option<CoreSignal>,
+}
+
+/// A signal that a thread got (sigaction(2), `siginfo_t`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CoreSignal {
+    pub number: i32,
+    /// `si_code`, where the core has it.
+    pub code: Option<i32>,
+    /// What could not be accessed, or the instruction that failed.
+    pub address: Option<u64>,
+    /// The process that sent it.
+    pub sender: Option<u32>,
 }
 
 /// What a process was allowed to do with a part of its memory.
@@ -43,6 +57,8 @@ pub struct Permissions {
 struct CoreRange {
     start: u64,
     end: u64,
+    /// How many bytes of it the core should have.
+    claimed: u64,
     permissions: Permissions,
 }
 
@@ -138,6 +154,30 @@ impl Core {
             .map(|range| range.permissions)
     }
 
+    /// How many bytes of memory are missing because the core was cut short.
+    pub fn lost(&self) -> u64 {
+        let sum = |bytes: u64, more: u64| bytes.saturating_add(more);
+        let claimed = self.ranges.iter().map(|range| range.claimed).fold(0, sum);
+        let there = self.segments.iter().map(|segment| segment.len).fold(0, sum);
+        claimed.saturating_sub(there)
+    }
+
+    /// Whether an address belongs to what the core has, or would have if it had not been cut.
+    pub(super) fn claims(&self, addr: u64) -> bool {
+        let mut ranges = self.ranges.iter();
+        ranges.any(|range| range.start <= addr && addr - range.start < range.claimed)
+    }
+
+    /// Whether memory that the process wrote to was kept at all: core(5) lets users leave out any
+    /// kind of it.
+    pub(super) fn has_written_memory(&self) -> bool {
+        let mut threads = self.notes.threads.iter();
+        threads.any(|thread| {
+            let registers = &thread.registers;
+            self.claims(registers.general[7]) || self.claims(registers.fs_base)
+        })
+    }
+
     /// The build-id of a file whose first bytes are at an address, where the core has them.
     pub fn build_id_at(&self, start: u64) -> Option<&[u8]> {
         build_id(self.at(start)?)
@@ -190,6 +230,7 @@ fn parse(bytes: &[u8]) -> Result<Parsed, &'static str> {
                 ranges.push(CoreRange {
                     start: addr,
                     end: addr.saturating_add(program.p_memsz(endian)),
+                    claimed: program.p_filesz(endian),
                     permissions: Permissions {
                         writable: flags.contains(elf::PF_W),
                         executable: flags.contains(elf::PF_X),

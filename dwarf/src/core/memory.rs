@@ -4,16 +4,22 @@ use super::file::Core;
 use crate::target::Module;
 
 /// The memory of a process as its core has it, and where a core leaves out what is in files
-/// anyway (core(5), "Controlling which mappings are written"), as those have it.
+/// anyway (core(5), "Controlling which mappings are written"), as those have it. What a program may
+/// have written to is taken from its file only where the core would have it otherwise.
 #[derive(Debug)]
 pub struct CoreMemory<'a> {
     core: &'a Core,
     modules: &'a [Module],
+    has_written_memory: bool,
 }
 
 impl<'a> CoreMemory<'a> {
     pub fn new(core: &'a Core, modules: &'a [Module]) -> CoreMemory<'a> {
-        CoreMemory { core, modules }
+        CoreMemory {
+            core,
+            modules,
+            has_written_memory: core.has_written_memory(),
+        }
     }
 
     /// What is known from an address on, up to some end.
@@ -26,6 +32,11 @@ impl<'a> CoreMemory<'a> {
             let range = module.ranges.iter().find(|range| holds(range))?;
             Some((module, range))
         })?;
+        // The kernel leaves out pages of files that nobody has written to.
+        let is_unwritten = self.has_written_memory && !self.core.claims(address);
+        if !is_unwritten && !module.is_fixed(address) {
+            return None;
+        }
         let bytes = module.file_bytes(address)?;
         let len = usize::try_from(range.end - address).unwrap_or(usize::MAX);
         Some(&bytes[..bytes.len().min(len)])

@@ -10,7 +10,7 @@ mod module;
 mod notes;
 mod xstate;
 
-pub use file::{Core, CoreError, CoreThread, Permissions};
+pub use file::{Core, CoreError, CoreSignal, CoreThread, Permissions};
 pub use memory::CoreMemory;
 pub use module::{CoreModules, MissingModule};
 pub use notes::MappedFile;

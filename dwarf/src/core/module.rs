@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use lr_probe::Memory;
@@ -5,15 +6,19 @@ use lr_probe::Memory;
 use super::build_id::build_id;
 use super::file::Core;
 use super::memory::CoreMemory;
+use super::notes::MappedFile;
 use crate::address::LoadBias;
 use crate::binary::Binary;
 use crate::find::{DebugFiles, hexadecimal};
+use crate::image::MappedPart;
 use crate::loader::{OpenError, Root, open_regular};
 use crate::target::Module;
 
 /// `AT_ENTRY` and `AT_SYSINFO_EHDR` of the auxiliary vector (getauxval(3)).
 const AT_ENTRY: u64 = 9;
 const AT_SYSINFO_EHDR: u64 = 33;
+/// How often one library may be loaded; glibc has room for 16 namespaces.
+const MAX_COPIES: usize = 16;
 /// The vDSO has two pages, and some day a few more.
 const MAX_VDSO: u64 = 64 << 10;
 
@@ -23,6 +28,9 @@ pub struct CoreModules {
     /// The program first, where it is there.
     pub modules: Vec<Module>,
     pub missing: Vec<MissingModule>,
+    /// Files of which the core does not tell whether they are those that the process ran: their
+    /// first page, with the build-id, was left out.
+    pub unverified: Vec<PathBuf>,
 }
 
 /// A file of a core that cannot be used, and why.
@@ -30,6 +38,8 @@ pub struct CoreModules {
 pub struct MissingModule {
     pub path: PathBuf,
     pub why: String,
+    /// Where it was mapped.
+    pub ranges: Vec<Range<u64>>,
 }
 
 impl CoreModules {
@@ -47,14 +57,26 @@ impl CoreModules {
             let is_program =
                 parts.any(|part| entry.is_some_and(|at| part.start <= at && at < part.end));
             let stand_in = executable.filter(|_| is_program);
-            match open(core, &file.path, stand_in, debug_files) {
-                // Thread-local variables of the program are found otherwise than those of libraries.
-                Ok(Some(module)) if is_program => found.modules.insert(0, module),
-                Ok(Some(module)) => found.modules.push(module),
+            let parts: Vec<MappedPart> = files
+                .iter()
+                .filter(|other| other.path == file.path)
+                .map(|part| mapped_part(core, part))
+                .collect();
+            match open(core, &file.path, stand_in, &parts, debug_files) {
+                Ok(Some(opened)) => {
+                    if !opened.is_known {
+                        found.unverified.push(file.path.clone());
+                    }
+                    // Thread-local variables of the program are found otherwise than those of
+                    // libraries.
+                    let at = if is_program { 0 } else { found.modules.len() };
+                    found.modules.splice(at..at, opened.modules);
+                }
                 Ok(None) => {}
                 Err(why) => found.missing.push(MissingModule {
                     path: file.path.clone(),
                     why,
+                    ranges: parts.iter().map(|part| part.start..part.end).collect(),
                 }),
             }
         }
@@ -63,39 +85,58 @@ impl CoreModules {
     }
 }
 
+fn mapped_part(core: &Core, file: &MappedFile) -> MappedPart {
+    let permissions = core.permissions_at(file.start);
+    MappedPart {
+        start: file.start,
+        end: file.end,
+        offset: file.offset,
+        executable: permissions.map(|allowed| allowed.executable),
+    }
+}
+
+/// A file that was opened.
+struct Opened {
+    /// One for each time that it was loaded: `dlmopen` loads a library again.
+    modules: Vec<Module>,
+    /// It is the one that the process ran.
+    is_known: bool,
+}
+
 /// One file; `None` where it is no program or library but data that was mapped.
 fn open(
     core: &Core,
     path: &Path,
     stand_in: Option<&Path>,
+    parts: &[MappedPart],
     debug_files: &DebugFiles,
-) -> Result<Option<Module>, String> {
-    let parts: Vec<_> = core
-        .files()
-        .iter()
-        .filter(|part| part.path == path)
-        .collect();
+) -> Result<Option<Opened>, String> {
     let first = parts.iter().find(|part| part.offset == 0);
     let header = first.and_then(|part| core.at(part.start));
     if header.is_some_and(|header| !header.starts_with(b"\x7fELF")) {
         return Ok(None);
     }
     let name = stand_in.unwrap_or(path);
-    let file = match stand_in {
-        Some(path) => open_regular(path),
-        None => Root::host()
-            .map_err(OpenError::Io)
-            .and_then(|root| root.open(path)),
+    let read = || {
+        let file = match stand_in {
+            Some(path) => open_regular(path),
+            None => Root::host()
+                .map_err(OpenError::Io)
+                .and_then(|root| root.open(path)),
+        };
+        let file = file.map_err(|error| error.to_string())?;
+        Binary::open_with(file, name, debug_files).map_err(|error| error.to_string())
     };
-    let file = file.map_err(|error| error.to_string())?;
-    let binary = match Binary::open_with(file, name, debug_files) {
+    let binary = match read() {
         Ok(binary) => binary,
-        // Whether it is a program is not known: say so only where the core has its header.
-        Err(_) if header.is_none() => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+        // Whether it is a program is not known: say so where the core has its header, or its code.
+        Err(_) if header.is_none() && parts.iter().all(|part| part.executable != Some(true)) => {
+            return Ok(None);
+        }
+        Err(why) => return Err(why),
     };
-    if let Some(header) = header
-        && let Some(wanted) = build_id(header)
+    let wanted = header.and_then(build_id);
+    if let Some(wanted) = wanted
         && binary.build_id() != Some(wanted)
     {
         let found = hexadecimal(binary.build_id().unwrap_or_default());
@@ -105,19 +146,41 @@ fn open(
             hexadecimal(wanted)
         ));
     }
-    let mut bias = None;
-    for part in &parts {
-        bias = bias.or_else(|| binary.image.bias_of(part.offset, part.start));
+    let is_known = wanted.is_some() || header.is_some();
+    let mut modules = Vec::new();
+    let mut left: Vec<MappedPart> = parts.to_vec();
+    let mut next = Some(binary);
+    while let Some(bias) = next.as_ref().and_then(|binary| bias_of(binary, &left)) {
+        let Some(binary) = next.take() else { break };
+        let is_own = |part: &&MappedPart| binary.image.is_at(part, bias);
+        let own: Vec<MappedPart> = left.iter().filter(is_own).copied().collect();
+        let others = left.len() - own.len();
+        left.retain(|part| !own.contains(part));
+        // Programs map their own files to read them, too.
+        let may_run = |part: &MappedPart| part.executable != Some(false);
+        if !modules.is_empty() && !own.iter().any(may_run) {
+            next = Some(binary).filter(|_| !own.is_empty());
+            continue;
+        }
+        modules.push(Module {
+            path: path.to_owned(),
+            binary,
+            bias,
+            ranges: own.iter().map(|part| part.start..part.end).collect(),
+        });
+        if others > 0 && modules.len() < MAX_COPIES {
+            next = read().ok();
+        }
     }
-    let Some(bias) = bias else {
-        return Ok(None);
-    };
-    Ok(Some(Module {
-        path: path.to_owned(),
-        binary,
-        bias: LoadBias(bias),
-        ranges: parts.iter().map(|part| part.start..part.end).collect(),
-    }))
+    Ok((!modules.is_empty()).then_some(Opened { modules, is_known }))
+}
+
+/// By the first part that tells: rather by one that is known to be code, since a page of the file
+/// may be mapped for two segments.
+fn bias_of(binary: &Binary, parts: &[MappedPart]) -> Option<LoadBias> {
+    let code = parts.iter().filter(|part| part.executable == Some(true));
+    let mut all = code.chain(parts);
+    all.find_map(|part| binary.load_bias(part))
 }
 
 /// The code that the kernel maps into every process.

@@ -4,13 +4,14 @@ use object::LittleEndian;
 use object::elf::{self, FileHeader64};
 use object::read::elf::NoteIterator;
 
-use super::file::CoreThread;
+use super::file::{CoreSignal, CoreThread};
 use super::xstate;
 use crate::unwind::ThreadRegisters;
 
 /// The most threads of one core.
 const MAX_THREADS: usize = 1 << 20;
 /// `NT_PRSTATUS`: where the thread's id and its registers are (the kernel's `elf_prstatus`).
+const PRSTATUS_SIGNAL: usize = 12;
 const PRSTATUS_PID: usize = 32;
 const PRSTATUS_REGISTERS: usize = 112;
 /// DWARF number and place in `user_regs_struct` (`sys/user.h`), in words.
@@ -79,6 +80,12 @@ impl Notes {
                         vectors(note.desc(), &mut thread.registers);
                     }
                 }
+                // As does this; the kernel writes it for the first thread alone.
+                elf::NT_SIGINFO => {
+                    if let Some(thread) = self.threads.last_mut() {
+                        thread.signal = signal(note.desc()).or(thread.signal);
+                    }
+                }
                 elf::NT_FILE if self.files.is_empty() => {
                     self.files = files(note.desc()).unwrap_or_default();
                 }
@@ -99,10 +106,44 @@ fn thread(desc: &[u8]) -> Option<CoreThread> {
         registers.general[number] = word(words, index)?;
     }
     registers.fs_base = word(words, FS_BASE)?;
+    let number = desc.get(PRSTATUS_SIGNAL..)?.first_chunk::<2>()?;
+    let number = i32::from(u16::from_le_bytes(*number));
     Some(CoreThread {
         tid: u32::from_le_bytes(*tid),
         registers,
+        signal: (number != 0).then_some(CoreSignal {
+            number,
+            code: None,
+            address: None,
+            sender: None,
+        }),
     })
+}
+
+/// `siginfo_t` (sigaction(2)): number, `errno`, code, and from the sixteenth byte on what the code
+/// is about.
+fn signal(desc: &[u8]) -> Option<CoreSignal> {
+    /// SIGILL, SIGTRAP, SIGBUS, SIGFPE and SIGSEGV come with an address.
+    const WITH_ADDRESS: [i32; 5] = [4, 5, 7, 8, 11];
+    /// `SI_KERNEL`: there is nothing more to tell.
+    const KERNEL: i32 = 0x80;
+    let number = |at: usize| {
+        let bytes = desc.get(at..)?.first_chunk::<4>()?;
+        Some(i32::from_le_bytes(*bytes))
+    };
+    let (signal, code) = (number(0)?, number(8)?);
+    let is_fault = (1..KERNEL).contains(&code) && WITH_ADDRESS.contains(&signal);
+    // SI_USER, SI_QUEUE and SI_TKILL.
+    let is_sent = matches!(code, 0 | -1 | -6);
+    Some(CoreSignal {
+        number: signal,
+        code: Some(code),
+        address: word(desc, 2).filter(|_| is_fault),
+        sender: number(16)
+            .filter(|_| is_sent)
+            .and_then(|sender| u32::try_from(sender).ok()),
+    })
+    .filter(|signal| signal.number != 0)
 }
 
 fn vectors(desc: &[u8], registers: &mut ThreadRegisters) {

@@ -1,5 +1,6 @@
 //! One ELF file, decoded at the border: nobody behind it sees headers.
 
+mod bias;
 mod header;
 mod section;
 mod segment;
@@ -17,6 +18,7 @@ use object::{Endianness, Object, ObjectSection};
 use crate::address::FileAddr;
 use crate::error::LoadError;
 use crate::loader::Mapped;
+pub use bias::MappedPart;
 use section::Section;
 pub use segment::Segment;
 
@@ -225,13 +227,10 @@ impl Image {
         Some((elf, header))
     }
 
-    /// The load bias, if some offset of the file is mapped at an address: where a `PT_LOAD` begins
-    /// in that page.
-    pub(crate) fn bias_of(&self, offset: u64, address: u64) -> Option<u64> {
-        const PAGE_MASK: u64 = !0xfff;
-        let begins = |segment: &&Segment| segment.offset & PAGE_MASK == offset;
-        let segment = self.loaded.iter().find(begins)?;
-        Some(address.wrapping_sub(segment.addr.0 & PAGE_MASK))
+    /// Whether what the file has at an address is there at run time: nothing writes to it.
+    pub(crate) fn is_fixed(&self, addr: FileAddr) -> bool {
+        let segment = self.loaded.iter().find(|segment| segment.holds(addr));
+        segment.is_some_and(|segment| !segment.writable)
     }
 
     pub(crate) fn segment(&self, addr: FileAddr) -> Option<&Segment> {

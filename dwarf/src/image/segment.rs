@@ -11,6 +11,8 @@ pub struct Segment {
     pub offset: u64,
     /// Bytes that come from the file.
     pub len: u64,
+    pub executable: bool,
+    pub writable: bool,
 }
 
 impl Segment {
@@ -51,6 +53,8 @@ pub(super) fn segments(
             addr: FileAddr(segment.address()),
             offset,
             len,
+            executable: p_flags.contains(elf::PF_X),
+            writable: p_flags.contains(elf::PF_W),
         };
         if p_flags.contains(elf::PF_X) {
             code.push(segment.clone());

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::activation::{Activation, Reached};
 use crate::info::DieRef;
@@ -72,8 +72,10 @@ impl Frame {
             line: 0,
             module: activation
                 .module
-                .map(|module| target.modules()[module].path.clone())
-                .unwrap_or_default(),
+                .map(|module| target.modules()[module].path.as_path())
+                .or_else(|| target.missing_at(activation.addr))
+                .unwrap_or(Path::new(""))
+                .to_owned(),
             address: 0,
             kind: FrameKind::Called,
             reached: Reached::Unwound,

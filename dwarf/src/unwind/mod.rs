@@ -18,7 +18,5 @@ pub use activation::Reached;
 pub use frame::{Frame, FrameKind};
 pub use registers::ThreadRegisters;
 pub(crate) use registers::{FrameRegisters, name as register_name};
-pub(crate) use sites::{
-    Function, Instances, Site, Sites, entry_of, instances, is_same, linker_name,
-};
+pub(crate) use sites::{Function, Instances, Site, Sites, entry_of, instances, is_call_to, meant};
 pub use stack::{Stack, StackEnd};

@@ -129,8 +129,40 @@ impl<'a> Site<'a> {
     }
 }
 
+/// Whether what a call in a module names is a function, which may be another module's.
+pub(crate) fn is_call_to(
+    target: &Target<'_>,
+    module: usize,
+    named: DieRef,
+    function: Function,
+) -> Result<bool> {
+    let (Some(info), Some(other)) = (target.info(module), target.info(function.module)) else {
+        return Ok(false);
+    };
+    let is_it = match module == function.module {
+        true => is_same(&info, named, function.die)?,
+        // From one library into another: names are all there is.
+        false => {
+            let name = linker_name(&info, named);
+            name.is_some() && name == linker_name(&other, function.die)
+        }
+    };
+    // Functions may have several names.
+    let entry = |function: &Function| {
+        let info = target.info(function.module)?;
+        Some((function.module, entry_of(&info, function.die)?))
+    };
+    let own = entry(&function);
+    let is_alias = || {
+        let meant = target.meant(module, named);
+        let mut meant = meant.iter().flat_map(|meant| meant.iter());
+        own.is_some() && meant.any(|meant| entry(meant) == own)
+    };
+    Ok(is_it || is_alias())
+}
+
 /// The functions that a name of a call may mean; `None` where that is not known.
-pub(super) fn meant(target: &Target<'_>, module: usize, named: DieRef) -> Option<Vec<Function>> {
+pub(crate) fn meant(target: &Target<'_>, module: usize, named: DieRef) -> Option<Vec<Function>> {
     let info = target.info(module)?;
     if entry_of(&info, named).is_some() {
         return Some(vec![Function { module, die: named }]);

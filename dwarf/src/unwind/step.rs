@@ -75,7 +75,11 @@ fn rules<'a>(
     activation: &Activation<'a>,
 ) -> Result<(usize, Rc<FrameRules<'a>>), String> {
     let Some(module) = activation.module else {
-        return Err(format!("{:#x} is in no program or library", activation.pc));
+        let pc = activation.pc;
+        return Err(match target.missing_at(activation.addr) {
+            Some(path) => format!("{pc:#x} is in {}, which is not read", path.display()),
+            None => format!("{pc:#x} is in no program or library"),
+        });
     };
     if target.info(module).is_none() {
         return Err("its file cannot be read".to_owned());

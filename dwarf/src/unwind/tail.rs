@@ -4,7 +4,7 @@
 
 use super::activation::{Activation, Reached};
 use super::registers::{RIP, RSP};
-use super::sites::{Function, Site, entry_of, is_same, linker_name, meant};
+use super::sites::{Function, Site, entry_of, is_call_to};
 use super::stack::Stack;
 use crate::info::{Cfa, DieRef, Info};
 use crate::target::Target;
@@ -98,17 +98,10 @@ fn between<'a>(target: &Target<'a>, stack: &Stack<'a>, index: usize) -> Option<B
     let site = sites.returning_to(returns_to)?;
     let called = match site.named(&code.info) {
         Some(named) => {
-            let is_it = match module == own {
-                true => is_same(&code.info, named, running.die).ok()?,
-                false => {
-                    let name = linker_name(&code.info, named);
-                    name.is_some() && name == linker_name(&of.info, running.die)
-                }
-            };
-            if is_it {
+            if is_call_to(target, module, named, running).ok()? {
                 return Some(Between::Nothing);
             }
-            meant(target, module, named)?
+            target.meant(module, named)?.to_vec()
         }
         None => vec![by_address(target, stack, index + 1, site)?],
     };
@@ -200,13 +193,13 @@ impl Search<'_, '_> {
                 continue;
             }
             let called = site.named(&info);
-            let called = called.and_then(|named| meant(self.target, function.module, named));
+            let called = called.and_then(|named| self.target.meant(function.module, named));
             let Some(called) = called else {
                 self.is_sure = false;
                 continue;
             };
             self.way.push(link);
-            for function in called {
+            for &function in called.iter() {
                 self.reach(function);
             }
             self.way.pop();

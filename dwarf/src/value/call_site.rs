@@ -7,7 +7,7 @@ use super::evaluate::{self, Context, Result};
 use super::tree::Absent;
 use crate::image::Bytes;
 use crate::info::{Die, DieRef, Info};
-use crate::unwind::{CodeScope, Function, Reached, Site, entry_of, is_same, linker_name};
+use crate::unwind::{CodeScope, Function, Reached, Site, entry_of, is_call_to};
 
 /// The most functions that a chain of tail calls is followed through.
 const MAX_CHAIN: usize = 64;
@@ -170,18 +170,13 @@ fn check_callee<'a>(
     site: &Site<'a>,
 ) -> Result<()> {
     let unknown = || Absent::optimized_out("its caller does not tell whom it called");
-    let function = callee.die(callee.function().ok_or_else(unknown)?);
-    let entry = entry_of(&callee.info, function).ok_or_else(unknown)?;
+    let function = Function {
+        module: context.module,
+        die: callee.die(callee.function().ok_or_else(unknown)?),
+    };
+    let entry = entry_of(&callee.info, function.die).ok_or_else(unknown)?;
     let is_it = match site.named(&caller.info) {
-        Some(called) if caller_context.module == context.module => {
-            is_same(&caller.info, called, function)?
-        }
-        // From one library into another: names are all there is.
-        Some(called) => {
-            let name = |info: &Info<'a>, at| linker_name(info, at);
-            let called = name(&caller.info, called);
-            called.is_some() && called == name(&callee.info, function)
-        }
+        Some(called) => is_call_to(context.target, caller_context.module, called, function)?,
         None => match site.target() {
             Some(target) => {
                 let called = evaluate::address(caller_context, target, None)?;
@@ -193,10 +188,6 @@ fn check_callee<'a>(
     if !is_it {
         return Err(Absent::optimized_out("it was entered by a tail call"));
     }
-    let function = Function {
-        module: context.module,
-        die: function,
-    };
     if calls_itself_last(context, &callee.info, function)? {
         return Err(Absent::optimized_out(
             "it may have been entered again by a tail call",
@@ -226,7 +217,7 @@ fn calls_itself_last<'a>(
             let Some(called) = site.named(info) else {
                 return Ok(true);
             };
-            if is_same(info, called, function.die)? {
+            if is_call_to(context.target, function.module, called, function)? {
                 return Ok(true);
             }
             if !seen.contains(&called) {

@@ -6,6 +6,7 @@
 mod asked;
 mod containers;
 mod cores;
+mod crashes;
 mod forms;
 mod gdb;
 mod headers;

@@ -28,6 +28,15 @@ pub(crate) struct Snapshot {
     /// The program that the core's process ran, if it is not where it was
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "core")]
     binary: Option<PathBuf>,
+    /// The thread whose variables are shown, in place of the one that the process died of
+    #[arg(long, value_name = "TID", requires = "core")]
+    thread: Option<u32>,
+    /// At most so many frames of each stack
+    #[arg(long, value_name = "N", default_value = "20", requires = "core", value_parser = frames)]
+    frames: usize,
+    /// The variables of so many of the frames
+    #[arg(long, value_name = "N", default_value = "5", requires = "core", value_parser = frames)]
+    variables: usize,
     /// Containers of a core as the structures that they are made of
     #[arg(long, requires = "core")]
     raw: bool,
@@ -35,6 +44,16 @@ pub(crate) struct Snapshot {
     snapshot: SnapshotOptions,
     #[command(flatten)]
     placing: Placing,
+}
+
+/// More would be more than anybody reads, and than memory holds.
+const MAX_FRAMES: usize = 1_000_000;
+
+fn frames(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 0..=MAX_FRAMES) => Ok(count),
+        _ => Err(format!("a number up to {MAX_FRAMES} is expected")),
+    }
 }
 
 impl Snapshot {
@@ -54,6 +73,9 @@ impl Snapshot {
         let request = CoreSnapshotRequest {
             core: core.clone(),
             binary: self.binary.clone(),
+            thread: self.thread,
+            frames: self.frames,
+            with_variables: self.variables,
             raw: self.raw,
         };
         let what = format!("reading {}", escaped(&core.display().to_string()));

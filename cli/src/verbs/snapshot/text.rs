@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use lr_protocol::{Snapshot, SnapshotFrame};
+use lr_protocol::{Snapshot, SnapshotFrame, SnapshotSignal};
 
 use super::tree;
 use crate::escape::escaped;
@@ -10,6 +10,9 @@ use crate::style::Style;
 
 pub(crate) fn of(snapshot: &Snapshot, style: Style) -> String {
     let mut text = String::new();
+    if let Some(signal) = &snapshot.signal {
+        let _ = writeln!(text, "{}", style.bold(&escaped(&words(signal))));
+    }
     head(&mut text, snapshot.tid, style);
     frames(&mut text, &snapshot.frames, &snapshot.end, style);
     variables(&mut text, &snapshot.frames, style);
@@ -38,6 +41,27 @@ fn extras(text: &mut String, snapshot: &Snapshot, style: Style) {
     for (register, value) in &snapshot.registers {
         let _ = writeln!(text, "     {} = {}", escaped(register), escaped(value));
     }
+}
+
+/// `SIGSEGV (SEGV_MAPERR) at 0x0`.
+fn words(signal: &SnapshotSignal) -> String {
+    let mut words = signal.name.clone();
+    match (signal.code_name.as_str(), signal.code) {
+        ("", None) => {}
+        ("", Some(code)) => {
+            let _ = write!(words, " (code {code})");
+        }
+        (name, _) => {
+            let _ = write!(words, " ({name})");
+        }
+    }
+    if let Some(address) = &signal.address {
+        let _ = write!(words, " at {address}");
+    }
+    if let Some(sender) = signal.sender {
+        let _ = write!(words, " from process {sender}");
+    }
+    words
 }
 
 fn head(text: &mut String, tid: u32, style: Style) {
