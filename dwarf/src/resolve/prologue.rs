@@ -76,7 +76,7 @@ pub(crate) fn has_statement_markers(info: &Info<'_>, function: DieRef) -> Result
 }
 
 /// The compiler and, where it is gcc, its options.
-fn producer(info: &Info<'_>, unit: usize) -> Result<Option<String>> {
+pub(crate) fn producer(info: &Info<'_>, unit: usize) -> Result<Option<String>> {
     let offset = info.unit(unit)?.header.root_offset().0;
     let root = info.die(DieRef { unit, offset })?;
     let producer = root.attr(gimli::DW_AT_producer);

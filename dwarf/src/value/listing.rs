@@ -12,7 +12,7 @@ use super::tree::{Absent, Kind, Reason, Value};
 use crate::image::Bytes;
 use crate::info::{Cfa, Die, DieRef, Language, same_file};
 use crate::inspect::Spot;
-use crate::resolve::after_prologue;
+use crate::resolve::{after_prologue, producer};
 use crate::target::Target;
 use crate::unwind::{CodeScope, Frame, Stack};
 
@@ -224,11 +224,12 @@ impl<'a> Listing<'_, 'a> {
 
     /// Whether a variable is still at its location when the call that has not returned does. gcc
     /// keeps variables over calls in registers that it knows the callee to leave alone
-    /// (`-fipa-ra`).
+    /// (`-fipa-ra`), and ends the others before the call returns. LLVM joins what was in a register
+    /// before a call with the result that is there afterwards.
     fn is_kept(&self, die: &Die<'a>, location: gimli::Expression<Bytes<'a>>) -> Result<bool> {
         let frame = self.context.frame()?;
         let activation = &frame.stack.activations[frame.activation];
-        if activation.is_exact {
+        if activation.is_exact || !self.is_of_gcc()? {
             return Ok(false);
         }
         let after = activation.addr.wrapping_add(1);
@@ -239,6 +240,11 @@ impl<'a> Listing<'_, 'a> {
                 info.listed_location(die, list, after, None)? == Some(location)
             }
         })
+    }
+
+    fn is_of_gcc(&self) -> Result<bool> {
+        let producer = producer(&self.code.info, self.code.unit)?;
+        Ok(producer.is_some_and(|producer| producer.starts_with("GNU ")))
     }
 
     /// Why a variable that has a place in the frame for all of its block has no value yet: it is

@@ -18,5 +18,6 @@ mod passes;
 mod rust_values;
 mod stacks;
 mod symbols;
+mod tails;
 mod values;
 mod variables;

@@ -172,3 +172,70 @@ fn what_gdb_says_of_the_same_cores() {
     assert!(output.status.success(), "{shown}{output:?}");
     assert!(shown.contains("| leaves |"), "{shown}");
 }
+
+/// A program under gdb that dies, and its core.
+fn died(kind: &str, world: &World) -> String {
+    let core = world.folder().join(format!("core-{kind}"));
+    let output = Command::new("gdb")
+        .args(["-nx", "-q", "-batch", "-ex", "set debuginfod enabled off"])
+        .args(["-ex", "run", "-ex"])
+        .arg(format!("generate-core-file {}", core.display()))
+        .args(["-ex", "kill", "--args"])
+        .arg(Fixture::c("crashes.c").build())
+        .args([kind, "2"])
+        .output()
+        .unwrap();
+    assert!(core.is_file(), "{output:?}");
+    core.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_a_process_died_of_is_told_first() {
+    let world = World::new();
+    let core = died("null", &world);
+    let shown = world
+        .lr(["snapshot", "--core", &core, "--json"])
+        .status(0)
+        .json_lines();
+    let expected = serde_json::json!({
+        "number": 11, "name": "SIGSEGV", "code": 1, "code_name": "SEGV_MAPERR", "address": "0x10",
+    });
+    assert_eq!(shown[0]["signal"], expected);
+    assert_eq!(shown[0]["frames"][0]["function"], "fail");
+    let threads = shown[0]["threads"].as_array().unwrap();
+    assert_eq!(threads.len(), 2);
+    let text = world.lr(["snapshot", "--core", &core]).status(0).stdout;
+    assert!(
+        text.starts_with("SIGSEGV (SEGV_MAPERR) at 0x10\n"),
+        "{text}"
+    );
+    // Another thread's variables, and fewer frames.
+    let tid = threads[0]["tid"].to_string();
+    let other = [
+        "snapshot", "--core", &core, "--thread", &tid, "--frames", "2", "--json",
+    ];
+    let other = world.lr(other).status(0).json_lines();
+    assert_eq!(other[0]["tid"].to_string(), tid);
+    assert!(other[0]["signal"].is_null() || other[0]["signal"]["name"] != "SIGSEGV");
+    let frames = other[0]["frames"].as_array().unwrap();
+    assert_eq!(frames.len(), 2);
+    assert!(frames.iter().all(|frame| frame["variables"].is_array()));
+    assert_eq!(other[0]["end"], "more than 2 frames");
+    world
+        .lr(["snapshot", "--core", &core, "--thread", "1"])
+        .refused(1, "no_such_thread");
+    // A guess and a tail call are marked.
+    let core = died("wild", &world);
+    let text = world.lr(["snapshot", "--core", &core]).status(0).stdout;
+    assert!(
+        text.contains("(guessed from the top of the stack)"),
+        "{text}"
+    );
+    let core = died("abort", &world);
+    let text = world
+        .lr(["snapshot", "--core", &core, "--variables", "0"])
+        .status(0)
+        .stdout;
+    assert!(text.contains("(tail call)"), "{text}");
+    assert!(!text.contains("kind:"), "{text}");
+}
