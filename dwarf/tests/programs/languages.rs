@@ -227,6 +227,21 @@ fn pointers_without_an_address() {
     });
 }
 
+/// A value that begins where there is memory and ends where there is none.
+#[test]
+fn memory_that_ends_within_a_value() {
+    let [plain, _] = shapes();
+    at_rest(&plain, "unreadable", 9, |values| {
+        check(values, "edge.before", "55");
+        check(values, "edge.text", "readable");
+        check(values, "edge.numbers.1", "-66");
+        // The first that cannot be read says so, and stands for those behind it.
+        absent(values, "edge.numbers.2", Reason::Unreadable, "no memory");
+        assert_eq!(find(values, "edge.numbers").children.len(), 3);
+        absent(values, "edge.behind", Reason::Unreadable, "no memory");
+    });
+}
+
 /// All of it at once: whatever limits there are, they end.
 #[test]
 fn every_limit_is_kept() {
