@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::call::is_beginning;
 use super::registers::FrameRegisters;
+use super::sigreturn;
 use crate::info::{DieRef, Info, NodeKind, UnitScopes};
 use crate::target::Target;
 
@@ -59,7 +60,9 @@ impl<'a> Activation<'a> {
         is_exact: bool,
     ) -> Activation<'a> {
         let is_bottom = !is_exact && is_beginning(target, pc);
-        let lookup = match is_exact || is_bottom {
+        // What is before a restorer has nothing to do with it.
+        let is_restorer = !is_exact && sigreturn::is_restorer(target, pc);
+        let lookup = match is_exact || is_bottom || is_restorer {
             true => pc,
             false => pc.wrapping_sub(1),
         };

@@ -13,16 +13,30 @@ const CONTEXT: u64 = 40;
 /// The registers there, in order, by DWARF number (the kernel's `sigcontext_64`).
 const SAVED: [usize; 17] = [8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, RSP, RIP];
 
+/// Whether a handler returns to an address that has no unwind table.
+pub(super) fn is_restorer(target: &Target<'_>, pc: u64) -> bool {
+    let has_table = |module: usize| {
+        let addr = target.modules()[module].file_addr(pc).0;
+        target.frame_rules(module, addr).is_some()
+    };
+    !target.module_at(pc).is_some_and(has_table) && is_code(target, pc)
+}
+
+fn is_code(target: &Target<'_>, pc: u64) -> bool {
+    CODES.iter().any(|code| {
+        let mut bytes = vec![0; code.len()];
+        target.read(pc, &mut bytes).is_ok() && bytes == **code
+    })
+}
+
 /// What a signal interrupted, where an activation is the kernel's frame for one by its code alone.
 pub(super) fn interrupted<'a>(
     target: &Target<'a>,
     activation: &mut Activation<'a>,
 ) -> Option<Activation<'a>> {
-    let is_it = |code: &&[u8]| {
-        let mut bytes = vec![0; code.len()];
-        target.read(activation.pc, &mut bytes).is_ok() && bytes == **code
-    };
-    CODES.iter().find(|code| is_it(code))?;
+    if !is_code(target, activation.pc) {
+        return None;
+    }
     let top = activation.registers.general(7)?;
     let mut registers = activation.registers.unknown();
     let mut at = top.wrapping_add(CONTEXT);
