@@ -102,7 +102,25 @@ pub(super) fn is_named(pointer: &CapturedValue, pointee: &CapturedValue) -> bool
     );
     // Owners of other languages and libraries are not called after what they own.
     let is_plain = pointer.type_name.ends_with(['*', '&']);
-    is_structure && is_plain && !pointee.type_name.is_empty() && declared != pointee.type_name
+    // What is behind a trait of Rust is named by nothing else, whatever owns it.
+    let is_dynamic = pointee.name == "*" && is_to_trait(&pointer.type_name);
+    (is_dynamic || is_structure && is_plain)
+        && !pointee.type_name.is_empty()
+        && declared != pointee.type_name
+}
+
+/// `&dyn Trait`, `Pin<Box<dyn Trait>>`.
+fn is_to_trait(type_name: &str) -> bool {
+    let inner = type_name.strip_prefix("Pin<").unwrap_or(type_name);
+    let references = ["&mut ", "&", "*const ", "*mut "];
+    let referred = references
+        .iter()
+        .find_map(|start| inner.strip_prefix(start));
+    let target = match (referred, inner.split_once('<')) {
+        (Some(target), _) | (None, Some((_, target))) => target,
+        (None, None) => return false,
+    };
+    target.starts_with("dyn ") || target.starts_with("(dyn ")
 }
 
 /// The members that people wrote: not the addresses of tables of virtual functions.

@@ -251,6 +251,17 @@ mod tests {
                     "children": [table, int("bones", "12")]}]}),
             &["x: Animal * = 0x20 → Dog {bones: 12}"],
         );
+        for (owner, shown) in [
+            ("Pin<alloc::boxed::Box<dyn a::Shape>>", "a::Circle {r: 1}"),
+            ("&Vec<alloc::boxed::Box<dyn a::Shape>>", "{r: 1}"),
+        ] {
+            check(
+                json!({"name": "x", "type": owner, "kind": "pointer", "value": "0x20",
+                    "children": [{"name": "*", "type": "a::Circle", "kind": "struct",
+                        "children": [int("r", "1")]}]}),
+                &[&format!("x: {owner} = 0x20 → {shown}")],
+            );
+        }
     }
 
     #[test]
