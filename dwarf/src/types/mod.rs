@@ -272,11 +272,12 @@ impl<'a> Info<'a> {
 
     /// A structure's definition, where `die` is only its declaration.
     pub(crate) fn complete(&self, die: &crate::info::Die<'a>) -> Result<DieRef> {
-        if !die.flag(gimli::DW_AT_declaration) {
-            return Ok(die.at);
-        }
+        // Of a type in a unit of its own gcc does not always say that this is its declaration.
         if let Some(definition) = self.follow(die, gimli::DW_AT_signature) {
             return Ok(definition);
+        }
+        if !die.flag(gimli::DW_AT_declaration) {
+            return Ok(die.at);
         }
         let Some(name) = self.own_name(die) else {
             return Ok(die.at);

@@ -224,6 +224,14 @@ fn of_libstdcxx_optimised() {
     check(program().flag("-std=c++17").opt('2'), false, &[]);
 }
 
+/// gcc puts most of the library's types into units of their own.
+#[test]
+fn of_libstdcxx_in_type_units() {
+    let fixture = program().flag("-std=c++17").flag("-fdebug-types-section");
+    let missing = ["sequences.in_list", "sequences.list_end"];
+    check(fixture, false, &missing);
+}
+
 /// Strings that count their owners, and lists that do not count their elements: it is not known
 /// of their iterators whether they are at the end.
 #[test]

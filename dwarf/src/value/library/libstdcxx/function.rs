@@ -34,6 +34,8 @@ pub(super) fn contents<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option
 
 /// Whether what is called is in the object, by the constant `__stored_locally` of the manager.
 fn is_local(look: &Look<'_, '_>, owner: DieRef) -> Result<bool> {
+    // The function may stand in a declaration of the structure.
+    let owner = look.structure(Some(owner))?.unwrap_or(owner);
     let mut candidates = vec![owner];
     for child in look.info.children(owner)? {
         if child.tag() == gimli::DW_TAG_inheritance
