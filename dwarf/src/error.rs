@@ -264,6 +264,11 @@ pub enum CompileErrorKind {
     Type { expected: String, found: String },
     #[error("too large: {why}")]
     TooLarge { why: String },
+    /// A walk through memory, or more than a word or a text: no program does that.
+    #[error("`{type_name}` cannot be used here: it is read as a whole, while its thread is held")]
+    Whole { type_name: String },
+    #[error("no debug info is known of the code of this frame")]
+    NoCode,
     #[error("the debug info cannot be read: {why}")]
     BadDebugInfo { why: String },
     #[error("{name} was cut short while it was read")]
@@ -297,7 +302,7 @@ impl CompileError {
             (CompileErrorKind::Syntax { .. }, Part::Condition) => "bad_condition",
             (CompileErrorKind::UnknownVariable { .. }, _) => "unknown_variable",
             (CompileErrorKind::BadDebugInfo { .. }, _) => "bad_debug_info",
-            (CompileErrorKind::NoSplitInfo { .. }, _) => "no_debug_info",
+            (CompileErrorKind::NoSplitInfo { .. } | CompileErrorKind::NoCode, _) => "no_debug_info",
             (CompileErrorKind::FileChanged { .. }, _) => "file_changed",
             _ => "bad_expression",
         }
@@ -326,6 +331,10 @@ impl CompileError {
             CompileErrorKind::UnknownMember { members, .. } if !members.is_empty() => {
                 vec![format!("its members are: {}", members.join(", "))]
             }
+            CompileErrorKind::Whole { .. } => vec![
+                "use a number or a text of it, such as a member or len()".to_owned(),
+                "a log shows the whole with `{…:?}`, a snapshot watches it".to_owned(),
+            ],
             CompileErrorKind::FileChanged { .. } => vec![restart()],
             CompileErrorKind::NoSplitInfo { file, .. } => get_split_info(&file.place),
             _ => Vec::new(),
@@ -336,7 +345,7 @@ impl CompileError {
 impl std::fmt::Display for CompileError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (kind, part) = (&self.kind, self.part.word());
-        if let CompileErrorKind::FileChanged { .. } = kind {
+        if let CompileErrorKind::FileChanged { .. } | CompileErrorKind::NoCode = kind {
             return write!(f, "{kind}");
         }
         write!(f, "{kind}, at column {} of the {part}", self.column + 1)

@@ -1,13 +1,28 @@
 use lr_probe::{Fields, Kept, Reason};
 
 use crate::expr::Format;
+use crate::place::ScopeId;
+use crate::target::Target;
 use crate::text::{quoted, readable};
+use crate::unwind::Stack;
+use crate::value::{Absent, Kind, Limits, Value};
+use crate::watch::{as_expressions_say, watch};
 
 /// Reads a hit's record back: the message and its fields.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Layout {
     pub(crate) segments: Vec<Segment>,
     pub(crate) fields: Vec<Field>,
+    pub(crate) trees: Vec<Tree>,
+}
+
+/// A field that no program can keep: a whole, which is read while the thread is held.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Tree {
+    /// As it is watched.
+    pub(crate) expression: String,
+    /// The instance whose names it uses.
+    pub(crate) scope: Option<ScopeId>,
 }
 
 /// A part of the message.
@@ -53,6 +68,8 @@ pub(crate) enum Decode {
     },
     Thread,
     Constant(String),
+    /// Read by whoever holds the thread: how many trees come before it.
+    Tree(usize),
     Absent {
         reason: Absence,
         detail: String,
@@ -82,7 +99,9 @@ pub struct RenderedField {
     pub name: String,
     /// As the program declares it; empty where none is known.
     pub type_name: String,
+    /// Of a whole, its text on one line.
     pub value: Scalar,
+    pub tree: Option<Value>,
 }
 
 /// A value, or why there is none.
@@ -132,17 +151,29 @@ impl Absence {
 }
 
 impl Layout {
+    /// Whether hits have to be held, so that [`Layout::read_trees`] reads their thread.
+    pub fn has_trees(&self) -> bool {
+        !self.trees.is_empty()
+    }
+
+    /// Reads the wholes among the fields, in their order, of the thread that is held at the place.
+    pub fn read_trees<'a>(&self, target: &Target<'a>, stack: &Stack<'a>) -> Vec<Value> {
+        let read = |tree: &Tree| tree.read(target, stack);
+        self.trees.iter().map(read).collect()
+    }
+
     /// Reads one record. A record that is cut short or malformed gives reasons, not garbage.
     pub fn render(&self, record: &[u8], hit: &HitContext<'_>) -> Rendered {
+        self.render_with(record, hit, &[])
+    }
+
+    /// The same with what [`Layout::read_trees`] read; none where the thread went on before.
+    pub fn render_with(&self, record: &[u8], hit: &HitContext<'_>, trees: &[Value]) -> Rendered {
         let mut record = Fields::new(record);
         let fields: Vec<RenderedField> = self
             .fields
             .iter()
-            .map(|field| RenderedField {
-                name: field.name.clone(),
-                type_name: field.type_name.clone(),
-                value: field.read(&mut record, hit),
-            })
+            .map(|field| field.rendered(&mut record, hit, trees))
             .collect();
         let mut message = String::new();
         for segment in &self.segments {
@@ -173,13 +204,60 @@ impl Layout {
     }
 }
 
+impl Tree {
+    fn read<'a>(&self, target: &Target<'a>, stack: &Stack<'a>) -> Value {
+        let unread = |why: String| {
+            let name = self.expression.clone();
+            Value::new(&name, String::new(), Kind::Unknown).without(Absent::unsupported(why))
+        };
+        let Some(frame) = stack.frame_of(self.scope) else {
+            return unread("the stack has no frame".to_owned());
+        };
+        match watch(target, stack, frame, &self.expression, &Limits::WHOLE) {
+            Ok(value) => value,
+            Err(error) => unread(error.kind.to_string()),
+        }
+    }
+}
+
 impl Field {
+    fn rendered(
+        &self,
+        record: &mut Fields<'_>,
+        hit: &HitContext<'_>,
+        trees: &[Value],
+    ) -> RenderedField {
+        let mut rendered = RenderedField {
+            name: self.name.clone(),
+            type_name: self.type_name.clone(),
+            value: self.read(record, hit),
+            tree: None,
+        };
+        if let Decode::Tree(index) = self.decode
+            && let Some(tree) = trees.get(index)
+        {
+            if rendered.type_name.is_empty() {
+                rendered.type_name.clone_from(&tree.type_name);
+            }
+            rendered.value = match &tree.absent {
+                Some(absent) if tree.value.is_none() && tree.children.is_empty() => {
+                    let (reason, detail) = as_expressions_say(absent);
+                    Scalar::Absent { reason, detail }
+                }
+                _ => Scalar::Text(tree.one_line()),
+            };
+            rendered.tree = Some(tree.clone());
+        }
+        rendered
+    }
+
     fn read(&self, record: &mut Fields<'_>, hit: &HitContext<'_>) -> Scalar {
         if !self.in_record {
             return match &self.decode {
                 Decode::Thread => Scalar::Text(hit.thread.to_owned()),
                 Decode::Constant(text) => Scalar::Text(text.clone()),
                 Decode::Absent { reason, detail } => absent(*reason, detail),
+                Decode::Tree(_) => absent(Absence::Budget, "the thread went on before it was read"),
                 _ => absent(Absence::Unsupported, "nothing was kept of it"),
             };
         }
@@ -199,7 +277,10 @@ impl Field {
                 let full = room.is_some_and(|room| bytes.len() as u64 >= room);
                 Scalar::Text(readable(bytes, !ended && !full))
             }
-            Some(Kept::Fault { reason, address }) => fault(reason, address),
+            Some(Kept::Fault { reason, address }) => {
+                let (reason, detail) = fault(reason, address);
+                Scalar::Absent { reason, detail }
+            }
             None => absent(Absence::Size, "the record is cut short"),
         }
     }
@@ -223,7 +304,7 @@ impl Field {
             },
             (Scalar::Bool(value), _) => value.to_string(),
             (Scalar::Text(text), Format::Quoted) => match self.decode {
-                Decode::Pointer | Decode::Enum { .. } => text.clone(),
+                Decode::Pointer | Decode::Enum { .. } | Decode::Tree(_) => text.clone(),
                 Decode::Char | Decode::ByteChar => quoted(text, '\''),
                 _ => quoted(text, '"'),
             },
@@ -280,15 +361,17 @@ fn absent(reason: Absence, detail: &str) -> Scalar {
     }
 }
 
-fn fault(reason: Reason, address: u64) -> Scalar {
-    match reason {
-        Reason::Unreadable => absent(Absence::Unreadable, &format!("address {address:#x}")),
-        Reason::Null => absent(Absence::Unreadable, "null pointer"),
-        Reason::DivisionByZero => absent(Absence::Undefined, "division by zero"),
-        Reason::OutOfRange => absent(Absence::Undefined, "out of range"),
-        Reason::OptimizedOut => absent(Absence::OptimizedOut, ""),
-        Reason::Budget => absent(Absence::Budget, "this hit has read as much as it may"),
-        Reason::Unsupported => absent(Absence::Unsupported, ""),
-        Reason::NoRoom => absent(Absence::Size, "the record has no room left"),
-    }
+/// What a reason of a program is to people.
+pub(crate) fn fault(reason: Reason, address: u64) -> (Absence, String) {
+    let (absence, detail) = match reason {
+        Reason::Unreadable => return (Absence::Unreadable, format!("address {address:#x}")),
+        Reason::Null => (Absence::Unreadable, "null pointer"),
+        Reason::DivisionByZero => (Absence::Undefined, "division by zero"),
+        Reason::OutOfRange => (Absence::Undefined, "out of range"),
+        Reason::OptimizedOut => (Absence::OptimizedOut, ""),
+        Reason::Budget => (Absence::Budget, "this hit has read as much as it may"),
+        Reason::Unsupported => (Absence::Unsupported, ""),
+        Reason::NoRoom => (Absence::Size, "the record has no room left"),
+    };
+    (absence, detail.to_owned())
 }

@@ -48,6 +48,14 @@ impl Code {
         self.then(Op::IsZero).then(Op::IsZero)
     }
 
+    /// The word that it pushes whatever the target is.
+    pub(crate) fn as_constant(&self) -> Option<u64> {
+        match self.0[..] {
+            [Op::Const(word)] => Some(word),
+            _ => None,
+        }
+    }
+
     /// Its operations; jumps say how many they skip.
     pub(crate) fn ops(&self) -> &[Op] {
         &self.0

@@ -1,23 +1,32 @@
-use lr_probe::{ContextWord, MAX_OPS, Op};
+use lr_probe::{ContextWord, MAX_OPS, Op, Register};
 
 use super::code::Code;
+use super::live::Live;
 use super::scope::{Meaning, Scope};
 use super::stop::{Result, Stop};
 use super::storage::Storage;
 use super::value::{At, Value, inner_array};
 use crate::error::CompileErrorKind;
-use crate::expr::{Expr, Kind, Special, Suffix, Unary};
-use crate::info::Language;
+use crate::expr::{Expr, Kind, REGISTERS, Special, Suffix, Unary};
+use crate::info::{Die, Language};
 use crate::types::{Shape, Target, Type};
 
 /// Turns expressions into values; keeps the constant bytes that comparisons need.
-#[derive(Debug)]
 pub(crate) struct Evaluator<'a, 's> {
     pub(crate) scope: &'s Scope<'a>,
+    /// The frame that is read, where there is one: what only walks find is found at once.
+    pub(crate) live: Option<&'s dyn Live<'a>>,
     pub(crate) pool: Vec<u8>,
 }
 
-impl Evaluator<'_, '_> {
+/// What a name means.
+pub(crate) enum Named<'a> {
+    Variable(Die<'a>),
+    /// A member of `*this`.
+    Value(Value),
+}
+
+impl<'a> Evaluator<'a, '_> {
     pub(crate) fn value(&mut self, expr: &Expr) -> Result<Value> {
         let column = expr.column;
         let value = match &expr.kind {
@@ -78,8 +87,15 @@ impl Evaluator<'_, '_> {
     }
 
     fn name(&mut self, column: usize, path: &[String]) -> Result<Value> {
-        let die = match self.scope.variable(column, path) {
-            Ok(die) => die,
+        match self.named(column, path)? {
+            Named::Variable(die) => self.variable_value(&die),
+            Named::Value(value) => Ok(value),
+        }
+    }
+
+    pub(crate) fn named(&mut self, column: usize, path: &[String]) -> Result<Named<'a>> {
+        match self.scope.variable(column, path) {
+            Ok(die) => Ok(Named::Variable(die)),
             // In a C++ method a name may be a member of `*this`, unless a local has that name.
             Err(stop) => match (self.scope.language, path) {
                 (Language::Cpp, [name])
@@ -89,24 +105,35 @@ impl Evaluator<'_, '_> {
                         return Err(stop);
                     };
                     let this = self.variable_value(&this)?;
-                    return self.scope.member(column, this, name).map_err(|_| stop);
+                    let member = self.scope.member(column, this, name);
+                    member.map(Named::Value).map_err(|_| stop)
                 }
-                _ => return Err(stop),
+                _ => Err(stop),
             },
-        };
-        self.variable_value(&die)
+        }
     }
 
-    fn variable_value(&mut self, die: &crate::info::Die<'_>) -> Result<Value> {
+    fn variable_value(&mut self, die: &Die<'a>) -> Result<Value> {
         let die = self.scope.info.die(die.at)?;
         let of = match self.scope.info.type_die_of(die.at)? {
             Some(at) => self.scope.info.type_at(at)?,
             None => return Err(Stop::unsupported("a variable without a type")),
         };
-        Ok(Value::stored(of, self.scope.storage(&die)?))
+        let storage = match self.live {
+            Some(live) => live.storage(&die)?,
+            None => self.scope.storage(&die)?,
+        };
+        Ok(Value::stored(of, storage))
     }
 
     fn special(&mut self, column: usize, special: Special) -> Result<Value> {
+        if let Special::Register(register) = special {
+            return self.register(register);
+        }
+        if self.live.is_some() && !matches!(special, Special::Line) {
+            let found = "what is only known of a hit";
+            return Err(Stop::types(column, "a value of the process", found));
+        }
         let word = |name: &str, word: ContextWord| {
             let of = Type::int(name, 8, false);
             Ok(Value::word(of, Code::one(Op::Context(word))))
@@ -123,12 +150,32 @@ impl Evaluator<'_, '_> {
                     Code::constant(line),
                 ))
             }
-            Special::Thread | Special::Function => Err(Stop::types(
+            Special::Thread | Special::Function | Special::Register(_) => Err(Stop::types(
                 column,
                 "a value that can be computed with",
                 "a name that is only known to the template",
             )),
         }
+    }
+
+    fn register(&self, register: u8) -> Result<Value> {
+        let name = REGISTERS[usize::from(register)];
+        let word = match self.live {
+            Some(live) => Code::constant(live.register(register).ok_or_else(|| {
+                let detail = format!("{name} is not known in this frame");
+                Stop::optimized_out(detail)
+            })?),
+            None => match Register::from_dwarf(u16::from(register)) {
+                Some(register) => Code::one(Op::Reg(register)),
+                None => return Err(Stop::unsupported(format!("register {name}"))),
+            },
+        };
+        let of = if self.is_rust() {
+            "u64"
+        } else {
+            "unsigned long"
+        };
+        Ok(Value::word(Type::int(of, 8, false), word))
     }
 
     fn int_literal(&self, value: u64, suffix: Suffix) -> Value {

@@ -39,7 +39,17 @@ impl Evaluator<'_, '_> {
         // The type as declared: what a reference refers to is what is shown.
         let type_name = value.of.name.clone();
         let value = self.scope.read(value)?;
-        let (code, decode) = self.keep(&value, format)?;
+        if format == Format::Raw && !value.of.is_scalar() {
+            let column = expr.column;
+            return Err(Stop::Whole { column, type_name });
+        }
+        let (code, decode) = match self.keep(&value, format) {
+            Err(Stop::Absent { .. }) if format == Format::Quoted && !value.of.is_scalar() => {
+                let column = expr.column;
+                return Err(Stop::Whole { column, type_name });
+            }
+            kept => kept?,
+        };
         Ok(Kept {
             code: Some(code),
             type_name,
@@ -92,7 +102,9 @@ impl Evaluator<'_, '_> {
                 names: self.scope.info.enumerators(*die)?,
             },
             Shape::Array { .. } | Shape::Struct { .. } | Shape::Other => {
-                return Err(Stop::unsupported(format!("a whole `{}`", value.of.name)));
+                let name = &value.of.name;
+                let detail = format!("a whole `{name}`, which `{{…:?}}` shows");
+                return Err(Stop::unsupported(detail));
             }
         };
         Ok((self.scope.word(value)?.then(Op::KeepWord), decode))

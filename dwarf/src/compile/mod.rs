@@ -4,6 +4,7 @@ mod arith;
 mod code;
 mod eval;
 mod field;
+mod live;
 mod number;
 mod scope;
 mod source;
@@ -12,23 +13,27 @@ mod storage;
 mod types;
 mod value;
 
+use std::rc::Rc;
+
 use lr_probe::{Op, Program, Reason};
 
 use crate::address::LoadBias;
 use crate::binary::Binary;
 use crate::error::{CompileError, CompileErrorKind, Part};
-use crate::expr::{self, Dialect, Expr, SyntaxError};
+use crate::expr::{self, Dialect, Expr, Format, SyntaxError};
 use crate::info::Info;
-use crate::layout::{Absence, Decode, Field, Layout, Segment};
+use crate::layout::{Absence, Decode, Field, Layout, Segment, Tree};
 use crate::place::Place;
 
 pub(crate) use code::Code;
-pub(crate) use eval::Evaluator;
+pub(crate) use eval::{Evaluator, Named};
 use field::Kept;
+pub(crate) use live::Live;
 pub(crate) use scope::{Declared, Left, Local, Meaning, Scope, nodes_from};
 pub use source::{Source, Wanted};
 pub(crate) use stop::Stop;
 pub(crate) use storage::{Piece, PieceAt, Storage};
+pub(crate) use value::{At, Value as Computed, inner_array};
 
 /// What runs at a hit, and how to read what it wrote.
 #[derive(Clone, Debug)]
@@ -67,7 +72,8 @@ fn compile_whole(
     source: &Source<'_>,
 ) -> Result<Compiled, CompileError> {
     let info = Info::new(binary).map_err(|error| broken(&error))?;
-    let scope = Scope::new(info, place, bias).map_err(|stop| refused(Part::Template, stop))?;
+    let scope =
+        Scope::new(Rc::new(info), place, bias).map_err(|stop| refused(Part::Template, stop))?;
     let mut compiler = Compiler {
         place,
         dialect: Dialect::of(scope.language),
@@ -76,6 +82,7 @@ fn compile_whole(
         warnings: Vec::new(),
         evaluator: Evaluator {
             scope: &scope,
+            live: None,
             pool: Vec::new(),
         },
     };
@@ -133,14 +140,20 @@ impl<'a, 's> Compiler<'a, 's> {
         let pieces = expr::parse_template(text, self.dialect)
             .map_err(|error| syntax(Part::Template, error))?;
         for piece in pieces {
-            let (expr, format, name) = match piece {
+            let (expr, format, name, source) = match piece {
                 expr::Piece::Text(text) => {
                     self.layout.segments.push(Segment::Text(text));
                     continue;
                 }
-                expr::Piece::Field { expr, format, name } => (expr, format, name),
+                expr::Piece::Field {
+                    expr,
+                    format,
+                    name,
+                    source,
+                } => (expr, format, name, source),
             };
             let (kept, type_name, decode) = match self.evaluator.field(&expr, format) {
+                Err(Stop::Whole { type_name, .. }) => (None, type_name, self.tree(source, format)),
                 Ok(kept) => (kept.code, kept.type_name, kept.decode),
                 Err(Stop::Absent { reason, detail }) => {
                     self.never(&format!("`{name}`"), reason, &detail);
@@ -155,6 +168,16 @@ impl<'a, 's> Compiler<'a, 's> {
             self.add(name, type_name, kept, decode);
         }
         Ok(())
+    }
+
+    fn tree(&mut self, source: String, format: Format) -> Decode {
+        let expression = match format {
+            Format::Raw => format!("{source}:raw"),
+            _ => source,
+        };
+        let scope = self.place.scope;
+        self.layout.trees.push(Tree { expression, scope });
+        Decode::Tree(self.layout.trees.len() - 1)
     }
 
     /// One expression that is a field of its own, with something in every record.
@@ -255,6 +278,13 @@ fn broken(error: &gimli::Error) -> CompileError {
 fn refused(part: Part, stop: Stop) -> CompileError {
     match stop {
         Stop::Refused { column, kind } => CompileError { part, column, kind },
+        Stop::Whole {
+            column, type_name, ..
+        } => CompileError {
+            part,
+            column,
+            kind: CompileErrorKind::Whole { type_name },
+        },
         Stop::Absent { detail, .. } => CompileError {
             part,
             column: 0,

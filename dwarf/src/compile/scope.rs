@@ -22,8 +22,8 @@ const MAX_BLOCKS: usize = 32;
 /// A place as expressions see it: its address, and the names that mean something there.
 #[derive(Debug)]
 pub(crate) struct Scope<'a> {
-    pub(crate) info: Info<'a>,
-    pub(crate) place: &'a Place,
+    pub(crate) info: Rc<Info<'a>>,
+    pub(crate) place: Place,
     pub(crate) addr: u64,
     pub(crate) language: Language,
     bias: LoadBias,
@@ -72,7 +72,9 @@ pub(crate) enum Meaning<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(crate) fn new(info: Info<'a>, place: &'a Place, bias: LoadBias) -> Result<Scope<'a>> {
+    pub(crate) fn new(info: Rc<Info<'a>>, place: &Place, bias: LoadBias) -> Result<Scope<'a>> {
+        let place = place.clone();
+        let scope_id = place.scope;
         let mut scope = Scope {
             addr: place.addr.0,
             language: Language::C,
@@ -86,7 +88,7 @@ impl<'a> Scope<'a> {
             place,
             bias,
         };
-        let Some(id) = place.scope else {
+        let Some(id) = scope_id else {
             return Ok(scope);
         };
         let Some(DieRef { unit, .. }) = scope.info.own_die_at(id.unit) else {

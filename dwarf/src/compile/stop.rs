@@ -9,6 +9,8 @@ pub(crate) enum Stop {
         column: usize,
         kind: CompileErrorKind,
     },
+    /// It takes more than a program: whoever holds the thread can read it.
+    Whole { column: usize, type_name: String },
     /// Every event says so instead of a value.
     Absent { reason: Absence, detail: String },
 }
@@ -35,6 +37,7 @@ impl Stop {
         match self {
             Stop::Absent { detail, .. } => detail,
             Stop::Refused { kind, .. } => kind.to_string(),
+            Stop::Whole { type_name, .. } => CompileErrorKind::Whole { type_name }.to_string(),
         }
     }
 

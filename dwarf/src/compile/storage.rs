@@ -38,6 +38,16 @@ pub(crate) enum PieceAt {
     Gone,
 }
 
+impl PieceAt {
+    /// The word of a piece that is a constant.
+    pub(crate) fn constant(&self) -> Option<u64> {
+        match self {
+            PieceAt::Word(code) => code.as_constant(),
+            PieceAt::Memory(_) | PieceAt::Gone => None,
+        }
+    }
+}
+
 /// The type of a word on the DWARF stack: bits and sign; `None` is the generic type.
 type Typed = Option<(u8, bool)>;
 

@@ -228,6 +228,7 @@ pub(crate) fn inner_array(element: &Type, target: &Target, counts: &[Option<u64>
                     element: target.clone(),
                     counts: rest.to_vec(),
                 },
+                at: None,
             }
         }
         _ => element.clone(),

@@ -54,7 +54,16 @@ pub(crate) enum Special {
     Hits,
     Function,
     Line,
+    /// By its DWARF number.
+    Register(u8),
 }
+
+/// The registers that expressions may name, by their DWARF numbers (System V psABI for x86-64,
+/// figure 3.36).
+pub(crate) const REGISTERS: [&str; 17] = [
+    "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13",
+    "r14", "r15", "rip",
+];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Unary {

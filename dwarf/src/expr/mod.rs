@@ -6,8 +6,8 @@ mod literal;
 mod parse;
 mod template;
 
-pub(crate) use ast::{Binary, Expr, Kind, Special, Suffix, TypeName, Unary};
-pub(crate) use parse::{Dialect, parse_condition};
+pub(crate) use ast::{Binary, Expr, Kind, REGISTERS, Special, Suffix, TypeName, Unary};
+pub(crate) use parse::{Dialect, parse_condition, parse_watch};
 pub(crate) use template::{Format, Piece, parse_template};
 
 /// Where a text stops to make sense.

@@ -1,5 +1,5 @@
 use super::SyntaxError;
-use super::ast::{Binary, Expr, Kind, Special, TypeName, Unary};
+use super::ast::{Binary, Expr, Kind, REGISTERS, Special, TypeName, Unary};
 use super::cursor::Cursor;
 use super::literal;
 use crate::info::Language;
@@ -35,6 +35,15 @@ pub(crate) fn parse_condition(text: &str, dialect: Dialect) -> Result<Expr, Synt
         Some('(') => Err(cursor.error("an operator or the end: functions cannot be called")),
         Some(_) => Err(cursor.error("an operator or the end")),
     }
+}
+
+/// The same of what is watched, which may end in `:raw` or `:?`; whether it is raw.
+pub(crate) fn parse_watch(text: &str, dialect: Dialect) -> Result<(Expr, bool), SyntaxError> {
+    let (text, raw) = match text.trim_end().strip_suffix(":raw") {
+        Some(before) => (before, true),
+        None => (text.trim_end().strip_suffix(":?").unwrap_or(text), false),
+    };
+    Ok((parse_condition(text, dialect)?, raw))
 }
 
 /// Reads one expression and stops behind it.
@@ -232,9 +241,20 @@ impl Parser<'_, '_> {
             Some("hits") => Special::Hits,
             Some("function") => Special::Function,
             Some("line") => Special::Line,
-            _ => {
-                let known = "$pid, $tid, $thread, $time, $hits, $function or $line";
+            Some("duration" | "return") => {
+                let known =
+                    "what a line knows: $duration and $return are known when a function ends";
                 return Err(self.cursor.error_at(start, known));
+            }
+            word => {
+                let number = REGISTERS.iter().position(|&name| Some(name) == word);
+                match number.and_then(|number| u8::try_from(number).ok()) {
+                    Some(number) => Special::Register(number),
+                    None => {
+                        let known = "$pid, $tid, $thread, $time, $hits, $function, $line or a register like $rip";
+                        return Err(self.cursor.error_at(start, known));
+                    }
+                }
             }
         }))
     }

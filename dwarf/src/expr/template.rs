@@ -12,6 +12,8 @@ pub(crate) enum Piece {
         format: Format,
         /// Unique in the template.
         name: String,
+        /// The expression as it is written.
+        source: String,
     },
 }
 
@@ -23,6 +25,8 @@ pub(crate) enum Format {
     Hex,
     /// `{x:?}`: strings and characters in quotes, with escapes.
     Quoted,
+    /// `{x:raw}`: containers as the structures that they are made of.
+    Raw,
 }
 
 /// Reads `text {expression} text {expression:format}`; `{{` and `}}` are braces.
@@ -51,9 +55,14 @@ pub(crate) fn parse_template(text: &str, dialect: Dialect) -> Result<Vec<Piece>,
                     pieces.push(Piece::Text(std::mem::take(&mut plain)));
                 }
                 let (expr, format, source) = field(&mut cursor, dialect)?;
-                let name = unique(&names, label.unwrap_or(source));
+                let name = unique(&names, label.unwrap_or_else(|| source.clone()));
                 names.push(name.clone());
-                pieces.push(Piece::Field { expr, format, name });
+                pieces.push(Piece::Field {
+                    expr,
+                    format,
+                    name,
+                    source,
+                });
             }
             c => plain.push(c),
         }
@@ -79,8 +88,10 @@ fn field(cursor: &mut Cursor<'_>, dialect: Dialect) -> Result<(Expr, Format, Str
                 Format::Hex
             } else if cursor.take("?") {
                 Format::Quoted
+            } else if cursor.take("raw") {
+                Format::Raw
             } else {
-                return Err(cursor.error("the format `x` or `?`"));
+                return Err(cursor.error("the format `x`, `?` or `raw`"));
             }
         }
         _ => Format::Plain,

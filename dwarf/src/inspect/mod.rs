@@ -40,7 +40,7 @@ pub(crate) fn variables(
         why,
     };
     let info = Info::new(binary).map_err(|error| bad(error.to_string()))?;
-    let scope = Scope::new(info, place, bias).map_err(|stop| bad(stop.detail()))?;
+    let scope = Scope::new(Rc::new(info), place, bias).map_err(|stop| bad(stop.detail()))?;
     let mut inspector = Inspector {
         scope: &scope,
         meanings: HashMap::new(),
@@ -109,7 +109,7 @@ impl<'a> Inspector<'a, '_> {
         declared: &Declared<'a>,
     ) -> Result<Variable, Stop> {
         let scope = self.scope;
-        let place = scope.place;
+        let place = &scope.place;
         let at = declared.die.at;
         let local = scope.local(node, declared)?;
         let meaning = self.meaning(&declared.name)?;
@@ -212,6 +212,7 @@ impl<'a> Inspector<'a, '_> {
         };
         let mut evaluator = Evaluator {
             scope: self.scope,
+            live: None,
             pool: Vec::new(),
         };
         match evaluator.field(&expr, crate::expr::Format::Plain) {
@@ -248,7 +249,7 @@ impl<'a> Inspector<'a, '_> {
     }
 
     fn instance_lines(&self, frame: Frame) -> Result<InstanceLines, Stop> {
-        let place = self.scope.place;
+        let place = &self.scope.place;
         let (file, line) = match frame.number.checked_sub(1) {
             None => (place.file.as_str(), place.line),
             Some(outward) => match place.inlined.get(outward) {
@@ -263,9 +264,9 @@ impl<'a> Inspector<'a, '_> {
 fn absent(stop: Stop) -> Residence {
     match stop {
         Stop::Absent { reason, detail } => Residence::Absent { reason, detail },
-        Stop::Refused { kind, .. } => Residence::Absent {
+        stop @ (Stop::Refused { .. } | Stop::Whole { .. }) => Residence::Absent {
             reason: Absence::Unsupported,
-            detail: kind.to_string(),
+            detail: stop.detail(),
         },
     }
 }

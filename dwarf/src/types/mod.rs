@@ -24,6 +24,8 @@ pub(crate) struct Type {
     /// As the program declares it.
     pub(crate) name: String,
     pub(crate) shape: Shape,
+    /// Where debug info has it; `None` of what expressions make.
+    pub(crate) at: Option<DieRef>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -79,6 +81,7 @@ impl Type {
         Type {
             name: name.to_owned(),
             shape,
+            at: None,
         }
     }
 
@@ -121,6 +124,7 @@ impl<'a> Info<'a> {
         Ok(Type {
             name: self.type_name(Some(at)),
             shape: self.shape_at(at)?,
+            at: Some(at),
         })
     }
 

@@ -5,6 +5,7 @@ use super::frame::Frame;
 use super::registers::{FrameRegisters, ThreadRegisters};
 use super::step::{Step, step};
 use super::tail;
+use crate::place::ScopeId;
 use crate::target::Target;
 
 /// The calls of a thread that have not returned, innermost first.
@@ -27,6 +28,21 @@ pub enum StackEnd {
 }
 
 impl<'a> Stack<'a> {
+    /// The frame of an instance among those where the thread stands; the innermost one where none
+    /// is asked for, or it is not there.
+    pub(crate) fn frame_of(&self, scope: Option<ScopeId>) -> Option<&Frame> {
+        let standing = self.frames.iter().take_while(|frame| frame.activation == 0);
+        let code = self
+            .activations
+            .first()
+            .and_then(|first| first.code.as_ref());
+        let is_it = |frame: &&Frame| match (scope, code, frame.nodes.first()) {
+            (Some(scope), Some(code), Some(&node)) => code.die(node).offset == scope.die,
+            _ => false,
+        };
+        standing.clone().find(is_it).or(self.frames.first())
+    }
+
     /// Walks up from where a thread stands, to at most so many frames.
     pub fn walk(target: &Target<'a>, registers: &ThreadRegisters, max_frames: usize) -> Stack<'a> {
         let mut stack = Stack {

@@ -24,31 +24,17 @@ pub fn variables<'a>(
     frame: &Frame,
     limits: &Limits,
 ) -> Vec<Value> {
-    let activation = stack.activations.get(frame.activation);
-    let Some(code) = activation.and_then(|activation| activation.code.as_ref()) else {
+    let Some(listing) = Listing::new(target, stack, frame, limits) else {
         return Vec::new();
-    };
-    let Some(context) = Context::of_activation(target, stack, frame.activation) else {
-        return Vec::new();
-    };
-    let surroundings = Surroundings {
-        context: context.clone(),
-        scopes: frame.nodes.iter().map(|&node| code.die(node)).collect(),
-    };
-    let listing = Listing {
-        context,
-        code,
-        frame,
-        reader: Reader::new(target, &code.info, limits).in_frame(surroundings),
-        node: Cell::new(0),
-        lost: RefCell::default(),
     };
     let mut values = Vec::new();
     for &node in &frame.nodes {
         listing.node.set(node);
         // A broken scope costs its own variables.
-        let _ = listing.add(code.die(node), 0, &mut values);
+        let _ = listing.add(listing.code.die(node), 0, &mut values);
     }
+    let activation = stack.activations.get(frame.activation);
+    let code = listing.code;
     if let (true, Some(activation), Some(&instance)) =
         (limits.lines, activation, frame.nodes.first())
     {
@@ -68,17 +54,40 @@ const RBP: gimli::Register = gimli::Register(6);
 /// How deep blocks without addresses nest.
 const MAX_BLOCKS: usize = 16;
 
-struct Listing<'t, 'a> {
-    context: Context<'t, 'a>,
-    code: &'t CodeScope<'a>,
+pub(super) struct Listing<'t, 'a> {
+    pub(super) context: Context<'t, 'a>,
+    pub(super) code: &'t CodeScope<'a>,
     frame: &'t Frame,
-    reader: Reader<'t, 'a>,
+    pub(super) reader: Reader<'t, 'a>,
     /// The scope whose variables are being read.
     node: Cell<usize>,
     lost: RefCell<Vec<Lost>>,
 }
 
-impl<'a> Listing<'_, 'a> {
+impl<'t, 'a> Listing<'t, 'a> {
+    /// `None` where nothing is known of the frame's code.
+    pub(super) fn new(
+        target: &'t Target<'a>,
+        stack: &'t Stack<'a>,
+        frame: &'t Frame,
+        limits: &Limits,
+    ) -> Option<Listing<'t, 'a>> {
+        let code = stack.activations.get(frame.activation)?.code.as_ref()?;
+        let context = Context::of_activation(target, stack, frame.activation)?;
+        let surroundings = Surroundings {
+            context: context.clone(),
+            scopes: frame.nodes.iter().map(|&node| code.die(node)).collect(),
+        };
+        Some(Listing {
+            context,
+            code,
+            frame,
+            reader: Reader::new(target, &code.info, limits).in_frame(surroundings),
+            node: Cell::new(0),
+            lost: RefCell::default(),
+        })
+    }
+
     fn add(&self, scope: DieRef, depth: usize, values: &mut Vec<Value>) -> Result<()> {
         let info = &self.code.info;
         let mut named = Vec::new();
@@ -180,7 +189,7 @@ impl<'a> Listing<'_, 'a> {
         self.reader.kind(of)
     }
 
-    fn object(&self, die: &Die<'a>, of: Option<DieRef>) -> Result<Object> {
+    pub(super) fn object(&self, die: &Die<'a>, of: Option<DieRef>) -> Result<Object> {
         let info = &self.code.info;
         if let Some(why) = self.is_later(die)? {
             return Err(Absent::new(Reason::NotLive, why));

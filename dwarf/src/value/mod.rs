@@ -31,7 +31,10 @@ mod text;
 mod thread_local;
 mod tree;
 mod variant;
+mod watched;
 
 pub use limits::Limits;
 pub use listing::variables;
+pub(crate) use object::{Gathered, Object};
 pub use tree::{Absent, Kind, Reason, Value};
+pub(crate) use watched::Watched;

@@ -55,6 +55,14 @@ impl Object {
         }
     }
 
+    /// The bytes of what was put together; of memory none are known.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Object::Memory(_) => 0,
+            Object::Gathered { parts, offset } => parts.len().div_ceil(8).saturating_sub(*offset),
+        }
+    }
+
     pub(crate) fn address(&self) -> Option<u64> {
         match self {
             Object::Memory(address) => Some(*address),

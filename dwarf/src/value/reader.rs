@@ -99,13 +99,17 @@ impl<'t, 'a> Reader<'t, 'a> {
 
     /// The value of a variable.
     pub(super) fn value(&self, name: &str, of: Option<DieRef>, object: &Object) -> Value {
+        self.read(name, of, object, self.beginning())
+    }
+
+    /// The way to a value that is not inside of another one.
+    pub(super) fn beginning(&self) -> Way<'static> {
         self.left.set(self.limits.values);
-        let way = Way {
+        Way {
             depth: 0,
             followed: 0,
             around: &[],
-        };
-        self.read(name, of, object, way)
+        }
     }
 
     pub(super) fn kind(&self, of: Option<DieRef>) -> Kind {

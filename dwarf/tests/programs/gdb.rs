@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use lr_dwarf::{Binary, Compiled, HitContext, LoadBias, Location, Place, Rendered, Source, Wanted};
+use lr_dwarf::{
+    Binary, Compiled, HitContext, LoadBias, Location, Module, Place, Rendered, Segment, Source,
+    Stack, Target, ThreadRegisters, Wanted,
+};
 use lr_fixtures::Fixture;
 use lr_probe::{Budget, Context, Memory, MemoryFault, Outcome, Register, Registers};
 
@@ -234,6 +237,35 @@ impl Stopped {
             &mut record,
         );
         (outcome, record)
+    }
+
+    /// Walks the stack, in which only the program itself is known, and does something with it.
+    pub(crate) fn with_stack<T>(
+        &self,
+        exe: &Path,
+        read: impl for<'a> FnOnce(&Target<'a>, &Stack<'a>) -> T,
+    ) -> T {
+        let binary = open(exe);
+        let range = |segment: &Segment| {
+            let begin = segment.addr.0.wrapping_add(self.bias.0);
+            begin..begin + segment.len
+        };
+        let modules = [Module {
+            path: exe.to_owned(),
+            ranges: binary.segments().iter().map(range).collect(),
+            binary,
+            bias: self.bias,
+        }];
+        let target = Target::new(&modules, Box::new(Dump(&self.memory)));
+        let lanes =
+            |[low, high]: [u64; 2]| (u128::from(high) << 64 | u128::from(low)).to_le_bytes();
+        let registers = ThreadRegisters {
+            general: self.registers.general,
+            xmm: Some(self.registers.vector.map(lanes)),
+            ..ThreadRegisters::default()
+        };
+        let stack = Stack::walk(&target, &registers, 10);
+        read(&target, &stack)
     }
 
     pub(crate) fn message(&self, binary: &Binary, place: &Place, template: &str) -> String {

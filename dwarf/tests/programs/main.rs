@@ -23,3 +23,4 @@ mod symbols;
 mod tails;
 mod values;
 mod variables;
+mod watches;
