@@ -231,6 +231,7 @@ mod tests {
             name: "id".to_owned(),
             type_name: "unsigned long".to_owned(),
             value: Scalar::Uint(u64::MAX),
+            tree: None,
         };
         let field = field(rendered);
         assert_eq!(
