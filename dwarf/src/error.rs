@@ -257,6 +257,12 @@ pub enum CompileErrorKind {
     },
     #[error("no variable `{name}` is known here: the debug info of this code is in {}, which is missing: {}", file.place, file.why)]
     NoSplitInfo { name: String, file: Tried },
+    #[error("{type_name} has no variant `{name}`")]
+    UnknownVariant {
+        type_name: String,
+        name: String,
+        variants: Vec<String>,
+    },
     #[error("no type `{name}` is known here")]
     UnknownType { name: String },
     /// The types do not allow it: what was expected and what is there.
@@ -330,6 +336,9 @@ impl CompileError {
             }
             CompileErrorKind::UnknownMember { members, .. } if !members.is_empty() => {
                 vec![format!("its members are: {}", members.join(", "))]
+            }
+            CompileErrorKind::UnknownVariant { variants, .. } => {
+                vec![format!("its variants are: {}", variants.join(", "))]
             }
             CompileErrorKind::Whole { .. } => vec![
                 "use a number or a text of it, such as a member or len()".to_owned(),

@@ -62,6 +62,8 @@ pub(crate) enum Decode {
         names: Vec<(u64, String)>,
     },
     Bytes,
+    /// A part of a text of C: a NUL ends it before its length does.
+    BytesToNul,
     /// Up to a NUL; `room` is the size of the array that it is in.
     CStr {
         room: Option<u64>,
@@ -180,7 +182,13 @@ impl Layout {
             match segment {
                 Segment::Text(text) => message.push_str(text),
                 Segment::Field { index, format } => {
-                    message.push_str(&self.fields[*index].shown(&fields[*index].value, *format));
+                    let field = &fields[*index];
+                    match &field.tree {
+                        Some(tree) if matches!(format, Format::Quoted | Format::Raw) => {
+                            message.push_str(&tree.one_line());
+                        }
+                        _ => message.push_str(&self.fields[*index].shown(&field.value, *format)),
+                    }
                 }
             }
         }
@@ -244,7 +252,7 @@ impl Field {
                     let (reason, detail) = as_expressions_say(absent);
                     Scalar::Absent { reason, detail }
                 }
-                _ => Scalar::Text(tree.one_line()),
+                _ => word_of(tree).unwrap_or_else(|| Scalar::Text(tree.one_line())),
             };
             rendered.tree = Some(tree.clone());
         }
@@ -266,7 +274,13 @@ impl Field {
         match kept {
             Some(Kept::Word(word)) => self.decode.word(word),
             Some(Kept::Bytes { asked, bytes }) => {
-                let cut = asked > bytes.len() as u64;
+                let mut cut = asked > bytes.len() as u64;
+                let mut bytes = bytes;
+                if self.decode == Decode::BytesToNul
+                    && let Some(end) = bytes.iter().position(|&byte| byte == 0)
+                {
+                    (bytes, cut) = (&bytes[..end], false);
+                }
                 Scalar::Text(readable(bytes, cut))
             }
             Some(Kept::CStr { ended, bytes }) => {
@@ -346,6 +360,23 @@ impl Decode {
     }
 }
 
+/// A tree that is one word or text, as that.
+fn word_of(tree: &Value) -> Option<Scalar> {
+    let pointed = tree.children.iter().find(|child| child.name == "*");
+    if let Some(to) = pointed.filter(|to| tree.kind == Kind::Pointer && to.kind == Kind::String) {
+        return word_of(to);
+    }
+    let text = tree.value.as_deref().filter(|_| tree.absent.is_none())?;
+    Some(match tree.kind {
+        Kind::Int => Scalar::Int(text.parse().ok()?),
+        Kind::Uint => Scalar::Uint(text.parse().ok()?),
+        Kind::Float => Scalar::Float(text.parse().ok()?),
+        Kind::Bool => Scalar::Bool(text.parse().ok()?),
+        Kind::String | Kind::Char => Scalar::Text(text.to_owned()),
+        _ => return None,
+    })
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the double was widened from this float"
@@ -371,6 +402,7 @@ pub(crate) fn fault(reason: Reason, address: u64) -> (Absence, String) {
         Reason::OptimizedOut => (Absence::OptimizedOut, ""),
         Reason::Budget => (Absence::Budget, "this hit has read as much as it may"),
         Reason::Unsupported => (Absence::Unsupported, ""),
+        Reason::OtherVariant => (Absence::Undefined, "it is another variant"),
         Reason::NoRoom => (Absence::Size, "the record has no room left"),
     };
     (absence, detail.to_owned())

@@ -21,7 +21,7 @@ mod registers;
 mod verify;
 
 pub use field::{FieldWriter, Fields, Kept, fault_field};
-pub use machine::{Budget, Context, Memory, MemoryFault, Outcome, run};
+pub use machine::{Budget, Context, Memory, MemoryFault, Outcome, constant, run};
 pub use op::{ContextWord, OP_BYTES, Op, Reason, Width};
 pub use program::{Program, ProgramError};
 pub use registers::{REGISTER_COUNT, Register, Registers};

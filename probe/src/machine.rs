@@ -74,6 +74,68 @@ pub fn run(
     machine.run()
 }
 
+/// What an operation makes of constants, its operands in the order they were pushed; `None` where
+/// it depends on anything else, or has no value.
+pub fn constant(op: Op, operands: &[u64]) -> Option<u64> {
+    Some(match (op, operands) {
+        (Op::Extend { bits, signed }, &[value]) => extend(value, bits, signed),
+        (Op::Neg, &[value]) => value.wrapping_neg(),
+        (Op::Not, &[value]) => !value,
+        (Op::IsZero, &[value]) => u64::from(value == 0),
+        (Op::FNeg, &[value]) => (-f64::from_bits(value)).to_bits(),
+        (Op::RoundToF32, &[value]) => round_to_f32(f64::from_bits(value)).to_bits(),
+        (Op::IntToF32 { signed }, &[value]) => int_to_f32(value, signed).to_bits(),
+        (Op::IntToF64 { signed }, &[value]) => int_to_f64(value, signed).to_bits(),
+        (Op::F64ToInt { signed }, &[value]) => f64_to_int(f64::from_bits(value), signed),
+        (Op::Clamp { bits, signed }, &[value]) => clamp(value, bits, signed),
+        (op, &[a, b]) if is_binary(op) => apply(op, a, b),
+        (Op::DivU | Op::DivS | Op::RemU | Op::RemS, &[a, b]) => quotient(op, a, b)?,
+        _ => return None,
+    })
+}
+
+fn is_binary(op: Op) -> bool {
+    matches!(
+        op,
+        Op::Add
+            | Op::Sub
+            | Op::Mul
+            | Op::And
+            | Op::Or
+            | Op::Xor
+            | Op::Shl
+            | Op::Shr
+            | Op::Sar
+            | Op::Eq
+            | Op::Ne
+            | Op::LtU
+            | Op::LtS
+            | Op::LeU
+            | Op::LeS
+            | Op::FAdd
+            | Op::FSub
+            | Op::FMul
+            | Op::FDiv
+            | Op::FEq
+            | Op::FNe
+            | Op::FLt
+            | Op::FLe
+    )
+}
+
+fn quotient(op: Op, a: u64, b: u64) -> Option<u64> {
+    if b == 0 {
+        return None;
+    }
+    let (signed_a, signed_b) = (a.cast_signed(), b.cast_signed());
+    Some(match op {
+        Op::DivU => a / b,
+        Op::DivS => signed_a.wrapping_div(signed_b).cast_unsigned(),
+        Op::RemU => a % b,
+        _ => signed_a.wrapping_rem(signed_b).cast_unsigned(),
+    })
+}
+
 struct Fault {
     reason: Reason,
     address: u64,
@@ -203,6 +265,9 @@ impl Machine<'_> {
             Op::IsZero => self.map(|value| u64::from(value == 0)),
             Op::FNeg => self.map(|value| (-f64::from_bits(value)).to_bits()),
             Op::F32ToF64 => self.map(|value| f64::from(f32::from_bits(low32(value))).to_bits()),
+            Op::RoundToF32 => self.map(|value| round_to_f32(f64::from_bits(value)).to_bits()),
+            Op::IntToF32 { signed } => self.map(|value| int_to_f32(value, signed).to_bits()),
+            Op::Clamp { bits, signed } => self.map(|value| clamp(value, bits, signed)),
             Op::IntToF64 { signed } => self.map(|value| int_to_f64(value, signed).to_bits()),
             Op::F64ToInt { signed } => self.map(|value| f64_to_int(f64::from_bits(value), signed)),
             Op::Jump(to) => return Ok(Step::Goto(usize::from(to))),
@@ -263,21 +328,7 @@ impl Machine<'_> {
 
     fn divide(&mut self, op: Op) -> Result<(), Fault> {
         let (a, b) = self.pop2();
-        if b == 0 {
-            return Err(Reason::DivisionByZero.into());
-        }
-        self.push(match op {
-            Op::DivU => a / b,
-            Op::DivS => a
-                .cast_signed()
-                .wrapping_div(b.cast_signed())
-                .cast_unsigned(),
-            Op::RemU => a % b,
-            _ => a
-                .cast_signed()
-                .wrapping_rem(b.cast_signed())
-                .cast_unsigned(),
-        });
+        self.push(quotient(op, a, b).ok_or(Reason::DivisionByZero)?);
         Ok(())
     }
 
@@ -454,6 +505,36 @@ fn f64_to_int(value: f64, signed: bool) -> u64 {
         (value as i64).cast_unsigned()
     } else {
         value as u64
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding to the nearest float is what it is for"
+)]
+fn round_to_f32(value: f64) -> f64 {
+    f64::from(value as f32)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "C converts the same way, to the nearest float"
+)]
+fn int_to_f32(value: u64, signed: bool) -> f64 {
+    f64::from(if signed {
+        value.cast_signed() as f32
+    } else {
+        value as f32
+    })
+}
+
+fn clamp(value: u64, bits: u8, signed: bool) -> u64 {
+    let bits = u32::from(bits.clamp(1, 64));
+    if signed {
+        let most = i64::MAX >> (64 - bits);
+        value.cast_signed().clamp(!most, most).cast_unsigned()
+    } else {
+        value.min(u64::MAX >> (64 - bits))
     }
 }
 

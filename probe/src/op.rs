@@ -54,6 +54,8 @@ pub enum Reason {
     Unsupported = 7,
     /// The record of this hit has no room left for the field.
     NoRoom = 8,
+    /// The value is of another variant than the one that was asked for.
+    OtherVariant = 9,
 }
 
 impl Reason {
@@ -67,6 +69,7 @@ impl Reason {
             6 => Reason::Budget,
             7 => Reason::Unsupported,
             8 => Reason::NoRoom,
+            9 => Reason::OtherVariant,
             _ => return None,
         })
     }
@@ -148,11 +151,22 @@ pub enum Op {
     FLe,
     /// Widens the `float` in the low 32 bits to a double.
     F32ToF64,
+    /// Rounds a double to the nearest `float`, which stays a double.
+    RoundToF32,
     IntToF64 {
+        signed: bool,
+    },
+    /// To the nearest `float`, as a double: by way of a double it would be rounded twice.
+    IntToF32 {
         signed: bool,
     },
     /// Truncates toward zero, saturating; NaN gives zero.
     F64ToInt {
+        signed: bool,
+    },
+    /// The nearest integer that `bits` (1 to 64) hold.
+    Clamp {
+        bits: u8,
         signed: bool,
     },
     /// Jumps go forward only, to an index in the code.
@@ -214,7 +228,7 @@ plain_ops! {
     20 => IsZero, 21 => Eq, 22 => Ne, 23 => LtU, 24 => LtS, 25 => LeU, 26 => LeS,
     27 => FAdd, 28 => FSub, 29 => FMul, 30 => FDiv, 31 => FNeg,
     32 => FEq, 33 => FNe, 34 => FLt, 35 => FLe, 36 => F32ToF64,
-    37 => Accept, 38 => KeepWord,
+    37 => Accept, 38 => KeepWord, 39 => RoundToF32,
 }
 
 impl Op {
@@ -240,6 +254,8 @@ impl Op {
             Op::Field { end } => (79, 0, 0, end, 0, 0),
             Op::KeepBytes { max } => (80, 0, 0, max, 0, 0),
             Op::KeepCStr { max } => (81, 0, 0, max, 0, 0),
+            Op::IntToF32 { signed } => (82, u8::from(signed), 0, 0, 0, 0),
+            Op::Clamp { bits, signed } => (83, bits, u8::from(signed), 0, 0, 0),
             plain => (
                 plain_code(plain).expect("every other operation is plain"),
                 0,
@@ -313,6 +329,11 @@ impl Op {
             79 => Op::Field { end: half },
             80 => Op::KeepBytes { max: half },
             81 => Op::KeepCStr { max: half },
+            82 => Op::IntToF32 { signed: a != 0 },
+            83 if (1..=64).contains(&a) => Op::Clamp {
+                bits: a,
+                signed: b != 0,
+            },
             _ => return plain_op(code),
         })
     }

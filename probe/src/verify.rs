@@ -222,6 +222,9 @@ fn effect(op: Op) -> (usize, usize) {
         | Op::IsZero
         | Op::FNeg
         | Op::F32ToF64
+        | Op::RoundToF32
+        | Op::Clamp { .. }
+        | Op::IntToF32 { .. }
         | Op::IntToF64 { .. }
         | Op::F64ToInt { .. }
         | Op::Bound { .. }

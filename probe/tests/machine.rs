@@ -167,6 +167,49 @@ fn floats_are_ieee_doubles() {
 }
 
 #[test]
+fn singles_are_rounded_once() {
+    let rounded = |value: f64| {
+        let single = value.to_bits();
+        check(
+            &[
+                Op::Const(single),
+                Op::RoundToF32,
+                Op::Const(f64::from(0.1f32).to_bits()),
+                Op::FEq,
+            ],
+            if value == 0.1 { "1" } else { "0" },
+        );
+    };
+    rounded(0.1);
+    rounded(0.2);
+    // By way of a double, 2^54 + 2^30 + 1 would be rounded down to the even 2^54.
+    let odd = (1u64 << 54) + (1 << 30) + 1;
+    check(
+        &[
+            Op::Const(odd),
+            Op::IntToF32 { signed: false },
+            Op::F64ToInt { signed: false },
+        ],
+        &((1u64 << 54) + (1 << 31)).to_string(),
+    );
+}
+
+#[test]
+fn clamped_integers_are_the_nearest_that_fit() {
+    for (value, bits, signed, expected) in [
+        (300i64, 8, false, "255"),
+        (300, 8, true, "127"),
+        (-300, 8, true, "-128"),
+        (-3, 16, true, "-3"),
+        (i64::MAX, 32, true, "2147483647"),
+        (i64::MIN, 64, true, "-9223372036854775808"),
+    ] {
+        let word = Op::Const(value.cast_unsigned());
+        check(&[word, Op::Clamp { bits, signed }], expected);
+    }
+}
+
+#[test]
 fn division_by_zero_is_a_reason() {
     for op in [Op::DivS, Op::DivU, Op::RemS, Op::RemU] {
         check(&binary(1, 0, op), "<DivisionByZero 0x0>");

@@ -3,7 +3,7 @@ use lr_probe::Op;
 use super::code::Code;
 use super::eval::{Evaluator, is_signed, not_a_number};
 use super::stop::{Result, Stop};
-use super::value::Value;
+use super::value::{At, Value};
 use crate::error::CompileErrorKind;
 use crate::expr::{Binary, Expr, Kind};
 use crate::types::{Shape, Type};
@@ -19,6 +19,9 @@ impl Evaluator<'_, '_> {
         match binary {
             Binary::And | Binary::Or => return self.logical(binary, left, right),
             Binary::Eq | Binary::Ne => {
+                if let Some(value) = self.variant_equality(binary, left, right)? {
+                    return Ok(value);
+                }
                 if let Some(value) = self.text_equality(column, binary, left, right)? {
                     return Ok(value);
                 }
@@ -36,7 +39,7 @@ impl Evaluator<'_, '_> {
                 return Err(not_a_number(column, value));
             }
         }
-        let common = self.common(&left, &right);
+        let common = self.common(column, binary, &left, &right)?;
         let (a, b) = (
             self.converted(&left, &common)?,
             self.converted(&right, &common)?,
@@ -56,7 +59,8 @@ impl Evaluator<'_, '_> {
                     Binary::Div => Op::FDiv,
                     _ => return Err(not_whole(column, binary, &common)),
                 };
-                Value::word(common, a.append(b).then(op))
+                let code = a.append(b).then(op).rounded(&common.shape);
+                Value::word(common, code)
             }
             (false, Shape::Int { .. }) => {
                 self.integer_arithmetic(binary, &left, &right, common, a, b)?
@@ -106,6 +110,9 @@ impl Evaluator<'_, '_> {
             return Err(stop);
         };
         let wanted = path.last().map_or("", String::as_str);
+        if !self.is_path_of(&beside.of, path) {
+            return Err(stop);
+        }
         let all = self.scope.info.enumerators(*die)?;
         match all.into_iter().find(|(_, name)| name == wanted) {
             Some((value, _)) => Ok(Value::word(beside.of, Code::constant(value))),
@@ -116,20 +123,28 @@ impl Evaluator<'_, '_> {
     /// What arithmetic and comparisons take: references followed, arrays as pointers.
     fn operand(&mut self, value: Value) -> Result<Value> {
         let value = self.scope.read(value)?;
-        self.scope.decay(value)
+        self.scope.decay(self.scope.unwrapped(value)?)
     }
 
     fn logical(&mut self, binary: Binary, left: &Expr, right: &Expr) -> Result<Value> {
         let mut words = Vec::new();
         for side in [left, right] {
             let value = self.value(side)?;
-            let value = self.scope.read(value)?;
+            let value = self.scope.unwrapped(self.scope.read(value)?)?;
             words.push(self.truth(side.column, &value)?);
         }
         let (right, left) = (
             words.pop().unwrap_or_default(),
             words.pop().unwrap_or_default(),
         );
+        let decided = left
+            .as_constant()
+            .map(|word| (word != 0) == (binary == Binary::Or));
+        match decided {
+            Some(true) => return Ok(Value::word(Type::bool(), left)),
+            Some(false) => return Ok(Value::word(Type::bool(), right)),
+            None => {}
+        }
         let skip = u16::try_from(right.len() + 1).unwrap_or(u16::MAX);
         let (jump, otherwise) = match binary {
             Binary::And => (Op::JumpIfZero(skip), 0),
@@ -255,7 +270,12 @@ impl Evaluator<'_, '_> {
             return Err(Stop::unsupported(of.name));
         };
         let (a, b) = match shift {
-            true => (self.converted(left, &of)?, self.scope.word(right)?),
+            // More than there are bits: undefined in C, a panic in Rust.
+            true => {
+                let limit = u64::from(bytes) * 8;
+                let by = self.scope.word(right)?.then(Op::Bound { limit });
+                (self.converted(left, &of)?, by)
+            }
             false => (a, b),
         };
         let op = match (binary, signed) {
@@ -300,16 +320,47 @@ impl Evaluator<'_, '_> {
     }
 
     /// The type in which two operands meet: C17 6.3.1.8; in Rust, where they are the same, that.
-    fn common(&self, left: &Value, right: &Value) -> Type {
+    fn common(&self, column: usize, binary: Binary, left: &Value, right: &Value) -> Result<Type> {
+        let common = self.meeting(left, right);
+        if !self.is_rust() || matches!(binary, Binary::Shl | Binary::Shr) {
+            return Ok(common);
+        }
+        // Rust has no conversions that nobody wrote.
+        let (a, b) = (self.promoted(&left.of), self.promoted(&right.of));
+        let numbers = is_number(&a.shape) && is_number(&b.shape);
+        if numbers && !left.untyped && !right.untyped && a.shape != b.shape {
+            return Err(Stop::types(
+                column,
+                "operands of one type, which `as` makes them",
+                format!("`{}` and `{}`", left.of.name, right.of.name),
+            ));
+        }
+        for value in [left, right] {
+            if let Some(literal) = misfit(value, &common.shape) {
+                return Err(Stop::types(
+                    column,
+                    format!("a number that a `{}` holds", common.name),
+                    literal,
+                ));
+            }
+        }
+        Ok(common)
+    }
+
+    fn meeting(&self, left: &Value, right: &Value) -> Type {
         let is_pointer = |value: &Value| matches!(value.of.shape, Shape::Pointer { .. });
         if is_pointer(left) || is_pointer(right) {
             return Type::int("unsigned long", 8, false);
         }
-        let is_float = |value: &Value| matches!(value.of.shape, Shape::Float { .. });
-        if is_float(left) || is_float(right) {
-            // Computed as doubles whatever they are: wider than `float` is never less exact.
-            let name = if self.is_rust() { "f64" } else { "double" };
-            return Type::named(name, Shape::Float { bytes: 8 });
+        let float = |value: &Value| match value.of.shape {
+            // What a literal of Rust is, the other operand says.
+            Shape::Float { bytes } if value.untyped && self.is_rust() => Some((0, bytes)),
+            Shape::Float { bytes } => Some((bytes, bytes)),
+            _ => None,
+        };
+        if let Some((said, bytes)) = float(left).max(float(right)) {
+            let other = float(left).min(float(right)).map_or(0, |(_, bytes)| bytes);
+            return self.float(if said == 0 { bytes.max(other) } else { said });
         }
         if let (Shape::Bool { .. }, Shape::Bool { .. }) = (&left.of.shape, &right.of.shape) {
             return left.of.clone();
@@ -345,7 +396,10 @@ impl Evaluator<'_, '_> {
     fn converted(&mut self, value: &Value, common: &Type) -> Result<Code> {
         let word = self.scope.word(value)?;
         Ok(match (&value.of.shape, &common.shape) {
-            (Shape::Float { .. }, Shape::Float { .. }) => word,
+            (Shape::Float { .. }, Shape::Float { .. }) => word.rounded(&common.shape),
+            (from, Shape::Float { bytes: 4 }) => word.then(Op::IntToF32 {
+                signed: is_signed(from),
+            }),
             (from, Shape::Float { .. }) => word.then(Op::IntToF64 {
                 signed: is_signed(from),
             }),
@@ -360,6 +414,42 @@ impl Evaluator<'_, '_> {
             _ => word,
         })
     }
+}
+
+impl Code {
+    /// A double as what a floating-point type has of it.
+    pub(crate) fn rounded(self, of: &Shape) -> Code {
+        match of {
+            Shape::Float { bytes: 4 } => self.then(Op::RoundToF32),
+            _ => self,
+        }
+    }
+}
+
+fn is_number(shape: &Shape) -> bool {
+    matches!(shape, Shape::Int { .. } | Shape::Float { .. })
+}
+
+/// The literal that a type does not hold.
+fn misfit(value: &Value, of: &Shape) -> Option<String> {
+    let (Shape::Int { bytes, signed }, Shape::Int { signed: own, .. }) = (of, &value.of.shape)
+    else {
+        return None;
+    };
+    let At::Word(code) = &value.at else {
+        return None;
+    };
+    let word = code.as_constant().filter(|_| value.untyped)?;
+    let number = match own {
+        true => i128::from(word.cast_signed()),
+        false => i128::from(word),
+    };
+    let bits = u32::from(*bytes) * 8;
+    let range = match signed {
+        true => -(1i128 << (bits - 1))..1i128 << (bits - 1),
+        false => 0..1i128 << bits,
+    };
+    (!range.contains(&number)).then(|| number.to_string())
 }
 
 fn compare(binary: Binary, a: Code, b: Code, float: bool, signed: bool) -> Code {

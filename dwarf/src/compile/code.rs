@@ -1,34 +1,65 @@
-use lr_probe::Op;
+use lr_probe::{Op, constant};
 
 /// Operations with jumps that say how many operations they skip, so that pieces can be put
 /// together in any order.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(crate) struct Code(Vec<Op>);
+pub(crate) struct Code {
+    ops: Vec<Op>,
+    /// The last operation that something jumps to: what is before it may not have run.
+    joined: usize,
+}
 
 impl Code {
     pub(crate) fn one(op: Op) -> Code {
-        Code(vec![op])
+        Code::default().then(op)
     }
 
     pub(crate) fn constant(value: u64) -> Code {
         Code::one(Op::Const(value))
     }
 
+    /// Adds an operation, or its result where its operands are constants.
     pub(crate) fn then(mut self, op: Op) -> Code {
-        self.0.push(op);
+        let len = self.ops.len();
+        match self.ops[self.joined.min(len)..] {
+            [.., Op::Const(a), Op::Const(b)] if let Some(word) = constant(op, &[a, b]) => {
+                self.ops.truncate(len - 2);
+                self.ops.push(Op::Const(word));
+                return self;
+            }
+            [.., Op::Const(a)] if let Some(word) = constant(op, &[a]) => {
+                self.ops.truncate(len - 1);
+                self.ops.push(Op::Const(word));
+                return self;
+            }
+            [.., Op::Const(a)] if matches!(op, Op::Bound { limit } if a < limit) => return self,
+            _ => {}
+        }
+        if let Op::Jump(skip) | Op::JumpIfZero(skip) | Op::JumpIfNotZero(skip) = op {
+            self.joined = self.joined.max(len + 1 + usize::from(skip));
+        }
+        self.ops.push(op);
         self
     }
 
     pub(crate) fn append(mut self, other: Code) -> Code {
-        self.0.extend(other.0);
+        if other.joined > 0 {
+            self.joined = self.joined.max(self.ops.len() + other.joined);
+        }
+        self.ops.extend(other.ops);
         self
     }
 
     /// Adds a constant to the word on top.
-    pub(crate) fn plus(self, value: u64) -> Code {
-        match value {
-            0 => self,
-            value => self.then(Op::Const(value)).then(Op::Add),
+    pub(crate) fn plus(mut self, value: u64) -> Code {
+        let len = self.ops.len();
+        match self.ops[self.joined.min(len)..] {
+            _ if value == 0 => self,
+            [.., Op::Const(before), Op::Add] => {
+                self.ops[len - 2] = Op::Const(before.wrapping_add(value));
+                self
+            }
+            _ => self.then(Op::Const(value)).then(Op::Add),
         }
     }
 
@@ -50,7 +81,7 @@ impl Code {
 
     /// The word that it pushes whatever the target is.
     pub(crate) fn as_constant(&self) -> Option<u64> {
-        match self.0[..] {
+        match self.ops[..] {
             [Op::Const(word)] => Some(word),
             _ => None,
         }
@@ -58,17 +89,17 @@ impl Code {
 
     /// Its operations; jumps say how many they skip.
     pub(crate) fn ops(&self) -> &[Op] {
-        &self.0
+        &self.ops
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.ops.len()
     }
 
     /// Puts the operations behind those in `program`, with jumps as programs have them.
     pub(crate) fn link(&self, program: &mut Vec<Op>) {
         let start = program.len();
-        for (at, &op) in self.0.iter().enumerate() {
+        for (at, &op) in self.ops.iter().enumerate() {
             let target = |skip: u16| {
                 let target = start + at + 1 + usize::from(skip);
                 u16::try_from(target).unwrap_or(u16::MAX)

@@ -1,13 +1,14 @@
 use lr_probe::{ContextWord, MAX_OPS, Op, Register};
 
 use super::code::Code;
+use super::elements::Text;
 use super::live::Live;
 use super::scope::{Meaning, Scope};
 use super::stop::{Result, Stop};
 use super::storage::Storage;
-use super::value::{At, Value, inner_array};
+use super::value::{At, Value};
 use crate::error::CompileErrorKind;
-use crate::expr::{Expr, Kind, REGISTERS, Special, Suffix, Unary};
+use crate::expr::{Expr, Kind, Precision, REGISTERS, Special, Suffix, Unary};
 use crate::info::{Die, Language};
 use crate::types::{Shape, Target, Type};
 
@@ -31,13 +32,7 @@ impl<'a> Evaluator<'a, '_> {
         let column = expr.column;
         let value = match &expr.kind {
             Kind::Int { value, suffix } => self.int_literal(*value, *suffix),
-            Kind::Float(value) => {
-                let name = if self.is_rust() { "f64" } else { "double" };
-                let of = Type::named(name, Shape::Float { bytes: 8 });
-                let mut value = Value::word(of, Code::constant(value.to_bits()));
-                value.untyped = true;
-                value
-            }
+            Kind::Float(value, precision) => self.float_literal(*value, *precision),
             Kind::Char(value) => self.char_literal(*value),
             Kind::Bool(value) => Value::word(Type::bool(), Code::constant(u64::from(*value))),
             Kind::Null => {
@@ -65,10 +60,13 @@ impl<'a> Evaluator<'a, '_> {
             Kind::Binary(binary, left, right) => self.binary(column, *binary, left, right)?,
             Kind::Cast(inner, of) => self.cast(inner, of)?,
             Kind::Len(inner) => self.length(column, inner)?,
+            Kind::Slice(inner, range) => self.slice(column, inner, range)?,
+            Kind::IsSome(inner, wanted) => self.is_some(column, inner, *wanted)?,
         };
         // Words that are used twice double their code: nesting them is stopped before it is large.
         let too_large = match &value.at {
             At::Word(code) | At::Stored(Storage::Memory(code)) => code.len() > MAX_OPS,
+            At::Elements(elements) => elements.first.len() > MAX_OPS,
             At::Stored(Storage::Pieces(_)) => false,
         };
         if too_large {
@@ -106,10 +104,27 @@ impl<'a> Evaluator<'a, '_> {
                     };
                     let this = self.variable_value(&this)?;
                     let member = self.scope.member(column, this, name);
-                    member.map(Named::Value).map_err(|_| stop)
+                    member
+                        .map(Named::Value)
+                        .or_else(|_| self.constant(path, stop))
                 }
-                _ => Err(stop),
+                _ => self.constant(path, stop),
             },
+        }
+    }
+
+    /// An enumerator that is known here, where no variable of the name is.
+    fn constant(&self, path: &[String], stop: Stop) -> Result<Named<'a>> {
+        let unknown = matches!(
+            stop,
+            Stop::Refused {
+                kind: CompileErrorKind::UnknownVariable { .. },
+                ..
+            }
+        );
+        match unknown.then(|| self.scope.enumerator(path)).transpose()? {
+            Some(Some((of, value))) => Ok(Named::Value(Value::word(of, Code::constant(value)))),
+            _ => Err(stop),
         }
     }
 
@@ -211,6 +226,23 @@ impl<'a> Evaluator<'a, '_> {
         literal
     }
 
+    fn float_literal(&self, value: f64, precision: Precision) -> Value {
+        let bytes = if precision == Precision::Single { 4 } else { 8 };
+        let mut literal = Value::word(self.float(bytes), Code::constant(value.to_bits()));
+        literal.untyped = precision == Precision::Unsaid;
+        literal
+    }
+
+    pub(crate) fn float(&self, bytes: u8) -> Type {
+        let name = match (self.is_rust(), bytes) {
+            (true, 4) => "f32",
+            (true, _) => "f64",
+            (false, 4) => "float",
+            (false, _) => "double",
+        };
+        Type::named(name, Shape::Float { bytes })
+    }
+
     fn char_literal(&self, value: char) -> Value {
         let bytes = if self.is_rust() { 4 } else { 1 };
         let code = u32::from(value);
@@ -252,69 +284,6 @@ impl<'a> Evaluator<'a, '_> {
         Value::word(of, Code::constant(word))
     }
 
-    fn index(&mut self, column: usize, inner: &Expr, index: &Expr) -> Result<Value> {
-        let base = self.value(inner)?;
-        let base = self.scope.read(base)?;
-        let at = self.value(index)?;
-        let at = self.scope.read(at)?;
-        if !matches!(
-            at.of.shape,
-            Shape::Int { .. } | Shape::Char { .. } | Shape::Enum { .. }
-        ) {
-            let found = format!("`{}`", at.of.name);
-            return Err(Stop::types(index.column, "an integer as index", found));
-        }
-        let at = self.scope.word(&at)?;
-        let info = &self.scope.info;
-        if let Some(sequence) = self.scope.sequence_of(&base)? {
-            let (pointer, length) = self.scope.sequence_words(&base, &sequence)?;
-            let element = info.target(&sequence.element)?;
-            let checked = at
-                .then(Op::Dup)
-                .append(length)
-                .then(Op::LtU)
-                .then(Op::JumpIfNotZero(1))
-                .then(Op::Fail(lr_probe::Reason::OutOfRange));
-            return self.element(column, element, pointer, checked);
-        }
-        match &base.of.shape {
-            Shape::Array { element, counts } => {
-                let At::Stored(Storage::Memory(address)) = &base.at else {
-                    return Err(Stop::unsupported("an array that is not in memory here"));
-                };
-                let at = match counts.first().copied().flatten() {
-                    // An array of one element at the end of a structure, too, is often more: but
-                    // what lies behind it is not known to be.
-                    Some(limit) if limit > 0 => at.then(Op::Bound { limit }),
-                    _ => at,
-                };
-                let inner = inner_array(&info.target(element)?, element, counts);
-                self.element(column, inner, address.clone(), at)
-            }
-            Shape::Pointer { target, .. } => {
-                let element = info.target(target)?;
-                let pointer = self.scope.word(&base)?;
-                self.element(column, element, pointer, at)
-            }
-            _ => {
-                let found = format!("`{}`", base.of.name);
-                Err(Stop::types(column, "an array, a pointer or a slice", found))
-            }
-        }
-    }
-
-    fn element(&self, column: usize, of: Type, base: Code, index: Code) -> Result<Value> {
-        let Some(size) = self.scope.info.size(&of)? else {
-            let found = format!("`{}`", of.name);
-            return Err(Stop::types(column, "elements of known size", found));
-        };
-        let offset = match size {
-            1 => index,
-            size => index.then(Op::Const(size)).then(Op::Mul),
-        };
-        Ok(Value::memory(of, base.append(offset).then(Op::Add)))
-    }
-
     fn unary(&mut self, column: usize, unary: Unary, inner: &Expr) -> Result<Value> {
         let value = self.value(inner)?;
         match unary {
@@ -322,7 +291,7 @@ impl<'a> Evaluator<'a, '_> {
             Unary::Deref => return self.deref(column, value),
             Unary::Neg | Unary::Not | Unary::BitNot => {}
         }
-        let value = self.scope.read(value)?;
+        let value = self.scope.unwrapped(self.scope.read(value)?)?;
         let word = match unary {
             Unary::Not if !self.is_rust() => self.truth(column, &value)?,
             _ if value.of.is_scalar() => self.scope.word(&value)?,
@@ -357,6 +326,9 @@ impl<'a> Evaluator<'a, '_> {
 
     fn deref(&mut self, column: usize, value: Value) -> Result<Value> {
         let value = self.scope.decay(value)?;
+        if let Some(inner) = self.scope.through(&value)? {
+            return Ok(inner);
+        }
         let Shape::Pointer { target, reference } = &value.of.shape else {
             let found = format!("`{}`", value.of.name);
             return Err(Stop::types(column, "a pointer to follow", found));
@@ -368,39 +340,6 @@ impl<'a> Evaluator<'a, '_> {
             return self.deref(column, followed);
         }
         Ok(followed)
-    }
-
-    fn length(&mut self, column: usize, inner: &Expr) -> Result<Value> {
-        if let Kind::Text(text) = &inner.kind {
-            return Ok(self.int_literal(text.len() as u64, Suffix::None));
-        }
-        let value = self.value(inner)?;
-        let value = self.scope.read(value)?;
-        let name = if self.is_rust() {
-            "usize"
-        } else {
-            "unsigned long"
-        };
-        let of = Type::int(name, 8, false);
-        if let Some(sequence) = self.scope.sequence_of(&value)? {
-            let (_, length) = self.scope.sequence_words(&value, &sequence)?;
-            return Ok(Value::word(of, length));
-        }
-        match &value.of.shape {
-            Shape::Array { counts, .. } => match counts.first().copied().flatten() {
-                Some(count) => Ok(Value::word(of, Code::constant(count))),
-                None => Err(Stop::types(
-                    column,
-                    "an array of known length",
-                    "one without bounds",
-                )),
-            },
-            _ => {
-                let found = format!("`{}`", value.of.name);
-                let expected = "an array, a slice, a vector or a string that knows its length";
-                Err(Stop::types(column, expected, found))
-            }
-        }
     }
 
     /// One or zero: whether a value counts as true.
@@ -433,12 +372,15 @@ impl<'a> Evaluator<'a, '_> {
         };
         let offset = u32::try_from(self.pool.len()).unwrap_or(u32::MAX);
         self.pool.extend_from_slice(literal);
-        if let Some(sequence) = self.scope.sequence_of(value)? {
-            let element = self.scope.info.target(&sequence.element)?;
-            let of_bytes = self.scope.info.size(&element)? == Some(1);
-            if sequence.text || of_bytes {
-                let (pointer, length) = self.scope.sequence_words(value, &sequence)?;
-                return Ok(pointer.append(length).then(Op::BytesEq { offset, len }));
+        let counted =
+            matches!(value.at, At::Elements(_)) || self.scope.container_of(value)?.is_some();
+        if counted && let Some(elements) = self.scope.elements(value)? {
+            let of_bytes = self.scope.info.size(&elements.element)? == Some(1);
+            if let Some(length) = elements.length
+                && (elements.text != Text::No || of_bytes)
+            {
+                let bytes = elements.first.append(length);
+                return Ok(bytes.then(Op::BytesEq { offset, len }));
             }
         }
         let ends_at_nul = || match literal.contains(&0) {
@@ -484,7 +426,7 @@ impl<'a> Evaluator<'a, '_> {
 
     fn cast(&mut self, inner: &Expr, name: &crate::expr::TypeName) -> Result<Value> {
         let value = self.value(inner)?;
-        let value = self.scope.read(value)?;
+        let value = self.scope.unwrapped(self.scope.read(value)?)?;
         let value = self.scope.decay(value)?;
         let of = self.scope.named_type(name)?;
         if !value.of.is_scalar() {
@@ -498,7 +440,10 @@ impl<'a> Evaluator<'a, '_> {
         let from_float = matches!(value.of.shape, Shape::Float { .. });
         let from_signed = is_signed(&value.of.shape);
         let word = match of.shape {
-            Shape::Float { .. } if from_float => word,
+            Shape::Float { .. } if from_float => word.rounded(&of.shape),
+            Shape::Float { bytes: 4 } => word.then(Op::IntToF32 {
+                signed: from_signed,
+            }),
             Shape::Float { .. } => word.then(Op::IntToF64 {
                 signed: from_signed,
             }),
@@ -508,18 +453,14 @@ impl<'a> Evaluator<'a, '_> {
             | Shape::Enum { bytes, signed, .. }
                 if from_float =>
             {
-                let word = word.then(Op::F64ToInt { signed });
-                match bytes {
-                    8 => word,
-                    // Languages differ about what does not fit: say so instead of a number.
-                    _ => word
-                        .then(Op::Dup)
-                        .extend(bytes, signed)
-                        .then(Op::Over)
-                        .then(Op::Eq)
-                        .then(Op::JumpIfNotZero(1))
-                        .then(Op::Fail(lr_probe::Reason::OutOfRange)),
-                }
+                let bits = bytes * 8;
+                let word = match self.is_rust() {
+                    true => word,
+                    // What does not fit is undefined in C.
+                    false => word.within(bits, signed),
+                };
+                word.then(Op::F64ToInt { signed })
+                    .then(Op::Clamp { bits, signed })
             }
             Shape::Int { bytes, signed }
             | Shape::Char { bytes, signed }
@@ -535,6 +476,33 @@ impl<'a> Evaluator<'a, '_> {
             }
         };
         Ok(Value::word(of, word))
+    }
+}
+
+impl Code {
+    /// The double on top, which fails where an integer of so many bits does not hold it.
+    fn within(self, bits: u8, signed: bool) -> Code {
+        let top = 2f64.powi(i32::from(bits) - i32::from(signed));
+        // Truncation is toward zero: what is above -1 is zero. One below -2^63 is no double.
+        let (least, op) = match (signed, bits) {
+            (false, _) => (-1.0, Op::FLt),
+            (true, 64) => (-top, Op::FLe),
+            (true, _) => (-top - 1.0, Op::FLt),
+        };
+        let or_fail = |code: Code| {
+            code.then(Op::JumpIfNotZero(1))
+                .then(Op::Fail(lr_probe::Reason::OutOfRange))
+        };
+        let above = self
+            .then(Op::Dup)
+            .then(Op::Const(least.to_bits()))
+            .then(Op::Swap)
+            .then(op);
+        let below = or_fail(above)
+            .then(Op::Dup)
+            .then(Op::Const(top.to_bits()))
+            .then(Op::FLt);
+        or_fail(below)
     }
 }
 

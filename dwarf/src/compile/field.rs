@@ -1,6 +1,7 @@
 use lr_probe::Op;
 
 use super::code::Code;
+use super::elements::Text;
 use super::eval::Evaluator;
 use super::stop::{Result, Stop};
 use super::storage::Storage;
@@ -38,13 +39,16 @@ impl Evaluator<'_, '_> {
         let value = self.value(expr)?;
         // The type as declared: what a reference refers to is what is shown.
         let type_name = value.of.name.clone();
-        let value = self.scope.read(value)?;
+        let value = self.scope.unwrapped(self.scope.read(value)?)?;
         if format == Format::Raw && !value.of.is_scalar() {
             let column = expr.column;
             return Err(Stop::Whole { column, type_name });
         }
         let (code, decode) = match self.keep(&value, format) {
-            Err(Stop::Absent { .. }) if format == Format::Quoted && !value.of.is_scalar() => {
+            Err(Stop::Absent { .. })
+                if !value.of.is_scalar()
+                    && (format == Format::Quoted || matches!(value.at, At::Elements(_))) =>
+            {
                 let column = expr.column;
                 return Err(Stop::Whole { column, type_name });
             }
@@ -58,14 +62,18 @@ impl Evaluator<'_, '_> {
     }
 
     fn keep(&mut self, value: &Value, format: Format) -> Result<(Code, Decode)> {
-        if let Some(sequence) = self
-            .scope
-            .sequence_of(value)?
-            .filter(|sequence| sequence.text)
-        {
-            let (pointer, length) = self.scope.sequence_words(value, &sequence)?;
-            let code = pointer.append(length).then(Op::KeepBytes { max: MAX_TEXT });
-            return Ok((code, Decode::Bytes));
+        let counted =
+            matches!(value.at, At::Elements(_)) || self.scope.container_of(value)?.is_some();
+        if counted && let Some(elements) = self.scope.elements(value)? {
+            let decode = match elements.text {
+                Text::No => None,
+                Text::Counted => Some(Decode::Bytes),
+                Text::Ended => Some(Decode::BytesToNul),
+            };
+            if let (Some(decode), Some(length)) = (decode, elements.length) {
+                let bytes = elements.first.append(length);
+                return Ok((bytes.then(Op::KeepBytes { max: MAX_TEXT }), decode));
+            }
         }
         if let Shape::Array { element, counts } = &value.of.shape
             && self.is_char(element)?

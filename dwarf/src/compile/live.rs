@@ -1,6 +1,9 @@
+use super::code::Code;
+use super::elements::Key;
 use super::stop::Result;
 use super::storage::Storage;
-use crate::info::Die;
+use super::value::Value;
+use crate::info::{Die, DieRef};
 
 /// A frame that is read while its thread stands still, or of a core: what is known of it now.
 pub(crate) trait Live<'a> {
@@ -9,4 +12,7 @@ pub(crate) trait Live<'a> {
 
     /// A register by its DWARF number; `None` where it is not known in this frame.
     fn register(&self, number: u8) -> Option<u64>;
+
+    /// What a container of keys, whose address and type are told, has under a key.
+    fn entry(&self, address: &Code, of: DieRef, key: &Key, pool: &[u8]) -> Result<Value>;
 }

@@ -2,6 +2,7 @@
 
 mod arith;
 mod code;
+mod elements;
 mod eval;
 mod field;
 mod live;
@@ -10,8 +11,10 @@ mod scope;
 mod source;
 mod stop;
 mod storage;
+mod through;
 mod types;
 mod value;
+mod variant;
 
 use std::rc::Rc;
 
@@ -26,6 +29,7 @@ use crate::layout::{Absence, Decode, Field, Layout, Segment, Tree};
 use crate::place::Place;
 
 pub(crate) use code::Code;
+pub(crate) use elements::{Elements, Key, Text};
 pub(crate) use eval::{Evaluator, Named};
 use field::Kept;
 pub(crate) use live::Live;

@@ -13,9 +13,12 @@ use crate::info::{
 use crate::layout::Absence;
 use crate::place::Place;
 use crate::resolve::similar;
+use crate::types::{Shape, Type};
 
 /// The most names that an error lists.
 const MAX_LISTED: usize = 40;
+/// The most functions of one name that statics are looked for in.
+const MAX_FUNCTIONS: usize = 256;
 /// How deep blocks that are gone may be nested.
 const MAX_BLOCKS: usize = 32;
 
@@ -133,6 +136,9 @@ impl<'a> Scope<'a> {
             return Err(stop);
         }
         if let Some(die) = self.global(column, path)? {
+            return Ok(die);
+        }
+        if let Some(die) = self.static_of_function(path)? {
             return Ok(die);
         }
         let is_trace = match path {
@@ -426,6 +432,104 @@ impl<'a> Scope<'a> {
             Some(&(_, at)) => Ok(Some(self.info.die(at)?)),
             None => Ok(None),
         }
+    }
+
+    /// A static variable of a function that the path names before it.
+    fn static_of_function(&self, path: &[String]) -> Result<Option<Die<'a>>> {
+        let Some((name, function)) = path.split_last().filter(|(_, rest)| !rest.is_empty()) else {
+            return Ok(None);
+        };
+        let names = self.info.binary.names(&self.info);
+        let wanted = function.join("::");
+        for kind in [Kind::Code, Kind::Abstract] {
+            for at in names
+                .candidates(&wanted, kind)
+                .into_iter()
+                .take(MAX_FUNCTIONS)
+            {
+                if is_suffix(function, &self.info.qualified_name(at)?)
+                    && let Some(found) = self.static_in(at, name, 0)?
+                {
+                    return Ok(Some(found));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn static_in(&self, scope: DieRef, name: &str, depth: usize) -> Result<Option<Die<'a>>> {
+        for die in self.info.children(scope)? {
+            if die.tag() == gimli::DW_TAG_lexical_block && depth < MAX_BLOCKS {
+                if let Some(found) = self.static_in(die.at, name, depth + 1)? {
+                    return Ok(Some(found));
+                }
+            } else if die.tag() == gimli::DW_TAG_variable
+                && self.has_address(&die)?
+                && self.name_of(&die)?.as_deref() == Some(name)
+            {
+                return Ok(Some(die));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a variable is at one address for as long as the program runs.
+    fn has_address(&self, die: &Die<'a>) -> Result<bool> {
+        let Some(gimli::AttributeValue::Exprloc(expression)) = die.attr(gimli::DW_AT_location)
+        else {
+            return Ok(false);
+        };
+        let encoding = self.info.unit(die.at.unit)?.encoding();
+        let mut operations = expression.operations(encoding);
+        let first = operations.next()?;
+        let is_address = matches!(
+            first,
+            Some(gimli::Operation::Address { .. } | gimli::Operation::AddressIndex { .. })
+        );
+        Ok(is_address && operations.next()?.is_none())
+    }
+
+    /// The enumerator that a path names: of an enumeration at the top of this unit, or of one that
+    /// the path names before it. Its type and value.
+    pub(crate) fn enumerator(&self, path: &[String]) -> Result<Option<(Type, u64)>> {
+        let Some((name, scopes)) = path.split_last() else {
+            return Ok(None);
+        };
+        let value_in = |at: DieRef| -> Result<Option<(Type, u64)>> {
+            let of = self.info.type_at(at)?;
+            let Shape::Enum { die, .. } = of.shape else {
+                return Ok(None);
+            };
+            let all = self.info.enumerators(die)?;
+            let found = all.into_iter().find(|(_, known)| known == name);
+            Ok(found.map(|(value, _)| (of, value)))
+        };
+        if !scopes.is_empty() {
+            return match self.find_type(&scopes.join("::"))? {
+                Some(at) => value_in(at),
+                None => Ok(None),
+            };
+        }
+        // Those of C are known in all of their unit.
+        let Some(unit) = self.unit.filter(|_| self.language != Language::Rust) else {
+            return Ok(None);
+        };
+        let header = self.info.unit(unit)?;
+        let mut entries = header.entries();
+        entries.next_dfs()?;
+        let root = entries.current().map(|entry| entry.offset().0);
+        let Some(offset) = root else {
+            return Ok(None);
+        };
+        for die in self.info.children(DieRef { unit, offset })? {
+            if die.tag() == gimli::DW_TAG_enumeration_type
+                && !die.flag(gimli::DW_AT_enum_class)
+                && let Some(found) = value_in(die.at)?
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a path is that of a global variable that the compiler removed.

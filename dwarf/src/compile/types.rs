@@ -44,7 +44,7 @@ impl Scope<'_> {
         Ok(of)
     }
 
-    fn find_type(&self, name: &str) -> Result<Option<DieRef>> {
+    pub(crate) fn find_type(&self, name: &str) -> Result<Option<DieRef>> {
         let (tags, path): (&[gimli::DwTag], &str) = match name.split_once(' ') {
             Some(("struct" | "class", rest)) => (
                 &[gimli::DW_TAG_structure_type, gimli::DW_TAG_class_type],

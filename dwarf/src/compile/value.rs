@@ -1,14 +1,15 @@
 use lr_probe::{Op, Width};
 
 use super::code::Code;
+use super::elements::Elements;
 use super::scope::Scope;
 use super::stop::{Result, Stop};
 use super::storage::{Piece, PieceAt, Storage};
 use crate::info::Language;
-use crate::types::{Bits, MemberLookup, Sequence, Shape, Target, Type};
+use crate::types::{Bits, MemberLookup, Shape, Target, Type};
 
 /// How many references are followed in a row.
-const MAX_REFERENCES: usize = 8;
+pub(crate) const MAX_REFERENCES: usize = 8;
 
 /// What an expression stands for.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,9 +25,24 @@ pub(crate) enum At {
     Stored(Storage),
     /// Code that pushes a scalar: integers extended to 64 bits by their sign, floats as doubles.
     Word(Code),
+    /// A part of a sequence.
+    Elements(Box<Elements>),
 }
 
 impl Value {
+    pub(crate) fn elements(elements: Elements) -> Value {
+        let name = format!("[{}]", elements.element.name);
+        let shape = Shape::Array {
+            element: Target::Type(Box::new(elements.element.clone())),
+            counts: vec![None],
+        };
+        Value {
+            of: Type::named(&name, shape),
+            at: At::Elements(Box::new(elements)),
+            untyped: false,
+        }
+    }
+
     pub(crate) fn word(of: Type, code: Code) -> Value {
         Value {
             of,
@@ -71,6 +87,7 @@ impl Scope<'_> {
     pub(crate) fn word(&self, value: &Value) -> Result<Code> {
         let storage = match &value.at {
             At::Word(code) => return Ok(code.clone()),
+            At::Elements(_) => return Err(Stop::unsupported(value.of.name.clone())),
             At::Stored(storage) => storage,
         };
         let (bytes, signed) = match value.of.shape {
@@ -93,8 +110,28 @@ impl Scope<'_> {
         })
     }
 
-    /// `value.name`; pointers on the way are followed.
+    /// `value.name`; pointers on the way are followed, those that are objects too. What an owner or
+    /// a wrapper leads to is meant before what it is made of.
     pub(crate) fn member(&self, column: usize, value: Value, name: &str) -> Result<Value> {
+        let mut chain = vec![self.followed(value)?];
+        while chain.len() <= MAX_REFERENCES
+            && let Some(last) = chain.last()
+            && let Some(inner) = self.through(last)?
+        {
+            chain.push(self.followed(inner)?);
+        }
+        let mut refused = None;
+        while let Some(value) = chain.pop() {
+            match self.own_member(column, value, name) {
+                Err(stop @ Stop::Refused { .. }) => refused = refused.or(Some(stop)),
+                found => return found,
+            }
+        }
+        Err(refused.unwrap_or_else(|| Stop::unsupported("a member of nothing")))
+    }
+
+    /// Behind all pointers and references.
+    fn followed(&self, value: Value) -> Result<Value> {
         let mut value = value;
         for _ in 0..MAX_REFERENCES {
             let Shape::Pointer { target, .. } = &value.of.shape else {
@@ -102,6 +139,13 @@ impl Scope<'_> {
             };
             let of = self.info.target(target)?;
             value = Value::memory(of, self.word(&value)?);
+        }
+        Ok(value)
+    }
+
+    fn own_member(&self, column: usize, value: Value, name: &str) -> Result<Value> {
+        if let Some(payload) = self.payload(&value, name)? {
+            return Ok(payload);
         }
         let Shape::Struct { die, bytes } = value.of.shape else {
             let found = format!("`{}`", value.of.name);
@@ -122,7 +166,7 @@ impl Scope<'_> {
                     kind: crate::error::CompileErrorKind::UnknownMember {
                         type_name: value.of.name.clone(),
                         name: name.to_owned(),
-                        members: self.info.member_names(die)?.into_iter().take(40).collect(),
+                        members: self.member_names(&value)?,
                     },
                 });
             }
@@ -133,41 +177,43 @@ impl Scope<'_> {
         if let Some(bits) = member.bits {
             return bit_field(member.of, storage, bits);
         }
+        self.inside(&storage, member.offset, member.of)
+    }
+
+    fn member_names(&self, value: &Value) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        if let Ok(Some(variants)) = self.variants_of(value) {
+            names.extend(variants.cases.into_iter().map(|case| case.name));
+        }
+        if let Shape::Struct { die, .. } = value.of.shape {
+            names.extend(self.info.member_names(die)?);
+        }
+        names.truncate(40);
+        Ok(names)
+    }
+
+    /// A part of a stored value.
+    pub(crate) fn inside(&self, storage: &Storage, offset: u64, of: Type) -> Result<Value> {
         let storage = match storage {
-            Storage::Memory(address) => Storage::Memory(address.plus(member.offset)),
+            Storage::Memory(address) => Storage::Memory(address.clone().plus(offset)),
             Storage::Pieces(pieces) => {
-                let size = self.info.size(&member.of)?.unwrap_or(0);
-                Storage::Pieces(slice(&pieces, member.offset, size)?)
+                let size = self.info.size(&of)?.unwrap_or(0);
+                Storage::Pieces(slice(pieces, offset, size)?)
             }
         };
-        Ok(Value::stored(member.of, storage))
+        Ok(Value::stored(of, storage))
     }
 
-    /// Pointer and length of a sequence's value.
-    pub(crate) fn sequence_words(
-        &self,
-        value: &Value,
-        sequence: &Sequence,
-    ) -> Result<(Code, Code)> {
-        let part = |offset: u64| -> Result<Code> {
-            match &value.at {
-                At::Stored(Storage::Memory(address)) => {
-                    load(address.clone().plus(offset), 8, false)
-                }
-                At::Stored(Storage::Pieces(pieces)) => {
-                    from_pieces(&slice(pieces, offset, 8)?, 8, false)
-                }
-                At::Word(_) => Err(Stop::unsupported(value.of.name.clone())),
+    /// A number without sign at an offset of a stored value.
+    pub(crate) fn number_at(&self, value: &Value, offset: u64, bytes: u8) -> Result<Code> {
+        match &value.at {
+            At::Stored(Storage::Memory(address)) => {
+                load(address.clone().plus(offset), bytes, false)
             }
-        };
-        Ok((part(sequence.pointer)?, part(sequence.length)?))
-    }
-
-    /// The sequence that a value is, if it is one.
-    pub(crate) fn sequence_of(&self, value: &Value) -> Result<Option<Sequence>> {
-        match value.of.shape {
-            Shape::Struct { die, .. } => Ok(self.info.sequence(die)?),
-            _ => Ok(None),
+            At::Stored(Storage::Pieces(pieces)) => {
+                from_pieces(&slice(pieces, offset, u64::from(bytes))?, bytes, false)
+            }
+            At::Word(_) | At::Elements(_) => Err(Stop::unsupported(value.of.name.clone())),
         }
     }
 
@@ -272,7 +318,7 @@ fn bit_field(of: Type, storage: Storage, bits: Bits) -> Result<Value> {
 }
 
 /// The pieces of a part of a value.
-fn slice(pieces: &[Piece], offset: u64, size: u64) -> Result<Vec<Piece>> {
+pub(crate) fn slice(pieces: &[Piece], offset: u64, size: u64) -> Result<Vec<Piece>> {
     let mut part = Vec::new();
     let mut begin = 0u64;
     let end = offset.saturating_add(size);

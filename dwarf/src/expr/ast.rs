@@ -3,6 +3,34 @@
 pub(crate) struct Expr {
     pub(crate) column: usize,
     pub(crate) kind: Kind,
+    /// How deep it is: 1 of a name.
+    pub(crate) height: usize,
+}
+
+impl Expr {
+    pub(crate) fn new(column: usize, kind: Kind) -> Expr {
+        let inner = match &kind {
+            Kind::Member(inner, _)
+            | Kind::Unary(_, inner)
+            | Kind::Cast(inner, _)
+            | Kind::Len(inner)
+            | Kind::IsSome(inner, _) => inner.height,
+            Kind::Index(left, right) | Kind::Binary(_, left, right) => {
+                left.height.max(right.height)
+            }
+            Kind::Slice(inner, range) => {
+                let ends = [&range.begin, &range.end].into_iter().flatten();
+                ends.map(|end| end.height)
+                    .fold(inner.height, |most, height| most.max(height))
+            }
+            _ => 0,
+        };
+        Expr {
+            column,
+            kind,
+            height: inner + 1,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -11,7 +39,7 @@ pub(crate) enum Kind {
         value: u64,
         suffix: Suffix,
     },
-    Float(f64),
+    Float(f64, Precision),
     Char(char),
     Text(Vec<u8>),
     Bool(bool),
@@ -22,10 +50,22 @@ pub(crate) enum Kind {
     /// `a.b` and `a->b` are the same.
     Member(Box<Expr>, String),
     Index(Box<Expr>, Box<Expr>),
+    Slice(Box<Expr>, Range),
     Unary(Unary, Box<Expr>),
     Binary(Binary, Box<Expr>, Box<Expr>),
     Cast(Box<Expr>, TypeName),
     Len(Box<Expr>),
+    /// `is_some(x)`, and `is_none(x)` where the answer is the other one.
+    IsSome(Box<Expr>, bool),
+}
+
+/// `[begin..end]`, either of which may be left out.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Range {
+    pub(crate) begin: Option<Box<Expr>>,
+    pub(crate) end: Option<Box<Expr>>,
+    /// `..=`: the element at the end is in it.
+    pub(crate) inclusive: bool,
 }
 
 /// The type that an integer literal says it has.
@@ -42,6 +82,15 @@ pub(crate) enum Suffix {
         bytes: u8,
         signed: bool,
     },
+}
+
+/// The type that a literal with a point says it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Precision {
+    /// A double, in C; that of the other operand, in Rust.
+    Unsaid,
+    Single,
+    Double,
 }
 
 /// What the engine knows of a hit, and constants of the place.

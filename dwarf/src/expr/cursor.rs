@@ -54,6 +54,12 @@ impl<'a> Cursor<'a> {
         found
     }
 
+    /// Whether `sign` comes next, white space before it aside.
+    pub(crate) fn next_is(&mut self, sign: &str) -> bool {
+        self.skip_space();
+        self.rest().starts_with(sign)
+    }
+
     pub(crate) fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let start = self.at;
         while self.peek().is_some_and(&wanted) {

@@ -1,5 +1,5 @@
 use super::SyntaxError;
-use super::ast::{Kind, Suffix};
+use super::ast::{Kind, Precision, Suffix};
 use super::cursor::{Cursor, is_identifier};
 
 /// Reads a number; the cursor is at a digit.
@@ -32,10 +32,8 @@ pub(crate) fn number(cursor: &mut Cursor<'_>) -> Result<Kind, SyntaxError> {
     let suffix_at = cursor.column();
     let word = cursor.take_while(is_identifier);
     if matches!(word, "f32" | "f64") && radix == 10 {
-        let value = digits
-            .parse()
-            .map_err(|_| cursor.error_at(start, "a number"))?;
-        return Ok(Kind::Float(value));
+        let literal = of_precision(&digits, word);
+        return literal.ok_or_else(|| cursor.error_at(start, "a number"));
     }
     match suffix(word) {
         Some(suffix) => Ok(Kind::Int { value, suffix }),
@@ -79,14 +77,22 @@ fn float(cursor: &mut Cursor<'_>, start: usize) -> Result<Kind, SyntaxError> {
         digits(cursor, 10);
     }
     let text: String = cursor.since(start).chars().filter(|&c| c != '_').collect();
-    let value = text
-        .parse()
-        .map_err(|_| cursor.error_at(start, "a number"))?;
     let suffix_at = cursor.column();
     match cursor.take_while(is_identifier) {
-        "" | "f" | "F" | "f32" | "f64" => Ok(Kind::Float(value)),
+        word @ ("" | "f" | "F" | "f32" | "f64") => {
+            of_precision(&text, word).ok_or_else(|| cursor.error_at(start, "a number"))
+        }
         _ => Err(cursor.error_at(suffix_at, "an operator behind the number")),
     }
+}
+
+fn of_precision(digits: &str, suffix: &str) -> Option<Kind> {
+    Some(match suffix {
+        // Not by way of a double, which would round twice.
+        "f" | "F" | "f32" => Kind::Float(f64::from(digits.parse::<f32>().ok()?), Precision::Single),
+        "f64" => Kind::Float(digits.parse().ok()?, Precision::Double),
+        _ => Kind::Float(digits.parse().ok()?, Precision::Unsaid),
+    })
 }
 
 fn suffix(word: &str) -> Option<Suffix> {

@@ -6,7 +6,9 @@ mod literal;
 mod parse;
 mod template;
 
-pub(crate) use ast::{Binary, Expr, Kind, REGISTERS, Special, Suffix, TypeName, Unary};
+pub(crate) use ast::{
+    Binary, Expr, Kind, Precision, REGISTERS, Range, Special, Suffix, TypeName, Unary,
+};
 pub(crate) use parse::{Dialect, parse_condition, parse_watch};
 pub(crate) use template::{Format, Piece, parse_template};
 

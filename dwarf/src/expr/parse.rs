@@ -1,11 +1,15 @@
 use super::SyntaxError;
-use super::ast::{Binary, Expr, Kind, REGISTERS, Special, TypeName, Unary};
+use super::ast::{Binary, Expr, Kind, REGISTERS, Range, Special, TypeName, Unary};
 use super::cursor::Cursor;
 use super::literal;
 use crate::info::Language;
 
 /// How deep expressions may nest.
 const MAX_DEPTH: usize = 64;
+/// How deep what they mean may be: a chain of operators is as deep as it is long.
+const MAX_HEIGHT: usize = 100;
+/// The longest text that is looked at.
+pub(crate) const MAX_TEXT: usize = 16 << 10;
 
 /// Whose precedence holds: `a & b == c` is `a & (b == c)` in C and `(a & b) == c` in Rust.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +30,7 @@ impl Dialect {
 
 /// Reads a whole text as one expression.
 pub(crate) fn parse_condition(text: &str, dialect: Dialect) -> Result<Expr, SyntaxError> {
+    check_length(text)?;
     let mut cursor = Cursor::new(text);
     let expr = expression(&mut cursor, dialect)?;
     cursor.skip_space();
@@ -46,6 +51,18 @@ pub(crate) fn parse_watch(text: &str, dialect: Dialect) -> Result<(Expr, bool), 
     Ok((parse_condition(text, dialect)?, raw))
 }
 
+/// Nobody writes megabytes: those are refused before they are read.
+pub(crate) fn check_length(text: &str) -> Result<(), SyntaxError> {
+    match text.len() > MAX_TEXT {
+        true => Err(SyntaxError {
+            column: MAX_TEXT,
+            expected: format!("at most {MAX_TEXT} bytes"),
+            found: format!("{}", text.len()),
+        }),
+        false => Ok(()),
+    }
+}
+
 /// Reads one expression and stops behind it.
 pub(crate) fn expression(cursor: &mut Cursor<'_>, dialect: Dialect) -> Result<Expr, SyntaxError> {
     let mut parser = Parser {
@@ -63,6 +80,15 @@ struct Parser<'a, 'b> {
 }
 
 impl Parser<'_, '_> {
+    /// Whoever reads an expression later goes down into it, and a stack has an end.
+    fn made(&self, column: usize, kind: Kind) -> Result<Expr, SyntaxError> {
+        let expr = Expr::new(column, kind);
+        match expr.height > MAX_HEIGHT {
+            true => Err(self.cursor.error("an expression that is less deep")),
+            false => Ok(expr),
+        }
+    }
+
     fn nested<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, SyntaxError>,
@@ -98,10 +124,10 @@ impl Parser<'_, '_> {
             }
             self.cursor.take(sign);
             let right = self.nested(|parser| parser.binary(power + 1))?;
-            left = Expr {
+            left = self.made(
                 column,
-                kind: Kind::Binary(binary, Box::new(left), Box::new(right)),
-            };
+                Kind::Binary(binary, Box::new(left), Box::new(right)),
+            )?;
         }
     }
 
@@ -120,19 +146,13 @@ impl Parser<'_, '_> {
         let mut expr = if let Some(unary) = unary {
             self.cursor.next();
             let inner = self.nested(Parser::unary_without_as)?;
-            Expr {
-                column,
-                kind: Kind::Unary(unary, Box::new(inner)),
-            }
+            self.made(column, Kind::Unary(unary, Box::new(inner)))?
         } else {
             self.unary_without_as()?
         };
         while self.cursor.keyword("as") {
             let of = self.type_name()?;
-            expr = Expr {
-                column,
-                kind: Kind::Cast(Box::new(expr), of),
-            };
+            expr = self.made(column, Kind::Cast(Box::new(expr), of))?;
         }
         Ok(expr)
     }
@@ -151,18 +171,12 @@ impl Parser<'_, '_> {
                     _ => Unary::BitNot,
                 };
                 let inner = self.nested(Parser::unary_without_as)?;
-                Ok(Expr {
-                    column,
-                    kind: Kind::Unary(unary, Box::new(inner)),
-                })
+                self.made(column, Kind::Unary(unary, Box::new(inner)))
             }
             Some('(') => {
                 if let Some(of) = self.c_cast() {
                     let inner = self.nested(Parser::unary_without_as)?;
-                    return Ok(Expr {
-                        column,
-                        kind: Kind::Cast(Box::new(inner), of),
-                    });
+                    return self.made(column, Kind::Cast(Box::new(inner), of));
                 }
                 self.postfix()
             }
@@ -181,9 +195,11 @@ impl Parser<'_, '_> {
             self.cursor.skip_space();
             let column = self.cursor.column();
             let rest = self.cursor.rest();
-            let kind = if rest.starts_with("..") {
-                return Err(self.cursor.error("an index: ranges are not read yet"));
-            } else if self.cursor.take("->") || self.cursor.take(".") {
+            // A range has two points: `a[b..]`.
+            if rest.starts_with("..") {
+                return Ok(expr);
+            }
+            let kind = if self.cursor.take("->") || self.cursor.take(".") {
                 let name = match self.cursor.identifier() {
                     Some(name) => name,
                     None => self.cursor.take_while(|c| c.is_ascii_digit()),
@@ -193,16 +209,46 @@ impl Parser<'_, '_> {
                 }
                 Kind::Member(Box::new(expr), name.to_owned())
             } else if self.cursor.take("[") {
-                let index = self.nested(|parser| parser.binary(0))?;
+                let inner = Box::new(expr);
+                let kind = self.nested(|parser| parser.subscript(inner))?;
                 if !self.cursor.take("]") {
                     return Err(self.cursor.error("`]`"));
                 }
-                Kind::Index(Box::new(expr), Box::new(index))
+                kind
             } else {
                 return Ok(expr);
             };
-            expr = Expr { column, kind };
+            expr = self.made(column, kind)?;
         }
+    }
+
+    /// What stands between brackets: an index or a range.
+    fn subscript(&mut self, inner: Box<Expr>) -> Result<Kind, SyntaxError> {
+        let mut begin = None;
+        if !self.cursor.next_is("..") {
+            begin = Some(Box::new(self.binary(0)?));
+        }
+        if !self.cursor.take("..") {
+            return match begin {
+                Some(index) => Ok(Kind::Index(inner, index)),
+                None => Err(self.cursor.error("an index or a range")),
+            };
+        }
+        let inclusive = self.cursor.take("=");
+        let mut end = None;
+        if !self.cursor.next_is("]") {
+            end = Some(Box::new(self.binary(0)?));
+        } else if inclusive {
+            return Err(self.cursor.error("the last index behind `..=`"));
+        }
+        Ok(Kind::Slice(
+            inner,
+            Range {
+                begin,
+                end,
+                inclusive,
+            },
+        ))
     }
 
     fn primary(&mut self) -> Result<Expr, SyntaxError> {
@@ -216,10 +262,7 @@ impl Parser<'_, '_> {
                     return Err(self.cursor.error("an operator or `)`"));
                 }
                 // Parentheses make a comparison an operand like any other.
-                return Ok(Expr {
-                    column: inner.column,
-                    kind: inner.kind,
-                });
+                return Ok(inner);
             }
             Some(c) if c.is_ascii_digit() => literal::number(self.cursor)?,
             Some('"') => Kind::Text(literal::string(self.cursor)?),
@@ -227,7 +270,7 @@ impl Parser<'_, '_> {
             Some('$') => self.special()?,
             _ => self.name()?,
         };
-        Ok(Expr { column, kind })
+        self.made(column, kind)
     }
 
     fn special(&mut self) -> Result<Kind, SyntaxError> {
@@ -283,12 +326,16 @@ impl Parser<'_, '_> {
                     },
                 });
             }
-            "len" if self.cursor.take("(") => {
+            "len" | "is_some" | "is_none" if self.cursor.take("(") => {
                 let inner = self.nested(|parser| parser.binary(0))?;
                 if !self.cursor.take(")") {
                     return Err(self.cursor.error("`)`"));
                 }
-                return Ok(Kind::Len(Box::new(inner)));
+                let inner = Box::new(inner);
+                return Ok(match first {
+                    "len" => Kind::Len(inner),
+                    word => Kind::IsSome(inner, word == "is_some"),
+                });
             }
             _ => {}
         }
@@ -330,6 +377,14 @@ impl Parser<'_, '_> {
         (begins_unary || begins_operand && !is_operator).then_some(of)
     }
 
+    /// `<…>` right behind the name of a type.
+    fn generics(&mut self) -> Option<&str> {
+        let start = self.cursor.column();
+        let len = balanced(self.cursor.rest())?;
+        self.cursor.back_to(start + len);
+        Some(self.cursor.since(start))
+    }
+
     fn type_name(&mut self) -> Result<TypeName, SyntaxError> {
         self.cursor.skip_space();
         let column = self.cursor.column();
@@ -364,11 +419,19 @@ impl Parser<'_, '_> {
                 continue;
             }
             let mut path = word.to_owned();
+            if !is_built_in(word)
+                && let Some(generics) = self.generics()
+            {
+                path.push_str(generics);
+            }
             while self.cursor.take("::") {
                 let Some(next) = self.cursor.identifier() else {
                     return Err(self.cursor.error("a name behind `::`"));
                 };
                 path = format!("{path}::{next}");
+                if let Some(generics) = self.generics() {
+                    path.push_str(generics);
+                }
             }
             words.push(path);
         }
@@ -395,6 +458,23 @@ impl Parser<'_, '_> {
             pointers,
         })
     }
+}
+
+/// The length of `<…>` at the beginning of a text, where it is one.
+fn balanced(rest: &str) -> Option<usize> {
+    let mut open = 0usize;
+    for (at, c) in rest.char_indices() {
+        match c {
+            '<' => open += 1,
+            '>' => open = open.checked_sub(1)?,
+            c if c.is_alphanumeric() || "_:,*& []();'".contains(c) => {}
+            _ => return None,
+        }
+        if open == 0 {
+            return (at > 0).then_some(at + 1);
+        }
+    }
+    None
 }
 
 fn is_open_comparison(expr: &Expr) -> bool {

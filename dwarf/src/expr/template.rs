@@ -1,7 +1,7 @@
 use super::SyntaxError;
 use super::ast::Expr;
 use super::cursor::{Cursor, is_identifier};
-use super::parse::{Dialect, expression};
+use super::parse::{Dialect, check_length, expression};
 
 /// A part of a template.
 #[derive(Clone, PartialEq, Debug)]
@@ -31,6 +31,7 @@ pub(crate) enum Format {
 
 /// Reads `text {expression} text {expression:format}`; `{{` and `}}` are braces.
 pub(crate) fn parse_template(text: &str, dialect: Dialect) -> Result<Vec<Piece>, SyntaxError> {
+    check_length(text)?;
     let mut cursor = Cursor::new(text);
     let mut pieces = Vec::new();
     let mut names: Vec<String> = Vec::new();

@@ -137,7 +137,7 @@ impl<'a> Info<'a> {
         Ok(())
     }
 
-    fn read_member(&self, die: &Die<'a>) -> Result<MemberLookup> {
+    pub(super) fn read_member(&self, die: &Die<'a>) -> Result<MemberLookup> {
         let of = match self.follow(die, gimli::DW_AT_type) {
             Some(of) => self.type_at(of)?,
             None => return Ok(MemberLookup::Unsupported("a member without a type")),
@@ -172,7 +172,7 @@ impl<'a> Info<'a> {
         })
     }
 
-    fn member_offset(&self, die: &Die<'a>) -> Result<Option<u64>> {
+    pub(super) fn member_offset(&self, die: &Die<'a>) -> Result<Option<u64>> {
         match die.attr(gimli::DW_AT_data_member_location) {
             // Members of unions say nothing.
             None => Ok(Some(0)),

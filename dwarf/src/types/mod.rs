@@ -1,9 +1,11 @@
 //! Types as debug info describes them.
 
+mod container;
 mod member;
 mod name;
 mod named;
 mod sequence;
+mod variants;
 mod vtable;
 
 use gimli::{AttributeValue, DwAte};
@@ -11,8 +13,10 @@ use gimli::{AttributeValue, DwAte};
 use crate::index::Kind;
 use crate::info::{DieRef, Info, Language, Result};
 
+pub(crate) use container::Container;
 pub(crate) use member::{Bits, MemberLookup};
 pub(crate) use sequence::Sequence;
+pub(crate) use variants::{Variant, Variants};
 pub(crate) use vtable::Vtables;
 
 /// The longest chain of typedefs and qualifiers.

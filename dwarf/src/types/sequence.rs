@@ -102,6 +102,13 @@ impl<'a> Info<'a> {
         Ok(sequence(&data, &length, Some(Target::Die(element)), false))
     }
 
+    /// The offset of the first pointer inside of a part of a structure.
+    pub(super) fn pointer_within(&self, part: &(u64, Type)) -> Result<Option<u64>> {
+        let mut left = MAX_STRUCTURES;
+        let found = self.only_pointer(part, 0, &mut left)?;
+        Ok(found.map(|(offset, _)| offset))
+    }
+
     fn is_parameter_t(&self, die: &Die<'a>) -> bool {
         die.tag() == gimli::DW_TAG_template_type_parameter
             && self.own_name(die).as_deref() == Some("T")

@@ -37,4 +37,4 @@ pub use limits::Limits;
 pub use listing::variables;
 pub(crate) use object::{Gathered, Object};
 pub use tree::{Absent, Kind, Reason, Value};
-pub(crate) use watched::Watched;
+pub(crate) use watched::{Watched, WatchedKey};

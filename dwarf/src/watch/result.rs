@@ -1,5 +1,7 @@
 use super::run;
-use crate::compile::{At, Code, Computed, Evaluator, Named, PieceAt, Stop, Storage, inner_array};
+use crate::compile::{
+    At, Code, Computed, Elements, Evaluator, Named, PieceAt, Stop, Storage, Text, inner_array,
+};
 use crate::info::Die;
 use crate::text::readable;
 use crate::types::{Shape, Target as PointsTo, Type};
@@ -51,6 +53,7 @@ impl Told<'_, '_, '_, '_> {
     fn tree(&self, name: &str, value: &Computed) -> Result<Value, Stop> {
         match &value.at {
             At::Word(code) => self.scalar(name, &value.of, self.word(code)?),
+            At::Elements(elements) => self.elements(name, &value.of, elements),
             At::Stored(Storage::Memory(address)) => {
                 let address = self.word(address)?;
                 self.object(name, &value.of, &Object::Memory(address))
@@ -80,6 +83,24 @@ impl Told<'_, '_, '_, '_> {
                 self.object(name, &value.of, &Object::gathered(parts))
             }
         }
+    }
+
+    fn elements(&self, name: &str, of: &Type, elements: &Elements) -> Result<Value, Stop> {
+        let first = self.word(&elements.first)?;
+        let length = match &elements.length {
+            Some(length) => self.word(length)?,
+            None => return Err(Stop::unsupported("a length that is not told")),
+        };
+        if elements.text != Text::No {
+            let value = Value::new(name, of.name.clone(), Kind::String);
+            let ended = elements.text == Text::Ended;
+            return Ok(self.watched.text(value, first, length, ended));
+        }
+        let element = PointsTo::Type(Box::new(elements.element.clone()));
+        let counts = [Some(length)];
+        let mut value = self.array(name, of, &element, &counts, &Object::Memory(first))?;
+        value.kind = Kind::Sequence;
+        Ok(value)
     }
 
     fn word(&self, code: &Code) -> Result<u64, Stop> {

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lr_dwarf::{
-    Binary, Compiled, HitContext, LoadBias, Location, Module, Place, Rendered, Segment, Source,
-    Stack, Target, ThreadRegisters, Wanted,
+    Binary, CompileError, Compiled, HitContext, LoadBias, Location, Module, Place, Rendered,
+    Segment, Source, Stack, Target, ThreadRegisters, Wanted,
 };
 use lr_fixtures::Fixture;
 use lr_probe::{Budget, Context, Memory, MemoryFault, Outcome, Register, Registers};
@@ -266,6 +266,38 @@ impl Stopped {
         };
         let stack = Stack::walk(&target, &registers, 10);
         read(&target, &stack)
+    }
+
+    /// What a template says, wholes read as they are of a thread that is held.
+    pub(crate) fn try_message(
+        &self,
+        exe: &Path,
+        binary: &Binary,
+        place: &Place,
+        template: &str,
+    ) -> Result<String, CompileError> {
+        let source = Source {
+            condition: None,
+            wanted: Wanted::Template(template),
+        };
+        let compiled = binary.compile(place, self.bias, &source)?;
+        let (outcome, record) = self.run(&compiled);
+        let Outcome::Matched { bytes } = outcome else {
+            panic!("{template}: {outcome:?}");
+        };
+        let hit = HitContext {
+            pid: 7,
+            tid: 8,
+            thread: "main",
+            time_ns: 9,
+            hits: 10,
+        };
+        let layout = &compiled.layout;
+        let trees = match layout.has_trees() {
+            true => self.with_stack(exe, |target, stack| layout.read_trees(target, stack)),
+            false => Vec::new(),
+        };
+        Ok(layout.render_with(&record[..bytes], &hit, &trees).message)
     }
 
     pub(crate) fn message(&self, binary: &Binary, place: &Place, template: &str) -> String {

@@ -5,6 +5,7 @@
 
 mod asked;
 mod containers;
+mod asked_values;
 mod cores;
 mod crashes;
 mod forms;
