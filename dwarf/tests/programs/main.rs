@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod asked;
-mod containers;
 mod asked_values;
+mod containers;
 mod cores;
 mod crashes;
 mod forms;
