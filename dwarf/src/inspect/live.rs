@@ -43,7 +43,7 @@ fn read(
         }),
         view: None,
     };
-    let scope = Scope::new(info, &place, LoadBias(0))?;
+    let scope = Scope::new(std::rc::Rc::new(info), &place, LoadBias(0))?;
     let Some(scopes) = scope.unit_scopes() else {
         return Ok(Vec::new());
     };

@@ -124,7 +124,7 @@ fn containers_of_cpp() {
             ("{codes[1..]} {codes:?}", "[8, 9] [7, 8, 9]"),
             (
                 "{stock[\"tea\"]} {names[2]} {stock[\"none\"]}",
-                "12 two <undefined>",
+                "12 two <unsupported>",
             ),
         ],
     );
