@@ -1,6 +1,8 @@
 //! `lr snapshot` of cores.
 
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use lr_fixtures::{Fixture, Target, copy_program, wait_until};
 use serde_json::Value;
@@ -153,24 +155,54 @@ fn what_is_no_core_is_refused() {
     assert!(both.status(2).stderr.contains("cannot be used with"));
 }
 
-/// The oracle of `docs/fidelity.md` on a small program: it fails on any difference.
+/// The oracle of `docs/fidelity.md` on small programs: it fails on any difference.
 #[test]
 fn what_gdb_says_of_the_same_cores() {
-    let program = Fixture::c("frames.c").opt('2').build();
+    let programs = [
+        Fixture::c("frames.c").opt('2').build(),
+        Fixture::cpp("values.cpp").build(),
+        Fixture::rust("values.rs").build(),
+    ];
+    let output = compared(&lr(), &programs);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}{output:?}");
+    for row in ["| frames |", "| leaves |", "| contents |"] {
+        let rows = shown.lines().filter(|line| line.contains(row));
+        let is_told = |line: &str| !line.contains(&format!("{row} 0 |"));
+        assert_eq!(rows.filter(|line| is_told(line)).count(), 3, "{shown}");
+    }
+}
+
+/// An `lr` that tells another number than there is.
+#[test]
+fn the_oracle_finds_a_difference() {
+    let world = World::new();
+    let liar = world.folder().join("lr");
+    let script = format!(
+        "#!/bin/sh\n{} \"$@\" | sed -E 's/(\"kind\":\"int\",\"value\":)\"[0-9]+\"/\\1\"7654321\"/g'\n",
+        lr().display()
+    );
+    std::fs::write(&liar, script).unwrap();
+    std::fs::set_permissions(&liar, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = compared(&liar, &[Fixture::c("frames.c").build()]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{shown}");
+    assert!(shown.contains("leaves: different: int"), "{shown}");
+}
+
+fn compared(asked: &Path, programs: &[PathBuf]) -> Output {
     // Beside the test, so that nothing is built again.
     let target = lr().ancestors().nth(2).unwrap().to_owned();
-    let output = Command::new(env!("CARGO"))
+    Command::new(env!("CARGO"))
         .args(["run", "--quiet", "-p", "xtask", "--target-dir"])
         .arg(target)
         .args(["--", "fidelity", "--stops", "12"])
-        .arg(program)
-        .env("LR_FIDELITY_LR", lr())
+        .args(programs)
+        .env("LR_FIDELITY_LR", asked)
+        .env_remove("LR_FIDELITY_STOPS")
         .current_dir(root())
         .output()
-        .unwrap();
-    let shown = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{shown}{output:?}");
-    assert!(shown.contains("| leaves |"), "{shown}");
+        .unwrap()
 }
 
 /// A program under gdb that dies, and its core.

@@ -159,7 +159,9 @@ impl Comparison {
         };
         for leaf in gdb[name].as_array().into_iter().flatten() {
             let variable = leaf["variable"].as_str().unwrap_or_default();
-            let nth = leaf["nth"].as_u64().unwrap_or(0);
+            let Some(nth) = number(gdb, &known, variable, leaf["nth"].as_u64().unwrap_or(0)) else {
+                continue;
+            };
             let path: Vec<String> = leaf["path"]
                 .as_array()
                 .into_iter()
@@ -199,6 +201,29 @@ impl Comparison {
             class.examples.push(example.chars().take(WIDTH).collect());
         }
     }
+}
+
+/// Which of our variables of a name one of gdb's is. It lists a variable of a block once more for the
+/// block that it was made from, optimised out; none for that.
+fn number(gdb: &Value, known: &Leaves, variable: &str, nth: u64) -> Option<u64> {
+    let count = known.count(variable);
+    let leaves = || gdb["leaves"].as_array().into_iter().flatten();
+    let is_phantom = |nth: u64| {
+        let mut of_it = leaves().filter(|leaf| leaf["variable"] == variable && leaf["nth"] == nth);
+        of_it.all(|leaf| leaf["none"] == "value has been optimized out")
+    };
+    let theirs = leaves().filter(|leaf| leaf["variable"] == variable);
+    let last = theirs
+        .filter_map(|leaf| leaf["nth"].as_u64())
+        .max()
+        .unwrap_or(0);
+    if last < count {
+        return Some(nth);
+    }
+    if is_phantom(nth) {
+        return None;
+    }
+    Some((0..nth).filter(|&before| !is_phantom(before)).count() as u64)
 }
 
 /// What became of a leaf, and the class of those that are not equal. None where nobody has a value.

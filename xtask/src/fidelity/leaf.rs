@@ -77,6 +77,25 @@ impl Leaves {
             "map" => self.entries(&path, value),
             _ => self.children(&path, value),
         }
+        if self.form == Form::Shown && kind == "pointer" {
+            self.bases(&path, value);
+        }
+    }
+
+    /// An object of a derived class shows what gdb shows as its base's members inside that base.
+    fn bases(&mut self, path: &Path, value: &Value) {
+        let children = value["children"].as_array().into_iter().flatten();
+        for base in children.filter(|child| child["name"] == child["type"]) {
+            let mut inside = Leaves {
+                form: self.form,
+                known: HashMap::new(),
+            };
+            inside.children(path, base);
+            inside.bases(path, base);
+            for (path, known) in inside.known {
+                self.known.entry(path).or_insert(known);
+            }
+        }
     }
 
     fn say(&mut self, path: Path, kind: &str, value: &str) {
@@ -112,6 +131,13 @@ impl Leaves {
             inside.2.push("value".to_owned());
             self.add(inside, child);
         }
+    }
+
+    /// How many variables of a name there are.
+    pub(super) fn count(&self, variable: &str) -> u64 {
+        let of_name = |path: &&Path| path.0 == variable;
+        let last = self.known.keys().filter(of_name).map(|path| path.1).max();
+        last.map_or(0, |last| last + 1)
     }
 
     /// What is said of a place, or of what it is part of.

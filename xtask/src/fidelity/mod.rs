@@ -58,7 +58,12 @@ pub(crate) fn run(stops: usize, words: &[&str]) -> Result<()> {
 
 /// The `lr` to be asked, and the programs that words stand for.
 fn prepare(words: &[&str]) -> Result<(PathBuf, Vec<Program>)> {
-    packages::need(&packages::FIDELITY)?;
+    let is_known = |word: &&str| recipes::named(word).is_some();
+    match words.is_empty() || words.iter().any(is_known) {
+        true => packages::need(&packages::FIDELITY)?,
+        // A program that is there needs nothing to build it.
+        false => packages::need(&packages::BENCH)?,
+    }
     interrupt::become_errors()?;
     let lr = match std::env::var_os("LR_FIDELITY_LR") {
         // A program that is built already.

@@ -1,6 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::program::Program;
 use super::script;
-use crate::interrupt;
+use crate::{command, interrupt};
 
 /// Names a folder in which stops are kept: whoever works on `lr` compares the same ones again.
 const KEEP: &str = "LR_FIDELITY_STOPS";
@@ -91,6 +91,10 @@ impl Stops {
 
     /// Makes room for more.
     pub(super) fn is_read(&self, stop: &Stop) -> Result<()> {
+        if self.kept.is_some() && self.gdb.is_some() {
+            // Most of a core is zeros.
+            command::output(Command::new("fallocate").arg("--dig-holes").arg(&stop.core))?;
+        }
         for path in [&stop.core, &stop.told_in] {
             match (&self.kept, &self.gdb) {
                 (Some(kept), Some(_)) => {

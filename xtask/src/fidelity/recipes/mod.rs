@@ -17,7 +17,7 @@ use crate::folders;
 pub(super) type Recipe = fn() -> Result<Program>;
 
 /// Every program that is known, in the order of the table.
-pub(super) const ALL: [(&str, Recipe); 14] = [
+pub(super) const ALL: [(&str, Recipe); 18] = [
     ("redis", redis::plain),
     ("redis-split", redis::split),
     ("redis-dwz", redis::dwz),
@@ -30,6 +30,10 @@ pub(super) const ALL: [(&str, Recipe); 14] = [
     ("values.cpp-O0", own::values_cpp_unoptimised),
     ("values.rs", own::values_rs),
     ("values.rs-O0", own::values_rs_unoptimised),
+    ("containers.cpp", own::containers_cpp),
+    ("containers.cpp-O0", own::containers_cpp_unoptimised),
+    ("collections.rs-O0", own::collections_rs),
+    ("owners.rs-O0", own::owners_rs),
     ("frames.c-split", own::frames_split),
     ("frames.c-clang", own::frames_clang),
 ];

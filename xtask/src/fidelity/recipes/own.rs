@@ -29,6 +29,26 @@ pub(super) fn values_rs_unoptimised() -> Result<Program> {
     built("values.rs-O0", &Fixture::rust("values.rs"))
 }
 
+pub(super) fn containers_cpp() -> Result<Program> {
+    built("containers.cpp", &containers().opt('2'))
+}
+
+pub(super) fn containers_cpp_unoptimised() -> Result<Program> {
+    built("containers.cpp-O0", &containers())
+}
+
+pub(super) fn collections_rs() -> Result<Program> {
+    built("collections.rs-O0", &Fixture::rust("collections.rs"))
+}
+
+pub(super) fn owners_rs() -> Result<Program> {
+    built("owners.rs-O0", &Fixture::rust("owners.rs"))
+}
+
+fn containers() -> Fixture {
+    Fixture::cpp("containers.cpp").flag("-std=c++20")
+}
+
 pub(super) fn frames_clang() -> Result<Program> {
     built("frames.c-clang", &Fixture::c("frames.c").clang().opt('2'))
 }
