@@ -86,7 +86,6 @@ fn read(modules: &[Module], general: [u64; 17], memory: &[u8], limits: &Limits) 
         xmm: None,
         ymm_high: None,
         st: None,
-        ymm_high: None,
     };
     target.limit(MAX_READ);
     let stack = Stack::walk(&target, &registers, 4);
