@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use lr_dwarf::{
     Binary, DebugInfo, FileAddr, LoadBias, LoadError, OpenError, Root, RuntimeAddr, open_regular,
@@ -48,7 +48,7 @@ pub(crate) struct Module {
 /// A file that was read.
 #[derive(Clone, Debug)]
 struct Opened {
-    binary: Rc<Binary>,
+    binary: Arc<Binary>,
     /// `None` where it is no file.
     stamp: Option<Stamp>,
 }
@@ -78,7 +78,7 @@ impl Stamp {
 /// A module's file, and what the loader added to its addresses.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
-    pub(crate) binary: Rc<Binary>,
+    pub(crate) binary: Arc<Binary>,
     pub(crate) bias: LoadBias,
     pub(crate) path: String,
 }
@@ -297,18 +297,18 @@ impl Modules {
             Some(opened) => opened,
             None => match &self.core {
                 Some(core) => Opened {
-                    binary: Rc::new(core.open(&module.path)?),
+                    binary: Arc::new(core.open(&module.path)?),
                     stamp: None,
                 },
                 None => module.read(pid)?,
             },
         };
-        let binary = Rc::clone(&module.opened.insert(opened).binary);
+        let binary = Arc::clone(&module.opened.insert(opened).binary);
         let mut copies: Vec<Loaded> = Vec::new();
         for mapping in &module.mappings {
             match binary.load_bias(&mapping.part()) {
                 Some(bias) if copies.iter().all(|copy| copy.bias != bias) => copies.push(Loaded {
-                    binary: Rc::clone(&binary),
+                    binary: Arc::clone(&binary),
                     bias,
                     path: module.path.clone(),
                 }),
@@ -399,7 +399,7 @@ impl Module {
         if self.is_vdso() {
             let binary = Binary::from_bytes(self.memory(pid)?, name, &files)?;
             return Ok(Opened {
-                binary: Rc::new(binary),
+                binary: Arc::new(binary),
                 stamp: None,
             });
         }
@@ -407,7 +407,7 @@ impl Module {
         let stamp = Stamp::of(&file).map_err(|error| self.cannot_open(pid, error.into()))?;
         let binary = indexed(Binary::open_with(file, name, &files)?);
         Ok(Opened {
-            binary: Rc::new(binary),
+            binary: Arc::new(binary),
             stamp: Some(stamp),
         })
     }
@@ -673,7 +673,7 @@ mod tests {
         assert!(libc.path.contains("libc"));
         assert!(!modules.named("libc.so.6").is_empty());
         modules.refresh().unwrap();
-        assert!(Rc::ptr_eq(
+        assert!(Arc::ptr_eq(
             &modules.executable().unwrap().binary,
             &loaded.binary
         ));

@@ -2,6 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use lr_probe::Memory;
 
@@ -16,7 +17,7 @@ use crate::unwind::{self, CodeScope, Frame, Function, Instances, Sites};
 #[derive(Debug)]
 pub struct Module {
     pub path: PathBuf,
-    pub binary: Binary,
+    pub binary: Arc<Binary>,
     pub bias: LoadBias,
     /// Where it is mapped, ascending.
     pub ranges: Vec<Range<u64>>,
@@ -168,7 +169,10 @@ impl<'a> Target<'a> {
         let left = self.left.get().checked_sub(out.len() as u64);
         self.left.set(left.ok_or(Unread::Budget)?);
         let fault = match self.memory.try_borrow_mut() {
-            Ok(mut memory) => memory.read(address, out),
+            Ok(mut memory) => match memory.read(address, out) {
+                Err(_) if memory.is_closed() => return Err(Unread::Budget),
+                read => read,
+            },
             Err(_) => return Err(Unread::Budget),
         };
         fault.map_err(|fault| Unread::Fault(fault.address))

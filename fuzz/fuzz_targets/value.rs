@@ -32,7 +32,7 @@ fn programs() -> Vec<[Module; 1]> {
         let binary = Binary::open_with(file, path, &DebugFiles::none());
         programs.push([Module {
             path: path.to_owned(),
-            binary: binary.expect("a program of a compiler's"),
+            binary: std::sync::Arc::new(binary.expect("a program of a compiler's")),
             bias: LoadBias(0),
             ranges: vec![0..1 << 32],
         }]);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use lr_dwarf::{
     Binary, HitContext, Limits, LoadBias, Location, Module, Place, Source, Stack, Target,
@@ -72,7 +73,7 @@ pub fn log(binary: &Binary, place: &Place, source: &Source<'_>, memory: &[u8]) {
 pub fn stack(binary: Binary, pc: u64, memory: &[u8]) {
     let modules = [Module {
         path: "input".into(),
-        binary,
+        binary: Arc::new(binary),
         bias: LoadBias(0),
         ranges: vec![0..1 << 40],
     }];

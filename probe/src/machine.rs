@@ -21,6 +21,11 @@ pub struct MemoryFault {
 pub trait Memory {
     /// Fills `out` from `address`; all of it or a fault.
     fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryFault>;
+
+    /// Whether nothing can be read any more, whatever the address.
+    fn is_closed(&self) -> bool {
+        false
+    }
 }
 
 /// What one run may use up.

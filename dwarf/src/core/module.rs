@@ -1,5 +1,6 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lr_probe::Memory;
 
@@ -164,7 +165,7 @@ fn open(
         }
         modules.push(Module {
             path: path.to_owned(),
-            binary,
+            binary: Arc::new(binary),
             bias,
             ranges: own.iter().map(|part| part.start..part.end).collect(),
         });
@@ -194,7 +195,7 @@ fn vdso(core: &Core) -> Option<Module> {
     let range = start..start.checked_add(len)?;
     Some(Module {
         path,
-        binary,
+        binary: Arc::new(binary),
         bias: LoadBias(start),
         ranges: [range].to_vec(),
     })

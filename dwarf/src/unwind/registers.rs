@@ -53,6 +53,14 @@ impl FrameRegisters {
         }
     }
 
+    /// Of a thread of which no more is known than where it is.
+    pub(crate) fn of_sleeper(pc: u64, sp: u64) -> FrameRegisters {
+        let mut registers = FrameRegisters::default();
+        registers.general[RIP] = Some(pc);
+        registers.general[RSP] = Some(sp);
+        registers
+    }
+
     /// Those of the caller before any rule is applied: what functions preserve.
     pub(crate) fn preserved(&self) -> FrameRegisters {
         let mut caller = self.unknown();

@@ -45,12 +45,21 @@ impl<'a> Stack<'a> {
 
     /// Walks up from where a thread stands, to at most so many frames.
     pub fn walk(target: &Target<'a>, registers: &ThreadRegisters, max_frames: usize) -> Stack<'a> {
+        Stack::walk_from(target, FrameRegisters::of_thread(registers), max_frames)
+    }
+
+    /// The same of a thread of which only the program counter and the stack pointer are known, as
+    /// the kernel tells them of one that sleeps in it (proc(5), `/proc/pid/task/tid/syscall`).
+    pub fn walk_asleep(target: &Target<'a>, pc: u64, sp: u64, max_frames: usize) -> Stack<'a> {
+        Stack::walk_from(target, FrameRegisters::of_sleeper(pc, sp), max_frames)
+    }
+
+    fn walk_from(target: &Target<'a>, registers: FrameRegisters, max_frames: usize) -> Stack<'a> {
         let mut stack = Stack {
             frames: Vec::new(),
             end: StackEnd::Limit,
             activations: Vec::new(),
         };
-        let registers = FrameRegisters::of_thread(registers);
         let pc = registers.pc().unwrap_or(0);
         let mut next = Some(Activation::new(target, registers, pc, true));
         let mut turns = Turns::default();

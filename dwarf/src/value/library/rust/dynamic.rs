@@ -28,7 +28,7 @@ pub(super) fn object<'a>(look: &Look<'_, 'a>, address: u64, table: Vtable) -> Re
         return Ok(PartAt::Absent(Absent::new(Reason::Unreadable, detail)));
     };
     let object = Object::Memory(address);
-    if std::ptr::eq(&raw const module.binary, look.info.binary) {
+    if std::ptr::eq(&raw const *module.binary, look.info.binary) {
         let addr = module.file_addr(vtable);
         let types = look.info.vtable_types(addr.0);
         let mut names = Vec::new();
