@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use lr_dwarf::{Location, Place, Source, Spot, Wanted};
+use lr_dwarf::{Location, Module, Place, Source, Spot, Wanted};
 use lr_protocol::{ActionKind, ActionSpec, StatusError};
 use lr_tracer::{PlanError, SitePlan, SiteProgram, TextRange};
 
@@ -13,6 +13,7 @@ use crate::host::ProcessFacts;
 use crate::locate::{Located, Locator, Unlocated, of_module};
 use crate::modules::{Loaded, Modules};
 use crate::problem::status_error;
+use crate::reading::modules_of;
 
 /// Binds actions in one process.
 #[derive(Debug)]
@@ -112,6 +113,14 @@ impl Bind for Binder {
         std::mem::replace(&mut self.seen_generation, generation) != generation
     }
 
+    fn generation(&mut self) -> u64 {
+        self.locator.modules().generation()
+    }
+
+    fn open_all(&mut self) -> (Vec<Module>, Vec<String>) {
+        modules_of(self.pid, self.locator.modules())
+    }
+
     fn is_by_name(&self, spec: &ActionSpec) -> bool {
         let location = Location::parse(spec.kind.location());
         location.is_ok_and(|location| {
@@ -132,7 +141,8 @@ fn wanted_of(kind: &ActionKind) -> Result<Wanted<'_>, StatusError> {
             value: Some(&metric.expression),
             by: metric.by.as_deref(),
         }),
-        ActionKind::Snapshot(_) | ActionKind::Unknown => Err(unknown_kind()),
+        ActionKind::Snapshot(_) => Ok(Wanted::Nothing),
+        ActionKind::Unknown => Err(unknown_kind()),
     }
 }
 

@@ -29,6 +29,7 @@ mod orders;
 mod outbox;
 mod problem;
 pub mod process;
+mod reading;
 mod ready;
 mod session;
 mod signal;

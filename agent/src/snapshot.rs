@@ -58,7 +58,7 @@ pub fn snapshot_of_core(request: &CoreSnapshotRequest) -> Result<Snapshot, Probl
         let stack = walk(&target, thread, request);
         snapshot.threads.push(SnapshotThread {
             tid: thread.tid,
-            end: end_of(&stack, request),
+            end: end_of(&stack, request.frames),
             frames: stack.frames.iter().map(frame).collect(),
         });
     }
@@ -151,10 +151,10 @@ fn variables(
         }
         frames.push(frame);
     }
-    (frames, end_of(&stack, request))
+    (frames, end_of(&stack, request.frames))
 }
 
-fn frame(frame: &lr_dwarf::Frame) -> SnapshotFrame {
+pub(crate) fn frame(frame: &lr_dwarf::Frame) -> SnapshotFrame {
     SnapshotFrame {
         function: frame.function.clone(),
         file: frame.file.clone(),
@@ -170,10 +170,10 @@ fn frame(frame: &lr_dwarf::Frame) -> SnapshotFrame {
     }
 }
 
-fn end_of(stack: &Stack<'_>, request: &CoreSnapshotRequest) -> String {
+pub(crate) fn end_of(stack: &Stack<'_>, frames: usize) -> String {
     match &stack.end {
         StackEnd::Bottom => String::new(),
-        StackEnd::Limit => format!("more than {} frames", request.frames),
+        StackEnd::Limit => format!("more than {frames} frames"),
         StackEnd::Broken(why) => why.clone(),
     }
 }

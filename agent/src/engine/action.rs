@@ -37,6 +37,11 @@ pub(crate) struct Action {
     refused: u64,
     /// What of that is told as a loss.
     refused_told: u64,
+    /// Hits that were kept, and whose thread went on before it was read.
+    late: u64,
+    late_told: u64,
+    /// How often it was planted again for those.
+    tries: u32,
     /// Hits of what is planted that rows were told of.
     in_rows: u64,
     told: Option<Told>,
@@ -82,6 +87,9 @@ impl Action {
             looked_at: received,
             refused: 0,
             refused_told: 0,
+            late: 0,
+            late_told: 0,
+            tries: 0,
             in_rows: 0,
             told: None,
         }
@@ -90,13 +98,45 @@ impl Action {
     /// Events that are left of the limit. `hits_left` is what others have left of it; what was kept
     /// here is known here best.
     pub(crate) fn limit(&self) -> Option<u64> {
-        let of_all = self.wanted.hits_left.or(self.wanted.spec.max_hits)?;
+        let usual = matches!(self.wanted.spec.kind, ActionKind::Snapshot(_)).then_some(1);
+        let of_all = self
+            .wanted
+            .hits_left
+            .or(self.wanted.spec.max_hits)
+            .or(usual)?;
         Some(of_all.saturating_sub(self.counts().kept + self.refused))
     }
 
     /// An event of it could not be kept.
     pub(crate) fn event_refused(&mut self) {
         self.refused += 1;
+    }
+
+    /// A thread went on before it was read: there is nothing to tell.
+    pub(crate) fn went_on(&mut self) {
+        self.late += 1;
+    }
+
+    /// Whether what it was wanted for has still to be done, because threads went on too early. Not
+    /// for ever: a place that cannot be read in time stays one.
+    pub(crate) fn tries_again(&mut self) -> bool {
+        self.tries += 1;
+        self.late > 0 && self.tries <= MOST_TRIES && self.limit() != Some(0)
+    }
+
+    /// Whether its hits hold their threads.
+    pub(crate) fn is_holding(&self) -> bool {
+        let sites = self.planted.iter().flat_map(Planted::sites);
+        matches!(self.wanted.spec.kind, ActionKind::Snapshot(_))
+            || sites.into_iter().any(|site| site.layout.has_trees())
+    }
+
+    /// Why the tracer has to drop hits.
+    fn reason_to_drop(&self) -> &'static str {
+        match self.is_holding() {
+            true => "too_many_held",
+            false => "ring_full",
+        }
     }
 
     fn reason_to_refuse(&self) -> &'static str {
@@ -109,7 +149,7 @@ impl Action {
     pub(crate) fn counts(&self) -> Counts {
         let (sum, now) = (&self.earlier, &self.counted);
         let kept = sum.kept + now.kept;
-        let refused = self.refused.min(kept);
+        let refused = (self.refused + self.late).min(kept);
         Counts {
             hits: sum.hits + now.hits,
             condition_false: sum.condition_false + now.condition_false,
@@ -129,6 +169,7 @@ impl Action {
         let since = |new: u64, old: u64| new.saturating_sub(old);
         let refused = self.refused - self.refused_told;
         self.refused_told = self.refused;
+        let late = self.late - std::mem::replace(&mut self.late_told, self.late);
         let kept = since(counters.kept, old.kept);
         let rate_limited = since(counters.rate_limited, old.rate_limited);
         let ring_full = since(counters.dropped, old.dropped);
@@ -143,13 +184,14 @@ impl Action {
             hits: since(counters.hits, old.hits),
             matched: kept + rate_limited + ring_full,
             // What is refused now may have been kept a moment before the last look.
-            kept: kept.saturating_sub(refused),
+            kept: kept.saturating_sub(refused + late),
             rate_limited,
             over_budget: NOT_COUNTED,
-            dropped: ring_full + refused,
+            dropped: ring_full + refused + late,
         };
         let losses = vec![
-            ("ring_full", ring_full),
+            (self.reason_to_drop(), ring_full),
+            ("went_on", late),
             (self.reason_to_refuse(), refused),
             ("rate_limited", rate_limited),
             (
@@ -209,9 +251,12 @@ impl Action {
     /// It is not planted any more; its slot will be another's.
     pub(crate) fn unplanted(&mut self) {
         self.planted = None;
-        let refused = std::mem::take(&mut self.refused);
+        let lost = (
+            std::mem::take(&mut self.refused),
+            std::mem::take(&mut self.late),
+        );
         let counts = self.counts();
-        self.refused = refused;
+        (self.refused, self.late) = lost;
         self.earlier = counts;
         self.counted = SlotCounters::default();
         self.in_rows = 0;
@@ -254,6 +299,8 @@ impl Action {
     }
 }
 
+/// Plantings of one snapshot.
+const MOST_TRIES: u32 = 20;
 const NS_PER_MS: u64 = 1_000_000;
 /// Over its budget an action is not planted, so nobody counts: `observed_ms` says for how long
 /// it was.

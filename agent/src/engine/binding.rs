@@ -6,6 +6,7 @@ use lr_protocol::{ActionKind, ActionSpec, End, State, StatusError};
 use lr_tracer::{Aggregate, AmendAction, ArmAction, Armed, Mode, Rate, TracerError};
 
 use super::errors;
+use super::held::HOLD;
 use super::layouts::Layouts;
 use super::planted::Planted;
 use super::trace::{BindRequest, Bound, BoundSite};
@@ -114,6 +115,9 @@ impl Engine {
             None => Vec::new(),
         };
         let has_changed = self.binder.has_changed();
+        if has_changed {
+            self.prepare_again();
+        }
         let seen = Instant::now();
         let ids: Vec<String> = self.actions.keys().cloned().collect();
         for id in ids {
@@ -256,8 +260,14 @@ impl Engine {
         let pid = self.target.pid;
         let action = &self.actions[id];
         let spec = &action.wanted.spec;
-        let (limit, mode, rate) = (action.limit(), mode_of(spec), rate_of(spec)?);
+        let mode = mode_of(spec, &bound.sites);
+        let (limit, rate) = (action.limit(), rate_of(spec, mode)?);
         let ignore_quota = spec.ignore_quota;
+        if let Mode::Hold(_) = mode {
+            let addresses = bound.sites.iter().map(BoundSite::address).collect();
+            let warnings = self.prepare_reading(addresses);
+            bound.warnings.extend(warnings);
+        }
         if self.tracer.is_none() {
             let tracer = (self.start_tracer)().map_err(|error| errors::of_tracer(&error, pid))?;
             self.tracer = Some(tracer);
@@ -265,7 +275,9 @@ impl Engine {
         let tracer = self.tracer.as_mut().expect("it was started just now");
         let slot = self.slots.allot(id).ok_or_else(errors::too_many_actions)?;
         let mut layouts = Layouts::default();
-        number_layouts(&mut layouts, mode, bound.sites.iter_mut());
+        if let Mode::Aggregate(_) = mode {
+            number_layouts(&mut layouts, bound.sites.iter_mut());
+        }
         let request = ArmAction {
             slot,
             limit,
@@ -392,10 +404,12 @@ impl Engine {
         let (Some(action), Some(tracer)) = (action, &mut self.tracer) else {
             return Ok(Armed::default());
         };
+        let action_counts = action.is_counting();
         let planted = action.planted.as_mut().expect("looked at just now");
-        let mode = mode_of(&action.wanted.spec);
         let new = change.new.iter_mut().map(|(_, site)| site);
-        number_layouts(&mut planted.layouts, mode, new);
+        if action_counts {
+            number_layouts(&mut planted.layouts, new);
+        }
         let gone = change
             .gone
             .iter()
@@ -448,7 +462,7 @@ fn with_refused(mut warnings: Vec<String>, armed: &Armed) -> Vec<String> {
 }
 
 /// What becomes of an action's hits in the tracer.
-fn mode_of(spec: &ActionSpec) -> Mode {
+fn mode_of(spec: &ActionSpec, sites: &[BoundSite]) -> Mode {
     let aggregate = |by: &Option<String>, number| {
         Mode::Aggregate(Aggregate {
             groups: MOST_GROUPS,
@@ -459,26 +473,22 @@ fn mode_of(spec: &ActionSpec) -> Mode {
     match &spec.kind {
         ActionKind::Counter(counter) => aggregate(&counter.by, false),
         ActionKind::Metric(metric) => aggregate(&metric.by, true),
-        ActionKind::Log(_) | ActionKind::Snapshot(_) | ActionKind::Unknown => Mode::Record,
+        ActionKind::Snapshot(_) => Mode::Hold(HOLD),
+        ActionKind::Log(_) if sites.iter().any(|site| site.layout.has_trees()) => Mode::Hold(HOLD),
+        ActionKind::Log(_) | ActionKind::Unknown => Mode::Record,
     }
 }
 
-/// The tracer tells groups apart by the form of what it is given; of records it need not know.
-fn number_layouts<'a>(
-    layouts: &mut Layouts,
-    mode: Mode,
-    sites: impl Iterator<Item = &'a mut BoundSite>,
-) {
-    if matches!(mode, Mode::Aggregate(_)) {
-        for site in sites {
-            site.program.layout = layouts.number(&site.layout);
-        }
+/// The tracer tells groups apart by the form of what it is given.
+fn number_layouts<'a>(layouts: &mut Layouts, sites: impl Iterator<Item = &'a mut BoundSite>) {
+    for site in sites {
+        site.program.layout = layouts.number(&site.layout);
     }
 }
 
 /// Logs of a second, and twice that at once. What is counted costs no event and has no rate.
-fn rate_of(spec: &ActionSpec) -> Result<Option<Rate>, StatusError> {
-    if matches!(mode_of(spec), Mode::Aggregate(_)) {
+fn rate_of(spec: &ActionSpec, mode: Mode) -> Result<Option<Rate>, StatusError> {
+    if matches!(mode, Mode::Aggregate(_)) {
         return Ok(None);
     }
     let per_second = spec.rate.unwrap_or(DEFAULT_RATE);

@@ -5,6 +5,7 @@ use lr_protocol::{LogEvent, State};
 use lr_tracer::{Ended, Record, Slot};
 
 use super::action::Action;
+use super::held::HeldHit;
 use super::level_of;
 use super::output::Writer;
 use super::slots::Slots;
@@ -20,6 +21,8 @@ pub(crate) enum Notice {
     Hit {
         first_of: Option<String>,
     },
+    /// Its thread stands still.
+    Held(Box<HeldHit>),
     Done(Slot),
     Paused(Slot),
     Resumed(Slot),
@@ -44,8 +47,25 @@ pub(crate) fn take(
             hits,
             payload,
         } => (slot, site, tid, time_ns, hits, payload),
-        // Nothing is armed that holds.
-        Record::Held { .. } => return Notice::Hit { first_of: None },
+        Record::Held {
+            slot,
+            site,
+            tid,
+            time_ns,
+            hits,
+            registers,
+            payload,
+        } => {
+            return Notice::Held(Box::new(HeldHit {
+                slot,
+                site,
+                tid,
+                time_ns,
+                hits,
+                registers: *registers,
+                payload: payload.to_vec(),
+            }));
+        }
         Record::Done { slot } => return Notice::Done(slot),
         Record::Paused { slot } => return Notice::Paused(slot),
         Record::Resumed { slot } => return Notice::Resumed(slot),

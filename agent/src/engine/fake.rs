@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use lr_dwarf::{HitContext, Rendered};
+use lr_dwarf::{HitContext, Layout, Module, Rendered, Value};
 use lr_protocol::{ActionKind, ActionSpec, Level, LogSpec, Output, StatusError, WantedAction};
 use lr_tracer::{
     AmendAction, ArmAction, Armed, Ended, Group, GroupKey, Groups, Record, Released, SitePlan,
@@ -244,6 +244,10 @@ impl Trace for FakeTracer {
         })
     }
 
+    fn let_on(&mut self, _: u32, _: Slot) -> Result<Option<u64>, TracerError> {
+        Ok(None)
+    }
+
     fn release(&mut self) -> Result<Released, TracerError> {
         let mut state = self.state.borrow_mut();
         state.calls.push("release".to_owned());
@@ -361,6 +365,14 @@ impl Bind for FakeBinder {
         std::mem::take(&mut *self.changed.borrow_mut())
     }
 
+    fn generation(&mut self) -> u64 {
+        0
+    }
+
+    fn open_all(&mut self) -> (Vec<Module>, Vec<String>) {
+        (Vec::new(), Vec::new())
+    }
+
     fn is_by_name(&self, spec: &ActionSpec) -> bool {
         !spec.kind.location().starts_with("0x")
     }
@@ -401,6 +413,18 @@ impl Render for Words {
             message: format!("{} in {}", String::from_utf8_lossy(record), hit.tid),
             fields: Vec::new(),
         }
+    }
+
+    fn render_with(&self, record: &[u8], hit: &HitContext<'_>, _: &[Value]) -> Rendered {
+        self.render(record, hit)
+    }
+
+    fn has_trees(&self) -> bool {
+        false
+    }
+
+    fn with_trees(&self) -> Option<Layout> {
+        None
     }
 
     fn group(&self, field: &[u8]) -> String {

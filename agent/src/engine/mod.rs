@@ -12,6 +12,7 @@ mod binding;
 mod counting;
 mod errors;
 mod events;
+mod held;
 mod layouts;
 mod output;
 mod planted;
@@ -37,8 +38,10 @@ use crate::clock::now_micros;
 use crate::note::note;
 use crate::orders::{Finish, Orders};
 use crate::outbox::Outbox;
+use crate::reading::Reader;
 use action::Action;
 use events::Notice;
+use held::Unfinished;
 use slots::Slots;
 use threads::ThreadNames;
 use wanted::{Change, Held, changes};
@@ -51,6 +54,10 @@ pub(crate) struct Engine {
     tracer: Option<Box<dyn Trace>>,
     actions: BTreeMap<String, Action>,
     slots: Slots,
+    reader: Option<Reader>,
+    /// Of the modules that the reader has.
+    read_generation: Option<u64>,
+    unfinished: Vec<Unfinished>,
     threads: ThreadNames,
     orders: Arc<Orders>,
     outbox: Arc<Outbox>,
@@ -96,6 +103,9 @@ impl Engine {
             tracer: None,
             actions: BTreeMap::new(),
             slots: Slots::default(),
+            reader: None,
+            read_generation: None,
+            unfinished: Vec::new(),
             orders,
             outbox,
             next_second: now + SECOND,
@@ -136,6 +146,7 @@ impl Engine {
         if let Err(end) = self.drain(ROUND) {
             return Some(end);
         }
+        self.tell_finished();
         if let Some(finish) = &orders.finish {
             return Some(self.finish(finish));
         }
@@ -247,6 +258,7 @@ impl Engine {
 
     /// The bytes are back and the records are read. `last` is what the tracer gave with the slot.
     fn unplanted(&mut self, id: &str, last: Option<Groups>) {
+        self.await_readings(id);
         match last {
             Some(last) => self.count_with(id, Some(last)),
             None => self.count(id),
@@ -282,6 +294,7 @@ impl Engine {
                     self.count(&id);
                     self.tell(&id);
                 }
+                Some(Notice::Held(hit)) => self.read_held(hit)?,
                 Some(Notice::Done(slot)) => self.done(slot)?,
                 Some(Notice::Paused(slot)) => self.change_state(slot, State::Paused),
                 Some(Notice::Resumed(slot)) => self.change_state(slot, State::Bound),
@@ -314,11 +327,16 @@ impl Engine {
             None => None,
         };
         self.unplanted(&id, last);
-        if let Some(action) = self.actions.get_mut(&id)
-            && !action.state.is_final()
-        {
-            action.state = State::Done;
+        let Some(action) = self.actions.get_mut(&id) else {
+            return Ok(());
+        };
+        if action.state.is_final() {
+            return Ok(());
         }
+        if action.tries_again() {
+            return self.plant(&id, Instant::now());
+        }
+        action.state = State::Done;
         self.tell(&id);
         Ok(())
     }

@@ -2,7 +2,7 @@ use std::any::Any;
 use std::rc::Rc;
 use std::time::Duration;
 
-use lr_dwarf::{HitContext, Layout, Rendered};
+use lr_dwarf::{HitContext, Layout, Module, Rendered, Value};
 use lr_protocol::ActionSpec;
 use lr_tracer::{
     AmendAction, ArmAction, Armed, Groups, Record, Released, ResumeKind, SiteProgram, Slot,
@@ -17,6 +17,7 @@ pub(crate) trait Trace {
     fn amend(&mut self, change: &AmendAction) -> Result<Armed, TracerError>;
     fn verify(&mut self) -> Result<Vec<u64>, TracerError>;
     fn disarm(&mut self, slot: Slot) -> Result<Groups, TracerError>;
+    fn let_on(&mut self, tid: u32, slot: Slot) -> Result<Option<u64>, TracerError>;
     fn release(&mut self) -> Result<Released, TracerError>;
     fn counters(&self, slot: Slot) -> SlotCounters;
     fn take_longest_stop(&self, slot: Slot) -> u64;
@@ -41,6 +42,10 @@ impl Trace for Tracer {
 
     fn disarm(&mut self, slot: Slot) -> Result<Groups, TracerError> {
         Tracer::disarm(self, slot)
+    }
+
+    fn let_on(&mut self, tid: u32, slot: Slot) -> Result<Option<u64>, TracerError> {
+        Tracer::let_on(self, tid, slot)
     }
 
     fn release(&mut self) -> Result<Released, TracerError> {
@@ -81,6 +86,12 @@ pub(crate) trait Bind {
 
     /// Whether the target has loaded or unloaded anything since this was asked last.
     fn has_changed(&mut self) -> bool;
+
+    /// Another number for each change of what is loaded.
+    fn generation(&mut self) -> u64;
+
+    /// Everything that is loaded, opened, and sentences about what cannot be.
+    fn open_all(&mut self) -> (Vec<Module>, Vec<String>);
 
     /// Whether the location can mean something that is loaded later. An address cannot.
     fn is_by_name(&self, spec: &ActionSpec) -> bool;
@@ -131,6 +142,15 @@ impl BoundSite {
 pub(crate) trait Render: std::fmt::Debug + Any {
     fn render(&self, record: &[u8], hit: &HitContext<'_>) -> Rendered;
 
+    /// The same with the wholes that were read of the thread, if it was held.
+    fn render_with(&self, record: &[u8], hit: &HitContext<'_>, trees: &[Value]) -> Rendered;
+
+    /// Whether it has wholes, which are read of a thread that is held.
+    fn has_trees(&self) -> bool;
+
+    /// The layout, if it has.
+    fn with_trees(&self) -> Option<Layout>;
+
     /// The text of the group whose field this is.
     fn group(&self, field: &[u8]) -> String;
 
@@ -141,6 +161,18 @@ pub(crate) trait Render: std::fmt::Debug + Any {
 impl Render for Layout {
     fn render(&self, record: &[u8], hit: &HitContext<'_>) -> Rendered {
         Layout::render(self, record, hit)
+    }
+
+    fn render_with(&self, record: &[u8], hit: &HitContext<'_>, trees: &[Value]) -> Rendered {
+        Layout::render_with(self, record, hit, trees)
+    }
+
+    fn has_trees(&self) -> bool {
+        Layout::has_trees(self)
+    }
+
+    fn with_trees(&self) -> Option<Layout> {
+        self.has_trees().then(|| self.clone())
     }
 
     fn group(&self, field: &[u8]) -> String {

@@ -8,6 +8,7 @@ mod counted;
 mod ends;
 mod refusals;
 mod server;
+mod snapshots;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -46,6 +47,14 @@ fn main() {
         refusals::a_process_that_ignores_sigtrap,
         refusals::a_thirty_two_bit_program,
         refusals::no_server_answers,
+        snapshots::a_snapshot_shows_frames_and_values_in_every_language,
+        snapshots::snapshots_and_logs_share_a_site,
+        snapshots::other_threads_are_read_where_they_sleep,
+        snapshots::a_snapshot_without_a_hit_is_removed_without_trace,
+        snapshots::a_log_of_a_whole_holds_the_thread_for_it,
+        snapshots::threads_come_and_go_while_snapshots_are_taken,
+        snapshots::the_target_may_die_while_it_is_read,
+        snapshots::a_killed_agent_lets_a_held_thread_on,
     ];
     let mut arguments = Arguments::from_args();
     // Each trial wants the CPUs that there are for itself and its target.

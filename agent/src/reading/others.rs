@@ -1,0 +1,92 @@
+//! Threads that sleep in the kernel: where they are, without stopping them.
+
+use std::fs;
+
+/// Where a thread is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Whereabouts {
+    Asleep {
+        pc: u64,
+        sp: u64,
+        /// How often it has been given a CPU or lost one: as long as that stays, it sleeps.
+        switches: u64,
+    },
+    Running,
+    Gone,
+}
+
+/// The threads of a process, ascending.
+pub(crate) fn threads_of(pid: u32) -> Vec<u32> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task"));
+    let entries = entries.into_iter().flatten().flatten();
+    let mut tids: Vec<u32> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    tids.sort_unstable();
+    tids
+}
+
+pub(crate) fn whereabouts(pid: u32, tid: u32) -> Whereabouts {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/task/{tid}/{file}"));
+    let (Ok(before), Ok(syscall), Ok(after)) = (read("status"), read("syscall"), read("status"))
+    else {
+        return Whereabouts::Gone;
+    };
+    match (switches(&before), parse(&syscall)) {
+        (Some(switches), Some((sp, pc))) if Some(switches) == self::switches(&after) => {
+            Whereabouts::Asleep { pc, sp, switches }
+        }
+        _ => Whereabouts::Running,
+    }
+}
+
+/// The stack pointer and the program counter, which are the last words; a thread that runs has
+/// none (proc(5)).
+fn parse(syscall: &str) -> Option<(u64, u64)> {
+    let mut words = syscall.split_whitespace().rev();
+    let mut address = || u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok();
+    let (pc, sp) = (address()?, address()?);
+    Some((sp, pc))
+}
+
+fn switches(status: &str) -> Option<u64> {
+    let count = |name: &str| -> Option<u64> {
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix(name))?;
+        line.trim().parse().ok()
+    };
+    Some(count("voluntary_ctxt_switches:")? + count("nonvoluntary_ctxt_switches:")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_are_sp_and_pc() {
+        let asleep = "202 0x7f 0x80 0x0 0x0 0x0 0x0 0x7ffd5e00 0x7f3c1a02\n";
+        assert_eq!(parse(asleep), Some((0x7ffd_5e00, 0x7f3c_1a02)));
+        assert_eq!(
+            parse("-1 0x7ffd5e00 0x7f3c1a02\n"),
+            Some((0x7ffd_5e00, 0x7f3c_1a02))
+        );
+        assert_eq!(parse("running\n"), None);
+        assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn switches_of_both_kinds_count() {
+        let status = "Name:\tx\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n";
+        assert_eq!(switches(status), Some(15));
+        assert_eq!(switches(""), None);
+    }
+
+    #[test]
+    fn a_thread_of_ours_that_runs_is_not_asleep() {
+        let own = u32::try_from(nix::unistd::gettid().as_raw()).unwrap();
+        let pid = std::process::id();
+        assert!(threads_of(pid).contains(&own));
+        assert_eq!(whereabouts(pid, own), Whereabouts::Running);
+        assert_eq!(whereabouts(pid, u32::MAX), Whereabouts::Gone);
+    }
+}

@@ -1,0 +1,328 @@
+//! Snapshots of programs whose values are known.
+
+use lr_fixtures::{Fixture, Target, location, wait_until};
+use lr_protocol::{ActionKind, CapturedValue, SnapshotEvent, SnapshotSpec, State, WantedAction};
+
+use crate::server::{Server, log};
+
+const THREADS: u64 = 3;
+const HITS: u64 = 200;
+
+fn snapshot(action_id: &str, location: &str, hits: u64) -> WantedAction {
+    let mut action = log(action_id, location, "");
+    action.spec.kind = ActionKind::Snapshot(SnapshotSpec {
+        location: location.to_owned(),
+        watches: Vec::new(),
+        all_threads: false,
+        registers: false,
+    });
+    action.spec.max_hits = Some(hits);
+    action
+}
+
+fn with(mut action: WantedAction, change: impl FnOnce(&mut SnapshotSpec)) -> WantedAction {
+    let ActionKind::Snapshot(snapshot) = &mut action.spec.kind else {
+        unreachable!("it was made above");
+    };
+    change(snapshot);
+    action
+}
+
+fn snapshots(server: &Server, action_id: &str) -> Vec<SnapshotEvent> {
+    let batches = server.batches();
+    let events = batches.into_iter().flat_map(|batch| batch.snapshots);
+    events
+        .filter(|event| event.action_id == action_id)
+        .collect()
+}
+
+fn sales(shop: fn(&str) -> Fixture, file: &str, level: char) -> Target {
+    let program = shop(file).opt(level).build();
+    Target::spawn(&program, [THREADS.to_string(), HITS.to_string()])
+}
+
+fn round(target: &mut Target) -> String {
+    target.send("go");
+    target.line()
+}
+
+/// Rounds until the action is done: on a machine with much to do, threads may have to go on before
+/// they are read, and those are not told.
+fn rounds_until_done(target: &mut Target, server: &Server, action_id: &str, expected: &str) {
+    wait_until("the snapshots", || {
+        assert_eq!(round(target), expected);
+        let status = server.status(action_id)?;
+        assert_ne!(status.state, State::Error, "{status:?}");
+        (status.state == State::Done).then_some(())
+    });
+}
+
+fn named<'a>(values: &'a [CapturedValue], name: &str) -> &'a CapturedValue {
+    let found = values.iter().find(|value| value.name == name);
+    found.unwrap_or_else(|| panic!("no {name} in {values:?}"))
+}
+
+/// A text, or the one that a pointer points to.
+fn text_of(value: &CapturedValue) -> Option<&str> {
+    match value.children.as_slice() {
+        [only] if only.name == "*" => only.value.as_deref(),
+        _ => value.value.as_deref(),
+    }
+}
+
+/// The order of a frame, through the pointer or reference that it is known by.
+fn order(event: &SnapshotEvent) -> &[CapturedValue] {
+    let variables = event.snapshot.frames[0].variables.as_ref().unwrap();
+    let order = named(variables, "o");
+    match order.children.as_slice() {
+        [only] if only.name == "*" => &only.children,
+        members => members,
+    }
+}
+
+fn check_language(shop: fn(&str) -> Fixture, file: &str, level: char) {
+    let mut target = sales(shop, file, level);
+    let undisturbed = round(&mut target);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let place = location(file, "sell");
+    let mut complete = 0;
+    for version in 1.. {
+        let mut action = with(snapshot("s", &place, 4), |snapshot| {
+            snapshot.watches = vec!["o.id".to_owned(), "o.country".to_owned()];
+            snapshot.registers = true;
+        });
+        action.version = version;
+        action.spec.condition = Some("o.id == 42 || o.id == 43".to_owned());
+        server.want(vec![action]);
+        wait_until("the new version", || {
+            (server.status("s")?.action_version == version).then_some(())
+        });
+        rounds_until_done(&mut target, &server, "s", &undisturbed);
+        let counts = server.status("s").unwrap().counts;
+        assert_eq!(counts.kept, 4, "{counts:?}");
+        assert_eq!(
+            counts.hits,
+            counts.kept + counts.condition_false + counts.dropped
+        );
+        let mut events = snapshots(&server, "s");
+        events.retain(|event| event.action_version == version);
+        assert_eq!(events.len(), 4);
+        for event in &events {
+            assert_eq!(format!("{file}:{}", event.line), place);
+            let is_cut = |warning: &String| warning.starts_with("cut (budget)");
+            if !event.snapshot.warnings.iter().any(is_cut) {
+                check_order(event, &format!("{file} -O{level}: {event:#?}"));
+                complete += 1;
+            }
+        }
+        // On a machine with much to do there may be no time for all of a snapshot.
+        if complete > 0 {
+            break;
+        }
+    }
+    target.assert_clean();
+    assert_eq!(round(&mut target), undisturbed);
+}
+
+fn check_order(event: &SnapshotEvent, label: &str) {
+    let frames = &event.snapshot.frames;
+    assert!(frames[0].function.contains("sell"), "{label}");
+    assert!(frames[1].function.contains("serve"), "{label}");
+    let id = named(order(event), "id").value.clone().unwrap();
+    assert!(id == "42" || id == "43", "{label}");
+    let (country, price) = match id.as_str() {
+        "42" => ("PT", "0.5"),
+        _ => ("other", "0.75"),
+    };
+    let watches = &event.snapshot.watches;
+    assert_eq!(watches[0].value.as_deref(), Some(id.as_str()), "{label}");
+    assert_eq!(text_of(&watches[1]), Some(country), "{label}");
+    let told = named(order(event), "price").value.as_deref();
+    assert_eq!(told, Some(price), "{label}");
+    let rip = event.snapshot.registers.last().unwrap();
+    assert_eq!((rip.0.as_str(), &rip.1), ("rip", &frames[0].address));
+    assert!(event.stop_ns > 0, "{label}");
+    assert_eq!(event.stack_hash.len(), 16);
+}
+
+pub(crate) fn a_snapshot_shows_frames_and_values_in_every_language() {
+    for level in ['0', '2'] {
+        check_language(Fixture::c, "sales.c", level);
+        check_language(Fixture::cpp, "sales.cpp", level);
+        check_language(Fixture::rust, "sales.rs", level);
+    }
+}
+
+pub(crate) fn snapshots_and_logs_share_a_site() {
+    let mut target = sales(Fixture::c, "sales.c", '2');
+    let undisturbed = round(&mut target);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let place = location("sales.c", "sell");
+    let mut first = snapshot("first", &place, 2);
+    first.spec.condition = Some("o->id == 7".to_owned());
+    let mut second = snapshot("second", &place, 2);
+    second.spec.condition = Some("o->id == 7".to_owned());
+    let mut line = log("line", &place, "{o->id}");
+    line.spec.condition = Some("o->id == 7".to_owned());
+    server.want(vec![first, line, second]);
+    for id in ["first", "second", "line"] {
+        server.wait_for_state(id, State::Bound);
+    }
+    for id in ["first", "second"] {
+        rounds_until_done(&mut target, &server, id, &undisturbed);
+        let events = snapshots(&server, id);
+        assert_eq!(events.len(), 2);
+        for event in &events {
+            assert_eq!(named(order(event), "id").value.as_deref(), Some("7"));
+        }
+    }
+    let logs = server.wait_for_logs(usize::try_from(THREADS).unwrap());
+    assert_eq!(logs.len() as u64 % THREADS, 0);
+    assert!(logs.iter().all(|event| event.message == "7"));
+    server.want(vec![]);
+    server.wait_for_state("line", State::Removed);
+    target.assert_clean();
+}
+
+pub(crate) fn other_threads_are_read_where_they_sleep() {
+    let mut target = sales(Fixture::c, "sales.c", '0');
+    let undisturbed = round(&mut target);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let action = with(snapshot("s", &location("sales.c", "sell"), 1), |snapshot| {
+        snapshot.all_threads = true;
+    });
+    server.want(vec![action]);
+    server.wait_for_state("s", State::Bound);
+    rounds_until_done(&mut target, &server, "s", &undisturbed);
+    let event = snapshots(&server, "s").remove(0);
+    assert_ne!(event.snapshot.tid, target.pid());
+    // The main thread waits for the others to end.
+    let threads = &event.snapshot.threads;
+    let main = threads.iter().find(|thread| thread.tid == target.pid());
+    let main = main.unwrap_or_else(|| panic!("{threads:#?}"));
+    let has_main = main.frames.iter().any(|frame| frame.function == "main");
+    assert!(has_main, "{main:#?}");
+    target.assert_clean();
+}
+
+pub(crate) fn a_snapshot_without_a_hit_is_removed_without_trace() {
+    let mut target = sales(Fixture::cpp, "sales.cpp", '2');
+    let undisturbed = round(&mut target);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let mut action = snapshot("s", &location("sales.cpp", "sell"), 1);
+    action.spec.condition = Some("o.id == -1".to_owned());
+    server.want(vec![action.clone()]);
+    server.wait_for_state("s", State::Bound);
+    assert_eq!(round(&mut target), undisturbed);
+    // An edit replaces it, and takes it once more.
+    action.version = 2;
+    action.spec.condition = Some("o.id == 5".to_owned());
+    server.want(vec![action]);
+    wait_until("the second version", || {
+        let status = server.status("s")?;
+        (status.action_version == 2 && status.state == State::Bound).then_some(())
+    });
+    rounds_until_done(&mut target, &server, "s", &undisturbed);
+    let events = snapshots(&server, "s");
+    assert_eq!((events.len(), events[0].action_version), (1, 2));
+    target.assert_clean();
+}
+
+pub(crate) fn a_log_of_a_whole_holds_the_thread_for_it() {
+    for (shop, file) in [
+        (Fixture::c as fn(&str) -> Fixture, "sales.c"),
+        (Fixture::cpp, "sales.cpp"),
+        (Fixture::rust, "sales.rs"),
+    ] {
+        let mut target = sales(shop, file, '2');
+        let undisturbed = round(&mut target);
+        let server = Server::start();
+        let _agent = server.launch(target.pid()).unwrap();
+        let mut action = log("l", &location(file, "sell"), "{o.id}: {o.items:?}");
+        action.spec.condition = Some("o.id == 42".to_owned());
+        server.want(vec![action]);
+        server.wait_for_state("l", State::Bound);
+        // A thread that has to go on before it is read has its log nevertheless.
+        let whole = wait_until("a log with its whole", || {
+            assert_eq!(round(&mut target), undisturbed);
+            let logs = server.logs();
+            for event in &logs {
+                assert!(event.message.starts_with("42: "), "{event:?}");
+            }
+            logs.into_iter()
+                .find(|event| event.message.contains("[42, 2, 3]"))
+        });
+        assert_eq!(whole.fields.len(), 2);
+        server.want(vec![]);
+        let counts = server.wait_for_state("l", State::Removed).counts;
+        assert_eq!(
+            counts.hits,
+            counts.kept + counts.condition_false + counts.dropped
+        );
+        assert_eq!(server.wait_for_logs(1).len() as u64, counts.kept);
+        target.assert_clean();
+    }
+}
+
+pub(crate) fn threads_come_and_go_while_snapshots_are_taken() {
+    let program = Fixture::c("sales.c").opt('2').build();
+    let mut target = Target::spawn(&program, ["32", "10"]);
+    let undisturbed = round(&mut target);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let action = with(
+        snapshot("s", &location("sales.c", "sell"), 20),
+        |snapshot| {
+            snapshot.all_threads = true;
+        },
+    );
+    server.want(vec![action]);
+    server.wait_for_state("s", State::Bound);
+    rounds_until_done(&mut target, &server, "s", &undisturbed);
+    let events = snapshots(&server, "s");
+    assert_eq!(events.len(), 20);
+    let top = |event: &SnapshotEvent| event.snapshot.frames[0].function.clone();
+    assert!(events.iter().all(|event| top(event) == "sell"));
+    target.assert_clean();
+    assert_eq!(round(&mut target), undisturbed);
+}
+
+pub(crate) fn the_target_may_die_while_it_is_read() {
+    let program = Fixture::c("sales.c").opt('2').build();
+    let mut target = Target::spawn(&program, ["4", "1000000"]);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    server.want(vec![snapshot("s", &location("sales.c", "sell"), 50)]);
+    server.wait_for_state("s", State::Bound);
+    target.send("go");
+    wait_until("a snapshot", || {
+        (!snapshots(&server, "s").is_empty()).then_some(())
+    });
+    target.kill();
+    server.wait_for_end();
+    let counts = server.status("s").unwrap().counts;
+    assert_eq!(counts.kept, snapshots(&server, "s").len() as u64);
+    assert_eq!(counts.hits, counts.kept + counts.dropped);
+}
+
+pub(crate) fn a_killed_agent_lets_a_held_thread_on() {
+    let program = Fixture::c("sales.c").opt('2').build();
+    let mut target = Target::spawn(&program, ["4", "2000"]);
+    let undisturbed = round(&mut target);
+    let server = Server::start();
+    let agent = server.launch(target.pid()).unwrap();
+    server.want(vec![snapshot("s", &location("sales.c", "sell"), 50)]);
+    server.wait_for_state("s", State::Bound);
+    target.send("go");
+    wait_until("a snapshot", || {
+        (!snapshots(&server, "s").is_empty()).then_some(())
+    });
+    let pid = nix::unistd::Pid::from_raw(agent.pid.cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(target.line(), undisturbed);
+    target.assert_clean();
+}
