@@ -95,6 +95,7 @@ mod tests {
     fn snapshot(variables: Vec<CapturedValue>) -> Snapshot {
         Snapshot {
             tid: 1,
+            signal: None,
             frames: vec![SnapshotFrame {
                 function: "f".to_owned(),
                 file: "f.c".to_owned(),

@@ -127,6 +127,7 @@ fn snapshot(
     let stack_hash = hash_of(&frames);
     let mut snapshot = Snapshot {
         tid: standing.tid,
+        signal: None,
         frames,
         watches,
         registers,
@@ -151,6 +152,7 @@ fn thread_registers(registers: &StoppedRegisters) -> ThreadRegisters {
         fs_base: registers.fs_base,
         xmm: Some(registers.xmm),
         st: Some(registers.st),
+        ..ThreadRegisters::default()
     }
 }
 

@@ -31,7 +31,7 @@ fn run(bytes: &[u8], size: u64) -> Result<(Object, Option<u64>), Absent> {
     let binary = crate::Binary::open_with(file, path, &crate::DebugFiles::none()).unwrap();
     let modules = [crate::target::Module {
         path: path.to_owned(),
-        binary,
+        binary: binary.into(),
         bias: crate::LoadBias(0),
         ranges: Vec::new(),
     }];

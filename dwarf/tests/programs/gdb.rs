@@ -253,7 +253,7 @@ impl Stopped {
         let modules = [Module {
             path: exe.to_owned(),
             ranges: binary.segments().iter().map(range).collect(),
-            binary,
+            binary: binary.into(),
             bias: self.bias,
         }];
         let target = Target::new(&modules, Box::new(Dump(&self.memory)));

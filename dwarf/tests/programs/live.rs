@@ -51,7 +51,7 @@ fn modules(pid: u32) -> Vec<Module> {
         let bias = binary.load_bias(&part).unwrap();
         modules.push(Module {
             path,
-            binary,
+            binary: binary.into(),
             bias,
             ranges: [part.start..part.end].to_vec(),
         });

@@ -80,7 +80,7 @@ fn polled(look: &Look<'_, '_>, function: u64) -> Result<Option<String>> {
         return Ok(None);
     };
     let module = &look.target.modules()[index];
-    if !std::ptr::eq(&raw const module.binary, look.info.binary) {
+    if !std::ptr::eq(&raw const *module.binary, look.info.binary) {
         return Ok(None);
     }
     let code = look.target.code_at(index, module.file_addr(function).0);
