@@ -53,7 +53,7 @@ fn modules(pid: u32) -> Vec<Module> {
             path,
             binary: binary.into(),
             bias,
-            ranges: [part.start..part.end].to_vec(),
+            ranges: std::iter::once(part.start..part.end).collect(),
         });
     }
     modules
