@@ -324,5 +324,8 @@ pub(crate) fn a_killed_agent_lets_a_held_thread_on() {
     let pid = nix::unistd::Pid::from_raw(agent.pid.cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     assert_eq!(target.line(), undisturbed);
+    wait_until("the tracer to let go", || {
+        (target.tracer() == 0).then_some(())
+    });
     target.assert_clean();
 }
