@@ -121,12 +121,14 @@ impl EventLines {
     }
 }
 
-/// The action that has seen what an event tells, if it tells of something seen.
+/// The action that has seen what an event tells, if it tells of something seen. A second in which
+/// nothing was counted is nothing seen.
 pub(crate) fn seen_by(event: &LiveEvent) -> Option<&str> {
     match event {
         LiveEvent::Log(log) => Some(&log.action),
         LiveEvent::Snapshot(snapshot) => Some(&snapshot.action),
-        LiveEvent::Metric(metric) => Some(&metric.action),
+        LiveEvent::Metric(metric) if metric.count > 0 => Some(&metric.action),
+        LiveEvent::Metric(_) => None,
         LiveEvent::Loss(_) | LiveEvent::State(_) | LiveEvent::End(_) | LiveEvent::Unknown => None,
     }
 }

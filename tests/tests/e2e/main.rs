@@ -8,6 +8,7 @@
 )]
 
 mod actions;
+mod actions_docs;
 mod asking;
 mod attach;
 mod binaries;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::failure::Failure;
 use crate::records::records;
 
-/// What was seen of an action on an agent in the last minute.
+/// What was seen of an action's version on an agent in the last minute.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 pub(super) struct Seen {
     pub(super) agent: String,
@@ -30,24 +30,33 @@ pub(super) struct Lost {
 
 const SEEN: &str = "
     SELECT agent_id AS agent, sum(observed_ms)::UBIGINT AS observed_ms, sum(hits)::UBIGINT AS hits
-    FROM coverage WHERE action_id = $action AND recv_ts > now() - INTERVAL 1 MINUTE GROUP BY ALL";
+    FROM coverage
+    WHERE action_id = $action AND action_version = $version::UINTEGER AND recv_ts > now() - INTERVAL 1 MINUTE GROUP BY ALL";
 const LOST: &str = "
     SELECT agent_id AS agent, reason, sum(count)::UBIGINT AS count
     FROM losses WHERE action_id = $action GROUP BY ALL ORDER BY reason";
 
 pub(super) async fn seen(client: &Client, action: &Action) -> Result<Vec<Seen>, Failure> {
-    records(&query(client, SEEN, action).await?)
+    let version = ("version".to_owned(), action.version.to_string());
+    records(&query(client, SEEN, action, Some(version)).await?)
 }
 
 pub(super) async fn lost(client: &Client, action: &Action) -> Result<Vec<Lost>, Failure> {
-    records(&query(client, LOST, action).await?)
+    records(&query(client, LOST, action, None).await?)
 }
 
-async fn query(client: &Client, sql: &str, action: &Action) -> Result<QueryResult, ClientError> {
+async fn query(
+    client: &Client,
+    sql: &str,
+    action: &Action,
+    more: Option<(String, String)>,
+) -> Result<QueryResult, ClientError> {
+    let mut params = BTreeMap::from([("action".to_owned(), action.id.clone())]);
+    params.extend(more);
     client
         .query(&QueryRequest {
             sql: sql.to_owned(),
-            params: BTreeMap::from([("action".to_owned(), action.id.clone())]),
+            params,
             max_rows: None,
             format: QueryFormat::Json,
         })

@@ -1,0 +1,211 @@
+//! docs/actions.md shows what the commands in it print.
+//!
+//! With `LR_WRITE_DOCS` set, the document is written anew instead of compared.
+
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use lr_fixtures::{Fixture, PATIENCE, Target, copy_program, wait_until};
+use regex::Regex;
+
+use crate::binaries::root;
+use crate::world::World;
+
+/// The pid in the document.
+const PID: &str = "4711";
+
+#[test]
+fn the_commands_print_what_the_document_shows() {
+    let path = root().join("docs/actions.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let world = World::new();
+    let program = world.folder().join("shop");
+    copy_program(&Fixture::c("shop.c").build(), &program);
+    let mut shop = Shop {
+        target: Target::spawn(&program, [""; 0]),
+        folder: world.folder().to_str().unwrap().to_owned(),
+        world: &world,
+    };
+    let mut written = String::new();
+    let mut rest = document.as_str();
+    while let Some((before, block)) = rest.split_once("```console") {
+        let (info, block) = block.split_once('\n').unwrap();
+        let (block, after) = block.split_once("```").unwrap();
+        let mut shown = String::new();
+        for command in block.lines().filter_map(|line| line.strip_prefix("$ ")) {
+            let output = shop.run(command, info.trim() == "go");
+            shown.push_str(&format!("$ {command}\n{output}"));
+        }
+        if std::env::var_os("LR_WRITE_DOCS").is_none() {
+            assert_eq!(stable(&shown), stable(block), "of the block {block}");
+        }
+        written.push_str(&format!("{before}```console{info}\n{shown}```"));
+        rest = after;
+    }
+    written.push_str(rest);
+    if std::env::var_os("LR_WRITE_DOCS").is_some() {
+        std::fs::write(&path, written).unwrap();
+    }
+    world.until_no_agents();
+    shop.target.assert_clean();
+    shop.target.send("go");
+    assert_eq!(shop.target.line(), "sold 10");
+}
+
+struct Shop<'w> {
+    target: Target,
+    /// In which the program is, in place of `/srv/shop`.
+    folder: String,
+    world: &'w World,
+}
+
+impl Shop<'_> {
+    /// What a command prints, on both outputs in the order in which it came. Where the shop is to
+    /// sell, it does so as soon as the command has said that its action is planted.
+    fn run(&mut self, command: &str, sells: bool) -> String {
+        let words = words(command);
+        assert_eq!(words[0], "lr");
+        let is_new = ["log", "counter", "metric", "snapshot"].contains(&words[1].as_str());
+        let pid = self.target.pid().to_string();
+        let mut child = self.world.command();
+        child.args(words[1..].iter().map(|word| match word.as_str() {
+            PID => &pid,
+            word => word,
+        }));
+        self.settle();
+        if sells && !is_new {
+            self.sell();
+        }
+        let (reader, writer) = std::io::pipe().unwrap();
+        child
+            .env("TZ", "UTC")
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer);
+        let mut running = child.spawn().unwrap();
+        // The writing ends that are left are the command's.
+        drop(child);
+        let lines = lines_of(reader);
+        let mut output = String::new();
+        let mut waits = sells && is_new;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match lines.recv_timeout(left.max(Duration::from_millis(1))) {
+                Ok(line) => {
+                    output.push_str(&line);
+                    output.push('\n');
+                    if waits && line.contains("is bound at") {
+                        self.sell();
+                        waits = false;
+                    }
+                }
+                Err(_) if Instant::now() < deadline => break,
+                Err(_) => {
+                    let _ = running.kill();
+                    panic!("{command}: no end, only {output}");
+                }
+            }
+        }
+        running.wait().unwrap();
+        let output = output
+            .replace(&self.folder, "/srv/shop")
+            .replace(&format!("pid {pid}"), &format!("pid {PID}"));
+        let sources = Fixture::programs();
+        output.replace(sources.to_str().unwrap(), "/srv/shop")
+    }
+
+    /// Waits until the agent has said of every action what it can do.
+    fn settle(&self) {
+        if !self.world.state_dir().join("server.sock").exists() {
+            return;
+        }
+        wait_until("the agent's word on each action", || {
+            let actions = self.world.get("/actions");
+            let is_open = |action: &serde_json::Value| {
+                let state = action["statuses"][0]["state"].as_str().unwrap();
+                let is_off = action["enabled"] == false && state != "disabled";
+                is_off || ["submitted", "delivered", "verified"].contains(&state)
+            };
+            (!actions.as_array().unwrap().iter().any(is_open)).then_some(())
+        });
+    }
+
+    fn sell(&mut self) {
+        self.target.send("go");
+        assert_eq!(self.target.line(), "sold 10");
+        // What was seen is told within the second.
+        wait_until("the hits to be told", || {
+            let actions = self.world.get("/actions?all=true");
+            let actions = actions.as_array().unwrap();
+            let is_unhit = |action: &serde_json::Value| {
+                let status = &action["statuses"][0];
+                let is_planted = status["state"] == "bound" || status["state"] == "hit";
+                is_planted && status["counts"]["hits"] == 0
+            };
+            (!actions.iter().any(is_unhit)).then_some(())
+        });
+    }
+}
+
+fn lines_of(reader: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        use std::io::BufRead as _;
+        for line in std::io::BufReader::new(reader).lines() {
+            let Ok(line) = line else { break };
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+/// The words of a command line as a shell would split it, as far as the document goes.
+fn words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in command.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words
+}
+
+/// The same without what is another each time.
+fn stable(text: &str) -> String {
+    let replacements = [
+        (
+            r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d",
+            "TIME",
+        ),
+        (r"0x[0-9a-f]+", "ADDRESS"),
+        (r"observed for [0-9.]+ s", "observed"),
+        // A snapshot's id has a number behind.
+        (r"\b[a-z2-7]{8}(-\d+)?\b", "ID"),
+        (r"shop\[\d+\]", "shop[TID]"),
+        (r"thread \d+", "thread TID"),
+        (r"\bby +\S+ at", "by USER at"),
+        (r"stopped for [0-9.]+ ms", "stopped"),
+        (r", (emulate|twin|borrow)\)", ", HOW)"),
+        (r"( ID \d+) [0-9.]+", "$1 RATE"),
+        // What takes long is told.
+        (r"(?m)^.*…\n", ""),
+    ];
+    let mut text = Regex::new(" +")
+        .unwrap()
+        .replace_all(text, " ")
+        .into_owned();
+    for (pattern, by) in replacements {
+        text = Regex::new(pattern)
+            .unwrap()
+            .replace_all(&text, by)
+            .into_owned();
+    }
+    text
+}
