@@ -26,6 +26,14 @@ impl Evaluator<'_, '_> {
                     return Ok(value);
                 }
             }
+            _ if matches!(left.kind, Kind::Text(_)) || matches!(right.kind, Kind::Text(_)) => {
+                let expected = "`==` or `!=` between texts, which have no order here";
+                return Err(Stop::types(
+                    column,
+                    expected,
+                    format!("`{}`", binary.sign()),
+                ));
+            }
             _ => {}
         }
         let (left, right) = self.operands(left, right)?;
@@ -362,7 +370,10 @@ impl Evaluator<'_, '_> {
             let other = float(left).min(float(right)).map_or(0, |(_, bytes)| bytes);
             return self.float(if said == 0 { bytes.max(other) } else { said });
         }
-        if let (Shape::Bool { .. }, Shape::Bool { .. }) = (&left.of.shape, &right.of.shape) {
+        // C computes with truth as with any small integer.
+        if self.is_rust()
+            && let (Shape::Bool { .. }, Shape::Bool { .. }) = (&left.of.shape, &right.of.shape)
+        {
             return left.of.clone();
         }
         if self.is_rust() {

@@ -1,0 +1,177 @@
+//! What is no expression here: where it says so, what it expected, and what would do.
+
+use lr_dwarf::{Binary, LoadBias, Place, Source, Wanted};
+use lr_fixtures::{Fixture, location};
+
+use crate::gdb::{one_place, open};
+
+fn place(fixture: &Fixture, program: &str) -> (Binary, Place) {
+    let binary = open(&fixture.build());
+    let place = one_place(&binary, &location(program, "handle"));
+    (binary, place)
+}
+
+fn refusal((binary, place): &(Binary, Place), condition: &str) -> String {
+    let source = Source {
+        condition: Some(condition),
+        wanted: Wanted::Nothing,
+    };
+    match binary.compile(place, LoadBias(0), &source) {
+        Ok(_) => "accepted".to_owned(),
+        Err(error) => [vec![error.to_string()], error.suggestions()]
+            .concat()
+            .join("; "),
+    }
+}
+
+fn check(at: &(Binary, Place), cases: &[(&str, &str)]) {
+    let mut wrong = Vec::new();
+    for (condition, expected) in cases {
+        let said = refusal(at, condition).replace(" of the condition", "");
+        if said != *expected {
+            wrong.push(format!("{condition}: `{said}`, expected `{expected}`"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn messages_of_c() {
+    check(
+        &place(&Fixture::c("asked.c"), "asked.c"),
+        &[
+            (
+                "order->",
+                "expected the name of a member, found the end, at column 8",
+            ),
+            (
+                "atempt > 1",
+                "no variable `atempt` here, at column 1; did you mean `attempt`?; in scope are: order, attempt, calls",
+            ),
+            (
+                "order->totals > 1",
+                "struct order has no member `totals`, at column 6; its members are: id, customer, state, total, discount, gift, grade, urgent, items, item_count, next, shift, tries, big, numbers",
+            ),
+            (
+                "attempt = 1",
+                "expected `==`: nothing can be assigned; an operator or the end, found `=`, at column 9",
+            ),
+            (
+                "strlen(order->customer)",
+                "expected an operator or the end: functions cannot be called, found `(`, at column 7",
+            ),
+            (
+                "order->customer < \"bob\"",
+                "expected `==` or `!=` between texts, which have no order here, found `<`, at column 17",
+            ),
+            ("order->items", "accepted"),
+            (
+                "order->items[0]",
+                "expected a value that is true or false, found `struct item`, at column 13",
+            ),
+            (
+                "order->customer[1..]",
+                "expected an end of the slice, found `const char *`, whose length nothing tells, at column 16",
+            ),
+            (
+                "order->items[..-1]",
+                "expected an end of a slice that is not negative, found a negative one, at column 16",
+            ),
+            (
+                "len(order->total)",
+                "expected an array, a slice, a container or a string that knows its length, found `int`, at column 1",
+            ),
+            (
+                "is_some(order->total)",
+                "expected an option or a pointer, found `int`, at column 1",
+            ),
+            (
+                "$duration > 5",
+                "expected what a line knows: $duration and $return are known when a function ends, found `$`, at column 1",
+            ),
+            (
+                "(nosuch *)order",
+                "no type `nosuch` is known here, at column 2",
+            ),
+            (
+                "order as *const nosuch",
+                "no type `nosuch` is known here, at column 10",
+            ),
+            (
+                "attempt % 1.5",
+                "expected whole numbers for `%`, found `double`, at column 9",
+            ),
+            (
+                "1 < 2 < 3",
+                "expected parentheses around the first comparison, found `<`, at column 7",
+            ),
+            (
+                "\"a\"",
+                "expected a value that is not a text alone, found a text, at column 1",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn messages_of_rust_and_cpp() {
+    check(
+        &place(&Fixture::rust("asked.rs"), "asked.rs"),
+        &[
+            (
+                "order.id + attempt > 0",
+                "expected operands of one type, which `as` makes them, found `u32` and `usize`, at column 10",
+            ),
+            (
+                "order.small == 300",
+                "expected a number that a `u8` holds, found 300, at column 13",
+            ),
+            (
+                "order.shape == Triangle",
+                "Shape has no variant `Triangle`, at column 16; its variants are: Empty, Circle, Square",
+            ),
+            (
+                "order.shape.radius > 1",
+                "Shape has no member `radius`, at column 12; its members are: Empty, Circle, Square",
+            ),
+            (
+                "order.stock[\"tea\"] == 12",
+                "`HashMap<alloc::string::String, u32, std::hash::random::RandomState, alloc::alloc::Global>` cannot be used here: it is read as a whole, while its thread is held, at column 12; use a number or a text of it, such as a member or len(); a log shows the whole with `{…:?}`, a snapshot watches it",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_is_too_long_or_too_deep_is_refused_before_it_costs_anything() {
+    let at = place(&Fixture::c("asked.c"), "asked.c");
+    let many = 10_000;
+    for expression in [
+        "a".repeat(1 << 20),
+        format!("{}1", "-".repeat(1 << 20)),
+        format!("{}1{}", "(".repeat(many), ")".repeat(many)),
+        format!("{}1{}", "(".repeat(3000), ")".repeat(3000)),
+        format!("{}1", "!".repeat(many)),
+        format!("{}1", "*".repeat(3000)),
+        format!("{}1", "(int)".repeat(2000)),
+        format!("order{}", ".next".repeat(2000)),
+        format!("order{}", "[0]".repeat(3000)),
+        format!("1{}", " + 1".repeat(3000)),
+        format!("1{}", "&&1".repeat(3000)),
+        format!("1{}", " as int".repeat(2000)),
+        format!("{}1{}", "order->items[".repeat(1000), "]".repeat(1000)),
+        format!("{}1{}", "len(".repeat(3000), ")".repeat(3000)),
+        format!("a{}", "::a".repeat(3000)),
+        format!("\"{}", "x".repeat(16_000)),
+        format!("{}1", "1..".repeat(3000)),
+    ] {
+        let said = refusal(&at, &expression);
+        assert!(said.starts_with("expected "), "{:.40}: {said}", expression);
+        assert!(said.len() < 300, "{:.40}: {}", expression, said.len());
+    }
+    // As high as it may be is not too high for whoever reads it.
+    let chain = format!("1{}", " + attempt".repeat(60));
+    assert_eq!(refusal(&at, &chain), "accepted");
+    let deep = format!("{}attempt{}", "(1 + ".repeat(25), ")".repeat(25));
+    assert_eq!(refusal(&at, &deep), "accepted");
+}
