@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use lr_dwarf::{Location, Module, Place, Source, Spot, Wanted};
+use lr_dwarf::{CompileErrorKind, Location, Module, Part, Place, Source, Spot, Wanted};
 use lr_protocol::{ActionKind, ActionSpec, StatusError};
 use lr_tracer::{PlanError, SitePlan, SiteProgram, TextRange};
 
@@ -45,6 +45,10 @@ impl Binder {
         source: &Source<'_>,
         located: &Located,
     ) -> Result<Bound, StatusError> {
+        let watches = match &request.spec.kind {
+            ActionKind::Snapshot(snapshot) => snapshot.watches.as_slice(),
+            _ => &[],
+        };
         let modules = self.locator.modules();
         let sources = modules.twin_sources().map_err(|error| of_module(&error))?;
         let mut bound = Bound {
@@ -69,7 +73,7 @@ impl Binder {
                     bound.held.push(address);
                     continue;
                 }
-                match site(loaded, place, source, &texts, request.avoid) {
+                match site(loaded, place, source, watches, &texts, request.avoid) {
                     Ok((site, warnings)) => add(&mut bound, site, warnings),
                     Err(error) => failed.push((label(loaded, place), error)),
                 }
@@ -150,6 +154,7 @@ fn site(
     loaded: &Loaded,
     place: &Place,
     source: &Source<'_>,
+    watches: &[String],
     texts: &[TextRange<'_>],
     avoid: &[u64],
 ) -> Result<(BoundSite, Vec<String>), StatusError> {
@@ -157,6 +162,7 @@ fn site(
         .binary
         .compile(place, loaded.bias, source)
         .map_err(|error| convert::compile_error(&error))?;
+    check_watches(loaded, place, watches)?;
     let address = place.addr.in_target(loaded.bias).0;
     // The last instruction of a file may be shorter than the longest one.
     let code = (1..=MOST_CODE)
@@ -180,6 +186,30 @@ fn site(
         line: place.line,
     };
     Ok((bound, compiled.warnings))
+}
+
+/// Whether the expressions mean something at the place. Wholes, which no program keeps, do.
+fn check_watches(loaded: &Loaded, place: &Place, watches: &[String]) -> Result<(), StatusError> {
+    for watch in watches {
+        let template = format!("{{{watch}}}");
+        let source = Source {
+            condition: None,
+            wanted: Wanted::Template(&template),
+        };
+        let Err(mut error) = loaded.binary.compile(place, loaded.bias, &source) else {
+            continue;
+        };
+        if matches!(
+            error.kind,
+            CompileErrorKind::Syntax { .. } | CompileErrorKind::UnknownVariable { .. }
+        ) {
+            error.part = Part::Watch;
+            // The brace is ours.
+            error.column = error.column.saturating_sub(1);
+            return Err(convert::compile_error(&error));
+        }
+    }
+    Ok(())
 }
 
 /// Two inlined copies may begin at the same address: one pass fires once.

@@ -239,3 +239,45 @@ pub(crate) fn rows_go_to_a_file_too() {
     assert!(rows(&server, "price").is_empty());
     target.assert_clean();
 }
+
+/// A line that is passed a million times a second and more.
+pub(crate) fn a_busy_line_is_paused_and_every_hit_accounted_for() {
+    let program = Fixture::c("tight.c").opt('2').build();
+    let target = Target::spawn(&program, [""; 0]);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let place = location("tight.c", "process");
+    let mut actions = vec![
+        log("log", &place, "{n}"),
+        counter("counter", &place, None),
+        metric("metric", &place, "n"),
+    ];
+    for action in &mut actions {
+        action.spec.rate = None;
+        action.spec.ignore_quota = false;
+    }
+    server.want(actions);
+    for id in ["log", "counter", "metric"] {
+        wait_until("a pause", || {
+            let status = server.status(id)?;
+            assert!(!status.state.is_final(), "{status:?}");
+            (status.state == State::Paused && status.paused_until.is_some()).then_some(())
+        });
+    }
+    server.want(vec![]);
+    for id in ["log", "counter", "metric"] {
+        let counts = server.wait_for_state(id, State::Removed).counts;
+        assert!(counts.hits > 0);
+        assert_eq!(
+            counts.hits,
+            counts.kept + counts.rate_limited + counts.dropped + counts.condition_error,
+            "{id}: {counts:?}"
+        );
+        if id != "log" {
+            wait_for_count(&server, id, counts.kept);
+        }
+    }
+    server.detach();
+    server.wait_for_end();
+    target.assert_unharmed();
+}

@@ -34,6 +34,7 @@ fn main() {
         counted::what_was_counted_before_the_end_arrives,
         counted::a_limit_of_counted_hits_ends_the_action,
         counted::rows_go_to_a_file_too,
+        counted::a_busy_line_is_paused_and_every_hit_accounted_for,
         ends::detaching_puts_every_byte_back,
         ends::a_limit_ends_the_action_exactly,
         ends::sigterm_puts_every_byte_back,
@@ -55,6 +56,7 @@ fn main() {
         snapshots::threads_come_and_go_while_snapshots_are_taken,
         snapshots::the_target_may_die_while_it_is_read,
         snapshots::a_killed_agent_lets_a_held_thread_on,
+        snapshots::a_watch_that_means_nothing_is_refused,
     ];
     let mut arguments = Arguments::from_args();
     // Each trial wants the CPUs that there are for itself and its target.

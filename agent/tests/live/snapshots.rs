@@ -329,3 +329,25 @@ pub(crate) fn a_killed_agent_lets_a_held_thread_on() {
     });
     target.assert_clean();
 }
+
+pub(crate) fn a_watch_that_means_nothing_is_refused() {
+    let target = sales(Fixture::c, "sales.c", '2');
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let place = location("sales.c", "sell");
+    for (id, watch, code) in [
+        ("name", "oder.id", "unknown_variable"),
+        ("syntax", "o->", "bad_expression"),
+    ] {
+        let action = with(snapshot(id, &place, 1), |snapshot| {
+            snapshot.watches = vec!["*o".to_owned(), watch.to_owned()];
+        });
+        server.want(vec![action]);
+        let error = server.wait_for_state(id, State::Error).error.unwrap();
+        assert_eq!(
+            (error.code.as_str(), error.refers_to.as_str()),
+            (code, "watch")
+        );
+    }
+    assert_eq!(target.tracer(), 0);
+}
