@@ -236,3 +236,63 @@ fn an_action_tells_why_nothing_comes_of_it() {
     world.until_no_agents();
     target.assert_unharmed();
 }
+
+fn taken(world: &World, location: &str, name: &str) -> Value {
+    let words = ["snapshot", location, "--name", name, "--watch", "o.id * 2"];
+    let taken = world.lr(words.into_iter().chain(["--wait", "1", "--json"]));
+    let lines = taken.status(0).json_lines();
+    let mut snapshots = lines.into_iter().filter(|line| line["type"] == "snapshot");
+    snapshots.next().unwrap()
+}
+
+#[test]
+fn a_snapshot_is_taken_stored_shown_and_taken_again() {
+    let world = World::new();
+    let target = orders();
+    attached(&world, &target);
+    let process = location("orders.c", "process");
+    // A busy machine may not read all of one in its time, and says so.
+    let snapshot = (0..20)
+        .map(|number| taken(&world, &process, &format!("stack-{number}")))
+        .find(|snapshot| !snapshot.to_string().contains(r#""budget""#))
+        .expect("one of them is whole");
+    let frame = &snapshot["frames"][0];
+    assert_eq!(
+        (&frame["function"], &snapshot["frames"][1]["function"]),
+        (&"process_order".into(), &"work".into())
+    );
+    let order = &frame["variables"][0];
+    let member = |name: &str| -> u64 {
+        let members = order["children"].as_array().unwrap();
+        let member = members
+            .iter()
+            .find(|member| member["name"] == name)
+            .unwrap();
+        member["value"].as_str().unwrap().parse().unwrap()
+    };
+    let id = member("id");
+    // Beyond 2^53, and told exactly.
+    assert_eq!(member("sequence"), 9_007_199_254_740_993 + id);
+    assert_eq!(snapshot["watches"][0]["value"], (id * 2).to_string());
+    let action = snapshot["action"].as_str().unwrap();
+    until_state(&world, action, &["done"]);
+
+    let shown = world.lr(["show", snapshot["id"].as_str().unwrap()]).done();
+    assert!(shown.contains(&format!("id: {id}")), "{shown}");
+    let path = format!("SELECT count(*) FROM captured WHERE path = 'o.id' AND i = {id}");
+    assert_eq!(world.sql_number(&path), 1);
+
+    world.lr(["retake", action]).status(0);
+    let count = format!("SELECT count(*) FROM snapshots WHERE action_id = '{action}'");
+    wait_until("another snapshot", || {
+        (world.sql_number(&count) == 2).then_some(())
+    });
+    let listed = world.lr(["snapshots", "--action", action, "--json"]);
+    let listed = listed.status(0).json_lines();
+    assert_eq!((listed.len(), &listed[0]["id"]), (2, &snapshot["id"]));
+    assert!(listed[1]["stop_ns"].as_u64().unwrap() > 0);
+    world.lr(["show", "nobody-1"]).refused(1, "not_found");
+    world.lr(["stop", "--all"]).status(0);
+    world.until_no_agents();
+    target.assert_unharmed();
+}
