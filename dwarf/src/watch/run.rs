@@ -22,11 +22,15 @@ pub(super) fn word(target: &Target<'_>, code: &Code, pool: &[u8]) -> Result<u64,
     let program = Program::new(ops, pool.to_vec());
     let program = program.map_err(|error| Stop::unsupported(error.to_string()))?;
     let mut record = [0; 64];
+    let mut memory = Reads {
+        target,
+        is_spent: false,
+    };
     let outcome = lr_probe::run(
         &program,
         &Registers::default(),
         &Context::default(),
-        &mut Reads(target),
+        &mut memory,
         Budget { bytes: BUDGET },
         &mut record,
     );
@@ -36,6 +40,12 @@ pub(super) fn word(target: &Target<'_>, code: &Code, pool: &[u8]) -> Result<u64,
     let mut told = Err(Stop::unsupported("a program that keeps nothing"));
     Fields::new(&record[..bytes]).next(|part| match part {
         Kept::Word(word) => told = Ok(word),
+        Kept::Fault { .. } if memory.is_spent => {
+            told = Err(Stop::Absent {
+                reason: Absence::Budget,
+                detail: "as much was read as may be".to_owned(),
+            });
+        }
         Kept::Fault { reason, address } => {
             let (reason, detail) = layout::fault(reason, address);
             told = Err(Stop::Absent { reason, detail });
@@ -45,14 +55,23 @@ pub(super) fn word(target: &Target<'_>, code: &Code, pool: &[u8]) -> Result<u64,
     told
 }
 
-struct Reads<'t, 'a>(&'t Target<'a>);
+struct Reads<'t, 'a> {
+    target: &'t Target<'a>,
+    /// Whether the target may be read no further: programs know faults alone.
+    is_spent: bool,
+}
 
 impl Memory for Reads<'_, '_> {
     fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryFault> {
-        self.0.read(address, out).map_err(|unread| match unread {
-            Unread::Fault(address) => MemoryFault { address },
-            Unread::Budget => MemoryFault { address },
-        })
+        self.target
+            .read(address, out)
+            .map_err(|unread| match unread {
+                Unread::Fault(address) => MemoryFault { address },
+                Unread::Budget => {
+                    self.is_spent = true;
+                    MemoryFault { address }
+                }
+            })
     }
 }
 

@@ -100,6 +100,24 @@ fn callers_are_watched_as_far_as_their_registers_are_known() {
 }
 
 #[test]
+fn what_is_not_read_any_more_says_so() {
+    let exe = Fixture::c("values.c").opt('2').build();
+    let place = one_place(&open(&exe), &location("values.c", "show"));
+    let stopped = Stopped::at(&exe, &place, 1);
+    stopped.with_stack(&exe, |target, stack| {
+        target.limit(3);
+        for expression in ["e->to->x + 1", "e->i32", "*e->to"] {
+            let frame = &stack.frames[0];
+            let value = watch(target, stack, frame, expression, &Limits::WHOLE).unwrap();
+            assert!(
+                value.one_line().contains("<budget>"),
+                "{expression}: {value:?}"
+            );
+        }
+    });
+}
+
+#[test]
 fn words_and_wholes_of_rust() {
     check(
         &Fixture::rust("values.rs"),
