@@ -84,6 +84,10 @@ impl Shop<'_> {
             PID => &pid,
             word => word,
         }));
+        if is_new {
+            // On a busy machine ten hits may be more than a process's speed may suffer.
+            child.arg("--ignore-quota");
+        }
         self.settle();
         if sells && !is_new {
             self.sell();
