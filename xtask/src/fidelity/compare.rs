@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::FRAMES;
 use super::leaf::{Form, Known, Leaves, is_same};
-use super::tails::joined;
+use super::tails::{aligned, is_tail, joined};
 
 /// How many examples of each class are kept to be shown.
 const SHOWN: usize = 4;
@@ -86,46 +87,45 @@ impl Comparison {
         self.stops += 1;
         let none = Vec::new();
         let theirs = gdb.as_array().unwrap_or(&none);
+        let is_cut = raw.as_array().is_some_and(|frames| frames.len() >= FRAMES);
         let raw = joined(raw.as_array().unwrap_or(&none));
         let shown = joined(shown.as_array().unwrap_or(&none));
-        let mut own_frames = raw.iter().zip(&shown).peekable();
-        for (number, frame) in theirs.iter().enumerate() {
-            let next = own_frames.peek().map(|(own, _)| &own["tail_call"]);
-            if frame["tail"] == true && next != Some(&Value::Bool(true)) {
-                // Of a function that ended by calling another there is no frame; gdb makes one up.
-                self.frames.gdb_only += 1;
-                self.class(
-                    "gdb alone: a frame of a tail call",
-                    frame["function"].to_string(),
-                );
-                continue;
+        for pair in aligned(theirs, &raw) {
+            match pair {
+                (Some(number), Some(own)) => {
+                    let frame = &theirs[number];
+                    if !self.frame(number, frame, &raw[own]) {
+                        // What is in different functions cannot be compared.
+                        return;
+                    }
+                    self.leaves(frame, &raw[own], Form::Raw);
+                    if let Some(shown) = shown.get(own) {
+                        self.leaves(frame, shown, Form::Shown);
+                    }
+                }
+                (Some(number), None) if !is_cut => {
+                    self.frames.gdb_only += 1;
+                    self.class(
+                        &alone("gdb", &theirs[number]),
+                        told(number, &theirs[number]),
+                    );
+                }
+                (None, Some(own)) if theirs.len() < FRAMES => {
+                    self.frames.ours_only += 1;
+                    self.class(&alone("ours", &raw[own]), told(own, &raw[own]));
+                }
+                // One of them was told the outermost ones.
+                _ => {}
             }
-            let Some((own, shown)) = own_frames.next() else {
-                self.frames.gdb_only += 1;
-                let example = format!("frame {number}: {}", frame["function"]);
-                self.class("gdb alone: a frame", example);
-                continue;
-            };
-            if !self.frame(number, frame, own) {
-                // What is in different functions cannot be compared.
-                return;
-            }
-            self.leaves(frame, own, Form::Raw);
-            self.leaves(frame, shown, Form::Shown);
-        }
-        if theirs.len() < 20 {
-            self.frames.ours_only += own_frames.count() as u64;
         }
     }
 
     fn frame(&mut self, number: usize, gdb: &Value, own: &Value) -> bool {
-        let name = |frame: &Value| bare(frame["function"].as_str().unwrap_or_default());
         // Closures have no name that two writers agree on.
-        let is_unnamed = |frame: &Value| name(frame).is_empty();
-        let is_function = name(gdb) == name(own) || is_unnamed(gdb) || is_unnamed(own);
+        let is_unnamed = |frame: &Value| named(frame).is_empty();
+        let is_function = named(gdb) == named(own) || is_unnamed(gdb) || is_unnamed(own);
         let is_line = gdb["line"] == own["line"] || gdb["line"] == 0;
-        let is_tail = own["tail_call"] == true;
-        let is_kind = gdb["inlined"] == own["inlined"] && (gdb["tail"] == true) == is_tail;
+        let is_kind = gdb["inlined"] == own["inlined"] && is_tail(gdb) == is_tail(own);
         if is_function && is_line && is_kind {
             self.frames.equal += 1;
             return true;
@@ -254,6 +254,25 @@ fn outcome(said: Option<&Known>, gdb: &Value) -> Option<(Outcome, String)> {
         }
         (None, None) => (Outcome::GdbOnly, "gdb alone, ours: not told".to_owned()),
     })
+}
+
+/// The class of a frame that one of the two has.
+fn alone(who: &str, frame: &Value) -> String {
+    let kind = if is_tail(frame) {
+        " of a tail call"
+    } else {
+        ""
+    };
+    format!("{who} alone: a frame{kind}")
+}
+
+fn told(number: usize, frame: &Value) -> String {
+    format!("frame {number}: {}:{}", frame["function"], frame["line"])
+}
+
+/// The name of a frame's function as it can be compared.
+pub(super) fn named(frame: &Value) -> String {
+    bare(frame["function"].as_str().unwrap_or_default())
 }
 
 /// A function's own name: without scopes, arguments and what a template was made for, which gdb

@@ -85,7 +85,7 @@ impl Leaves {
     /// An object of a derived class shows what gdb shows as its base's members inside that base.
     fn bases(&mut self, path: &Path, value: &Value) {
         let children = value["children"].as_array().into_iter().flatten();
-        for base in children.filter(|child| child["name"] == child["type"]) {
+        for base in children.filter(|child| is_whole(child) || is_base(child)) {
             let mut inside = Leaves {
                 form: self.form,
                 known: HashMap::new(),
@@ -152,6 +152,18 @@ impl Leaves {
         }
         None
     }
+}
+
+/// The whole object that a pointer to a part of it leads to.
+fn is_whole(value: &Value) -> bool {
+    value["name"] == "*" && value["kind"] == "struct"
+}
+
+fn is_base(value: &Value) -> bool {
+    let word = |name: &str| value[name].as_str().unwrap_or_default();
+    let (name, of) = (word("name"), word("type"));
+    let scope = of.strip_suffix(name);
+    !name.is_empty() && scope.is_some_and(|scope| scope.is_empty() || scope.ends_with("::"))
 }
 
 /// Whether gdb's leaf says the same as ours.
