@@ -2,7 +2,7 @@
 which gdb shows the bytes that happen to be there.
 
 At each stop these bytes are overwritten, and the program goes on. What it prints and how it ends is
-then what it is without us, or the bytes were not nobody's. Of `lr` it takes the snapshot of a core
+then what it is without that, or the bytes were not nobody's. Of `lr` it takes the snapshot of a core
 of the same moment.
 """
 
@@ -33,12 +33,10 @@ def digest(path):
         return hashlib.sha256(file.read()).hexdigest()
 
 
-def alone(arguments, number):
-    """What the program prints, and how it ends, when nobody looks."""
-    program = gdb.current_progspace().filename
-    command = "exec %s %s >%s 2>&1 </dev/null" % (program, arguments, output(number))
-    status = subprocess.run(["sh", "-c", command]).returncode
-    return digest(output(number)), status
+def ending(number):
+    """What a run that is over printed, and how it ended."""
+    ends = [str(gdb.parse_and_eval(name)) for name in ("$_exitcode", "$_exitsignal")]
+    return digest(output(number)), ends
 
 
 class Places:
@@ -112,19 +110,18 @@ def poison(core, told):
     told["shared"] += len(places.poisoned) - len(list(places.free()))
 
 
-def compare(arguments, number, stop_at):
-    """One run with poison; `stop_at` runs the program and yields at each stop."""
-    expected = alone(arguments, number)
+def compare(arguments, number, alone, stop_at, is_late):
+    """A run on its own, and one that stops and has poison: under gdb both, so that addresses and
+    environment are the same. Each of the two runs the program, and yields at each stop."""
+    words = "%s >%s 2>&1 </dev/null" % (arguments, output(number))
     told = {"command": arguments, "stops": 0, "variables": 0, "bytes": 0, "shared": 0}
-    status = None
-    for _ in stop_at("%s >%s 2>&1 </dev/null" % (arguments, output(number))):
+    for _ in alone(words):
+        pass
+    expected, told["late"] = ending(number), is_late()
+    for _ in stop_at(words):
         told["stops"] += 1
         poison("%s/%d.core" % (FOLDER, number), told)
-    try:
-        status = int(gdb.parse_and_eval("$_exitcode"))
-    except gdb.error:
-        # Killed by a signal.
-        pass
-    told["same"] = (digest(output(number)), status) == expected
+    told["same"] = ending(number) == expected
+    told["late"] |= is_late()
     with open(FOLDER + "/poison.json", "a") as out:
         out.write(json.dumps(told) + "\n")

@@ -37,6 +37,11 @@ pub(crate) fn run(stops: usize, words: &[&str]) -> Result<()> {
             {
                 *sum += run[name].as_u64().unwrap_or(0);
             }
+            ensure!(
+                run["late"] != true,
+                "{} did not end in time",
+                run["command"]
+            );
             if run["same"] != true {
                 different += 1;
                 eprintln!("  noticed: {}", run["command"]);

@@ -26,8 +26,8 @@ WANTED = int(os.environ["LR_STOPS"])
 COMMANDS = os.environ["LR_COMMANDS"].split("\n")
 LOAD = os.environ.get("LR_LOAD")
 POISON = "LR_POISON" in os.environ
-# How long one run of the program may take, stops included.
-SECONDS = 300 + 2 * WANTED
+# How long one run of the program may take, stops included: with poison, `lr` is asked at each.
+SECONDS = 300 + (10 if POISON else 2) * WANTED
 # Not every statement is reached: so many are planted in one run, and so many runs are made.
 PLANTED = 6 * WANTED
 ROUNDS = 12
@@ -74,6 +74,9 @@ class Watchdog:
     """Ends a program that waits for ever, as a server does where no statement that is planted is
     reached any more. It holds none of our streams: whoever reads them would wait for it."""
 
+    # Whether the run before took too long.
+    ended_it = False
+
     def __init__(self):
         pid = gdb.selected_inferior().pid
         self.process = subprocess.Popen(
@@ -83,7 +86,7 @@ class Watchdog:
 
     def end(self):
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        Watchdog.ended_it = self.process.wait() == 0
 
 
 class Load:
@@ -171,8 +174,11 @@ random.Random(1).shuffle(left)
 if POISON:
     for number, command in enumerate(COMMANDS):
         begin = number * PLANTED
-        poison.compare(command, number,
-                       lambda words: stops_of(words, left[begin:begin + PLANTED], WANTED))
+        poison.compare(
+            command, number,
+            lambda words: stops_of(words, [], WANTED),
+            lambda words: stops_of(words, left[begin:begin + PLANTED], WANTED),
+            lambda: Watchdog.ended_it)
 else:
     tell.load_printers()
     stops = 0

@@ -13,6 +13,9 @@ use crate::{command, interrupt};
 /// Names a folder in which stops are kept: whoever works on `lr` compares the same ones again.
 const KEEP: &str = "LR_FIDELITY_STOPS";
 
+/// How many of gdb's last lines are shown where it reached less than it should have.
+const SAID: usize = 20;
+
 /// The stops of a program, one after the other.
 pub(super) struct Stops {
     /// None where they were kept by an earlier run.
@@ -20,6 +23,7 @@ pub(super) struct Stops {
     /// Where gdb writes them.
     folder: tempfile::TempDir,
     kept: Option<PathBuf>,
+    wanted: usize,
     count: usize,
 }
 
@@ -52,6 +56,7 @@ impl Stops {
             gdb,
             folder,
             kept,
+            wanted: stops,
             count: 0,
         })
     }
@@ -74,11 +79,14 @@ impl Stops {
             }
             match ended {
                 None => std::thread::sleep(Duration::from_millis(5)),
-                Some(true) => return Ok(None),
-                Some(false) => {
-                    let log = fs::read_to_string(self.folder.path().join("gdb.log"))?;
-                    bail!("gdb failed: {}", log.trim());
+                Some(true) => {
+                    if self.gdb.is_some() && self.count < self.wanted {
+                        let (count, log) = (self.count, self.log()?);
+                        eprintln!("{count} statements were reached; the last that gdb said: {log}");
+                    }
+                    return Ok(None);
                 }
+                Some(false) => bail!("gdb failed: {}", self.log()?),
             }
         }
         self.count += 1;
@@ -87,6 +95,13 @@ impl Stops {
             told: serde_json::from_str(&fs::read_to_string(&told_in)?)?,
             told_in,
         }))
+    }
+
+    /// The end of what gdb printed.
+    fn log(&self) -> Result<String> {
+        let log = fs::read_to_string(self.folder.path().join("gdb.log"))?;
+        let lines: Vec<&str> = log.trim().lines().collect();
+        Ok(lines[lines.len().saturating_sub(SAID)..].join("\n"))
     }
 
     /// Makes room for more.
