@@ -63,7 +63,7 @@ def walk(value, path, way, found):
                 return
             members(value, of, path, way, found)
         elif of.code == gdb.TYPE_CODE_ARRAY:
-            if tell.is_text(of.target().strip_typedefs()):
+            if tell.is_text(of.target()):
                 add(path, way, found, lambda: tell.text(value, of.range()[1] + 1))
                 return
             low, high = of.range()
@@ -116,9 +116,9 @@ def what_is_there(value, of, path, way, found):
     inner = to.type.strip_typedefs()
     if inner.code in NOTHING or inner.sizeof == 0:
         return
-    if tell.is_text(inner):
+    if tell.is_text(to.type):
         if of.code == gdb.TYPE_CODE_PTR:
-            found.append((path + ["*"], up_to_nul(int(value))))
+            found.append((path + ["*"], up_to_nul(int(value), inner.sizeof)))
         return
     # The members of a structure are those of the pointer; whatever else it leads to is `*`.
     is_plain = inner.code in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION)
@@ -126,15 +126,22 @@ def what_is_there(value, of, path, way, found):
     walk(to, path if is_plain else path + ["*"], way.behind(), found)
 
 
-def up_to_nul(address):
-    taken = bytearray()
-    while len(taken) < TEXT and b"\0" not in taken:
+def up_to_nul(address, size):
+    """The text of characters of so many bytes."""
+    taken, end = bytearray(), None
+    while len(taken) < TEXT * size and end is None:
         # Up to the end of a page: what is behind it may not be there.
-        count = min(64 - address % 64, TEXT)
+        count = min(64 - address % 64, TEXT * size)
+        begin = len(taken) // size * size
         taken += bytes(gdb.selected_inferior().read_memory(address, count))
         address += count
-    taken = taken.split(b"\0")[0][:TEXT]
-    return {"text": taken.decode("utf-8", errors="backslashreplace")}
+        for at in range(begin, len(taken) - size + 1, size):
+            if not any(taken[at:at + size]):
+                end = at
+                break
+    taken = taken[:end][:TEXT * size]
+    taken = taken[:len(taken) // size * size]
+    return {"text": taken.decode(tell.ENCODINGS[size], errors="backslashreplace")}
 
 
 def contents(name, viewer, value, path, way, found):

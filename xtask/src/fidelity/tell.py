@@ -22,6 +22,9 @@ TEXT = 2048
 # An assertion of gdb's that fails is an interrupt to Python.
 ERRORS = (gdb.error, gdb.MemoryError, KeyboardInterrupt)
 NUMBERS = (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_CHAR, gdb.TYPE_CODE_BOOL, gdb.TYPE_CODE_ENUM)
+# Characters of several bytes, and how such texts are encoded.
+WIDE = {"wchar_t", "char16_t", "char32_t", "char8_t"}
+ENCODINGS = {1: "utf-8", 2: "utf-16-le", 4: "utf-32-le"}
 REFERENCES = (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF)
 
 
@@ -59,7 +62,13 @@ def fields(of, path):
 
 
 def is_text(of):
-    return of.sizeof == 1 and of.name == "char" and of.code in NUMBERS
+    """Also of what C calls `wchar_t`, which is another name for a number."""
+    while of.code == gdb.TYPE_CODE_TYPEDEF and of.unqualified().name not in WIDE:
+        of = of.target()
+    name = of.unqualified().name
+    if name in WIDE:
+        return True
+    return of.sizeof == 1 and name == "char" and of.code in NUMBERS
 
 
 def leaf(value, of):
@@ -95,14 +104,15 @@ def number(value, of):
 
 
 def text(value, count):
-    """A `char` array up to its NUL."""
+    """An array of characters up to its NUL."""
     taken = bytearray()
+    size = value[0].type.sizeof if count else 1
     for index in range(min(count, TEXT)):
-        byte = int(value[index]) % 256
-        if byte == 0:
+        letter = int(value[index]) % 256**size
+        if letter == 0:
             break
-        taken.append(byte)
-    return {"text": taken.decode("utf-8", errors="backslashreplace")}
+        taken += letter.to_bytes(size, "little")
+    return {"text": taken.decode(ENCODINGS[size], errors="backslashreplace")}
 
 
 def walk(value, path, depth, found):
@@ -123,7 +133,7 @@ def walk(value, path, depth, found):
             low, high = of.range()
             # Of a flexible one, gdb makes up the first element.
             count = high - low + 1 if of.sizeof > 0 else 0
-            if is_text(of.target().strip_typedefs()):
+            if is_text(of.target()):
                 found.append((path, text(value, count)))
                 return
             if depth == 0:
