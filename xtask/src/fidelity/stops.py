@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 
 import gdb
 
@@ -169,24 +170,35 @@ for setting in ["internal-error quit no", "internal-error corefile no"]:
 gdb.execute("handle all nostop noprint pass", to_string=True)
 gdb.execute("handle SIGTRAP stop nopass", to_string=True)
 MAIN = address("(long)&main")
-left = list(statements())
-random.Random(1).shuffle(left)
-if POISON:
-    for number, command in enumerate(COMMANDS):
-        begin = number * PLANTED
-        poison.compare(
-            command, number,
-            lambda words: stops_of(words, [], WANTED),
-            lambda words: stops_of(words, left[begin:begin + PLANTED], WANTED),
-            lambda: Watchdog.ended_it)
-else:
-    tell.load_printers()
-    stops = 0
-    for number in range(ROUNDS * len(COMMANDS)):
-        planted, rest = left[:PLANTED], left[PLANTED:]
-        reached = run(COMMANDS[number % len(COMMANDS)], planted, stops)
-        stops += len(reached)
-        # What was not reached by one command may be by the next.
-        left = rest + [at for at in planted if at not in reached]
-        if stops >= WANTED:
-            break
+
+
+def main():
+    left = list(statements())
+    random.Random(1).shuffle(left)
+    if POISON:
+        for number, command in enumerate(COMMANDS):
+            begin = number * PLANTED
+            poison.compare(
+                command, number,
+                lambda words: stops_of(words, [], WANTED),
+                lambda words: stops_of(words, left[begin:begin + PLANTED], WANTED),
+                lambda: Watchdog.ended_it)
+    else:
+        tell.load_printers()
+        stops = 0
+        for number in range(ROUNDS * len(COMMANDS)):
+            planted, rest = left[:PLANTED], left[PLANTED:]
+            reached = run(COMMANDS[number % len(COMMANDS)], planted, stops)
+            stops += len(reached)
+            # What was not reached by one command may be by the next.
+            left = rest + [at for at in planted if at not in reached]
+            if stops >= WANTED:
+                break
+
+
+try:
+    main()
+except Exception:
+    # gdb ends well when its script does not.
+    traceback.print_exc()
+    gdb.execute("quit 1")

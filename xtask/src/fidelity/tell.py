@@ -90,6 +90,8 @@ def leaf(value, of):
 
 def member_function(value):
     """The function, or which virtual one; and what is added to `this` (Itanium C++ ABI, 2.3)."""
+    if value.address is None:
+        raise gdb.error("it is in no memory")
     words = value.address.cast(gdb.lookup_type("unsigned long").pointer())
     return {"function": int(words[0]), "adjustment": int(words[1])}
 
