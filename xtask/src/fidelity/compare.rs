@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -153,13 +153,19 @@ impl Comparison {
             return;
         };
         let known = Leaves::of(variables, form);
+        // Asked once for each variable, since some have thousands of leaves.
+        let mut numbers = HashMap::new();
         let name = match form {
             Form::Raw => "leaves",
             Form::Shown => "contents",
         };
         for leaf in gdb[name].as_array().into_iter().flatten() {
             let variable = leaf["variable"].as_str().unwrap_or_default();
-            let Some(nth) = number(gdb, &known, variable, leaf["nth"].as_u64().unwrap_or(0)) else {
+            let nth = leaf["nth"].as_u64().unwrap_or(0);
+            let nth = numbers
+                .entry((variable, nth))
+                .or_insert_with(|| number(gdb, &known, variable, nth));
+            let Some(nth) = *nth else {
                 continue;
             };
             let path: Vec<String> = leaf["path"]

@@ -13,6 +13,7 @@ mod tails;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -89,10 +90,14 @@ fn compare(lr: &Path, program: &Program, stops: usize) -> Result<Comparison> {
     let mut comparison = Comparison::default();
     let mut stopped = Stops::of(program, stops)?;
     while let Some(stop) = stopped.next()? {
-        let begun = Instant::now();
-        let raw = snapshot(lr, &stop.core, &["--raw"])?;
-        comparison.lr += begun.elapsed();
-        let shown = snapshot(lr, &stop.core, &[])?;
+        let (raw, shown) = thread::scope(|scope| {
+            let shown = scope.spawn(|| snapshot(lr, &stop.core, &[]));
+            let begun = Instant::now();
+            let raw = snapshot(lr, &stop.core, &["--raw"]);
+            comparison.lr += begun.elapsed();
+            (raw, shown.join().expect("asking does not panic"))
+        });
+        let (raw, shown) = (raw?, shown?);
         comparison.add(&stop.told, &raw["frames"], &shown["frames"]);
         stopped.is_read(&stop)?;
     }
