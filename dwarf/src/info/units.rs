@@ -37,6 +37,8 @@ pub(crate) struct Info<'a> {
     units: RefCell<FxHashMap<usize, Rc<Unit<'a>>>>,
     lines: RefCell<FxHashMap<usize, Rc<LineTable>>>,
     pub(super) parents: RefCell<FxHashMap<usize, Rc<Parents>>>,
+    /// Of declared structures of C what they are, by their declarations.
+    pub(crate) definitions: RefCell<FxHashMap<DieRef, DieRef>>,
     /// The scopes that were asked for last.
     pub(super) deep: RefCell<Option<(usize, Arc<UnitScopes>)>>,
 }
@@ -75,6 +77,7 @@ impl<'a> Info<'a> {
             units: RefCell::default(),
             lines: RefCell::default(),
             parents: RefCell::default(),
+            definitions: RefCell::default(),
             deep: RefCell::default(),
         })
     }

@@ -4,6 +4,7 @@ mod container;
 mod member;
 mod name;
 mod named;
+mod outline;
 mod sequence;
 mod variants;
 mod vtable;
@@ -15,12 +16,15 @@ use crate::info::{DieRef, Info, Language, Result};
 
 pub(crate) use container::Container;
 pub(crate) use member::{Bits, MemberLookup};
+pub(crate) use outline::Outline;
 pub(crate) use sequence::Sequence;
 pub(crate) use variants::{Variant, Variants};
 pub(crate) use vtable::Vtables;
 
 /// The longest chain of typedefs and qualifiers.
 const MAX_CHAIN: usize = 64;
+/// The most definitions of one name that are compared.
+const MAX_DEFINITIONS: usize = 4096;
 
 /// A type, looked at through its typedefs and qualifiers.
 #[derive(Clone, PartialEq, Debug)]
@@ -278,7 +282,8 @@ impl<'a> Info<'a> {
         })
     }
 
-    /// A structure's definition, where `die` is only its declaration.
+    /// A structure's definition, where `die` is only its declaration; the declaration itself where
+    /// there is none, or where files of C have different ones.
     pub(crate) fn complete(&self, die: &crate::info::Die<'a>) -> Result<DieRef> {
         // Of a type in a unit of its own gcc does not always say that this is its declaration.
         if let Some(definition) = self.follow(die, gimli::DW_AT_signature) {
@@ -290,24 +295,48 @@ impl<'a> Info<'a> {
         let Some(name) = self.own_name(die) else {
             return Ok(die.at);
         };
-        let nested = self.language(die.at.unit) != Language::C;
-        let wanted = if nested {
-            self.qualified_name(die.at)?
-        } else {
-            name
-        };
-        for candidate in self.binary.names(self).candidates(&wanted, Kind::Type) {
-            let found = self.die(candidate)?;
-            let found_name = match nested {
-                true => self.qualified_name(candidate)?,
-                false => self.own_name(&found).unwrap_or_default(),
+        if self.language(die.at.unit) == Language::C {
+            let known = self.definitions.borrow().get(&die.at).copied();
+            let found = match known {
+                Some(known) => known,
+                None => self.definition_in_c(die.at, &name)?.unwrap_or(die.at),
             };
-            let structure = found.tag() != gimli::DW_TAG_typedef;
-            if structure && found_name == wanted {
+            self.definitions.borrow_mut().insert(die.at, found);
+            return Ok(found);
+        }
+        let wanted = self.qualified_name(die.at)?;
+        for candidate in self.binary.names(self).candidates(&wanted, Kind::Type) {
+            let structure = self.die(candidate)?.tag() != gimli::DW_TAG_typedef;
+            if structure && self.qualified_name(candidate)? == wanted {
                 return Ok(candidate);
             }
         }
         Ok(die.at)
+    }
+
+    /// The one definition of a name that files of C agree on, or the unit's own.
+    fn definition_in_c(&self, declared: DieRef, name: &str) -> Result<Option<DieRef>> {
+        let mut found = Vec::new();
+        for candidate in self.binary.names(self).candidates(name, Kind::Type) {
+            let die = self.die(candidate)?;
+            if die.tag() == gimli::DW_TAG_typedef || self.own_name(&die).as_deref() != Some(name) {
+                continue;
+            }
+            if candidate.unit == declared.unit {
+                return Ok(Some(candidate));
+            }
+            found.push(candidate);
+        }
+        let Some((&first, others)) = found.split_first() else {
+            return Ok(None);
+        };
+        if others.is_empty() {
+            return Ok(Some(first));
+        }
+        let outline = self.outline(first);
+        let is_same = |other: &DieRef| self.outline(*other) == outline;
+        let agree = others.len() < MAX_DEFINITIONS && others.iter().all(is_same);
+        Ok(agree.then_some(first))
     }
 }
 

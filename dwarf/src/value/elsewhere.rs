@@ -6,7 +6,8 @@ use super::object::Object;
 use super::reader::{Reader, Way};
 use super::tree::Value;
 use crate::index::Kind;
-use crate::info::{DieRef, Info, Language};
+use crate::info::{DieRef, Language};
+use crate::types::Outline;
 
 /// The most definitions of one name that are looked at in one module.
 const MAX_CANDIDATES: usize = 64;
@@ -33,7 +34,8 @@ impl Reader<'_, '_> {
     }
 
     /// The definition of a structure or union that this module only declares; none where there is
-    /// none, or where definitions differ: in C, each module may have its own.
+    /// none, or where definitions differ: in C, each file may have its own. This module has none
+    /// or several.
     pub(super) fn defined_elsewhere(&self, declared: DieRef) -> Option<(usize, DieRef)> {
         if let Some(known) = self.defined.borrow().get(&declared) {
             return *known;
@@ -54,14 +56,17 @@ impl Reader<'_, '_> {
             let Some(info) = self.target.info(index) else {
                 continue;
             };
-            if !module.binary.has_debug_info() || Rc::ptr_eq(&info, self.info) {
+            if !module.binary.has_debug_info() {
                 continue;
             }
             let candidates = module.binary.names(&info).candidates(&name, Kind::Type);
             for at in candidates.into_iter().take(MAX_CANDIDATES) {
-                let Some(outline) = outline(&info, at, &name) else {
+                let Some(outline) = info.outline(at) else {
                     continue;
                 };
+                if info.qualified_name(at).ok()? != name {
+                    continue;
+                }
                 match &found {
                     None => found = Some((index, at, outline)),
                     Some((.., known)) if *known == outline => {}
@@ -71,29 +76,4 @@ impl Reader<'_, '_> {
         }
         found.map(|(module, at, _)| (module, at))
     }
-}
-
-/// Size and names of members of a definition.
-type Outline = (u64, Vec<Option<String>>);
-
-fn outline(info: &Info<'_>, at: DieRef, name: &str) -> Option<Outline> {
-    let die = info.die(at).ok()?;
-    let is_structure = matches!(
-        die.tag(),
-        gimli::DW_TAG_structure_type | gimli::DW_TAG_class_type | gimli::DW_TAG_union_type
-    );
-    if !is_structure || die.flag(gimli::DW_AT_declaration) {
-        return None;
-    }
-    if info.qualified_name(at).ok()? != name {
-        return None;
-    }
-    let bytes = die.udata(gimli::DW_AT_byte_size)?;
-    let mut members = Vec::new();
-    for child in info.children(at).ok()? {
-        if child.tag() == gimli::DW_TAG_member {
-            members.push(info.own_name(&child));
-        }
-    }
-    Some((bytes, members))
 }
