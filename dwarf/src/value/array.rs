@@ -35,6 +35,9 @@ impl Reader<'_, '_> {
         };
         let count = first.count.clone()?;
         let stride = self.stride(element, dimensions)?;
+        if !rest.is_empty() && !stride.is_multiple_of(8) {
+            return Err(Absent::unsupported("rows that do not begin with a byte"));
+        }
         if let ([], Some(unit)) = (rest, text::unit(&shape(self.info, element)?))
             && stride == unit.bits()
         {
@@ -56,7 +59,12 @@ impl Reader<'_, '_> {
             let name = index.to_string();
             let at = index.saturating_mul(stride);
             let child = match rest {
-                [] if !stride.is_multiple_of(8) => self.bits(&name, element, object, at, stride),
+                [] if !stride.is_multiple_of(8) => {
+                    // There may be room between them.
+                    let bytes = self.size_of(element)?;
+                    let bits = bytes.map_or(stride, |bytes| stride.min(bytes.saturating_mul(8)));
+                    self.bits(&name, element, object, at, bits)
+                }
                 [] => self.read(&name, element, &object.at(at / 8), way),
                 rest => {
                     let type_name = value.type_name.clone();

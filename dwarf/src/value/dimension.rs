@@ -26,20 +26,27 @@ pub(super) fn dimensions<'a>(
             }
             _ => continue,
         };
-        let stride = stride(&die);
+        let stride = stride(&die)?;
         dimensions.push(Dimension { count, stride });
     }
-    if let Some(last) = dimensions.last_mut() {
-        last.stride = last.stride.or(stride(&info.die(array)?));
+    if let Some(last) = dimensions.last_mut()
+        && last.stride.is_none()
+    {
+        last.stride = stride(&info.die(array)?)?;
     }
     Ok(dimensions)
 }
 
-fn stride(die: &Die<'_>) -> Option<u64> {
-    let bytes = die.udata(gimli::DW_AT_byte_stride);
-    bytes
-        .and_then(|bytes| bytes.checked_mul(8))
-        .or_else(|| die.udata(gimli::DW_AT_bit_stride))
+/// From one element to the next, in bits, where that is told.
+fn stride(die: &Die<'_>) -> Result<Option<u64>> {
+    for (name, bits) in [(gimli::DW_AT_byte_stride, 8), (gimli::DW_AT_bit_stride, 1)] {
+        if die.attr(name).is_some() {
+            let stride = die.udata(name).and_then(|stride| stride.checked_mul(bits));
+            let other = || Absent::unsupported("a stride that is computed, or goes down");
+            return stride.map(Some).ok_or_else(other);
+        }
+    }
+    Ok(None)
 }
 
 fn count<'a>(die: &Die<'a>, frame: Option<&Surroundings<'_, 'a>>) -> Result<u64> {
