@@ -420,3 +420,18 @@ fn without_addresses(text: &str) -> String {
     }
     whole
 }
+
+#[test]
+fn locks_of_many_readers() {
+    for level in ['0', '2'] {
+        let kept = Kept::at(&Fixture::cpp("locks.cpp").opt(level).build(), "at_rest", 1);
+        kept.read(|target, stack| {
+            let locks = of_function(target, stack, "held");
+            let drawn = |name: &str| drawn(find(&locks, &format!("locks.{name}")));
+            assert_eq!(drawn("free"), "unlocked");
+            assert_eq!(drawn("shared"), "shared by 2");
+            assert_eq!(drawn("written"), "locked(owner: own)");
+            assert_eq!(drawn("timed"), "shared by 1");
+        });
+    }
+}

@@ -522,3 +522,107 @@ fn wide_vectors() {
         }
     });
 }
+
+/// Debug info that no compiler here writes; gdb 13 fails at it.
+#[test]
+fn strides_and_wide_discriminants() {
+    let fixture = Fixture::c("synthetic.c").no_debug_info();
+    at_rest(&fixture, "described", 1, |values| {
+        let check_all = |name: &str, expected: &[&str]| {
+            let children = &find(values, name).children;
+            let found: Vec<&str> = children
+                .iter()
+                .filter_map(|child| child.value.as_deref())
+                .collect();
+            assert_eq!(found, expected, "{name}");
+        };
+        check_all("spread", &["1", "-2", "3", "-4"]);
+        check_all("nibbles", &["5", "-3", "7", "-8"]);
+        check_all("loose", &["1", "2", "3"]);
+        absent(values, "backwards", Reason::Unsupported, "goes down");
+        absent(values, "computed", Reason::Unsupported, "computed");
+        absent(values, "rows", Reason::Unsupported, "do not begin");
+        check(values, "first", "First");
+        check(values, "first.one", "11");
+        check(values, "second", "Second");
+        check(values, "second.two", "22");
+        absent(values, "neither", Reason::Unsupported, "no variant");
+    });
+}
+
+#[test]
+fn bit_fields_of_classes() {
+    for level in ['0', '2'] {
+        for version in ["-gdwarf-5", "-gdwarf-4", "-gdwarf-3"] {
+            let plain = Fixture::cpp("fields.cpp").opt(level).flag(version);
+            for fixture in [plain.clone(), plain.clang()] {
+                at_rest(&fixture, "in_memory", 1, |values| {
+                    let fields = [
+                        ("Base.id", "-3"),
+                        ("Base.low", "21"),
+                        ("Base.hidden", "33"),
+                        ("first", "5"),
+                        ("second", "-9"),
+                        ("yes", "true"),
+                        ("wide", "-123456789012"),
+                    ];
+                    for (field, expected) in fields {
+                        for name in ["copy", "derived"] {
+                            let whole = find(values, name);
+                            let part = match &whole.absent {
+                                None => find(values, &format!("{name}.{field}")),
+                                Some(_) => whole,
+                            };
+                            match &part.absent {
+                                // Not all is kept where the program is optimised.
+                                Some(absent) if level == '2' => {
+                                    assert_eq!(absent.reason, Reason::OptimizedOut);
+                                }
+                                _ => assert_eq!(part.value.as_deref(), Some(expected), "{part:?}"),
+                            }
+                        }
+                    }
+                    if find(values, "below").absent.is_none() {
+                        check(values, "below.own", "-700");
+                        check(values, "below.Virtual.shared", "99");
+                    } else {
+                        assert_eq!(level, '2', "{fixture:?}");
+                    }
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn bit_fields_in_registers() {
+    for level in ['0', '2'] {
+        let plain = Fixture::cpp("fields.cpp").opt(level);
+        for fixture in [plain.clone(), plain.clang()] {
+            at_rest(&fixture, "in_registers", 2, |values| {
+                check(values, "small.first", "6");
+                check(values, "small.second", "-200");
+                check(values, "small.third", "1000000");
+                check(values, "small.fourth", "5000000000");
+                check(values, "small.fifth", "true");
+            });
+        }
+    }
+}
+
+/// In C each file may have its own structure of a name; gdb takes any.
+#[test]
+fn definitions_that_differ() {
+    let folder = Fixture::programs().join("opaque");
+    let mut fixture = Fixture::c("opaque/main.c");
+    for file in ["one.c", "two.c"] {
+        fixture = fixture.flag(&folder.join(file).display().to_string());
+    }
+    at_rest(&fixture, "holds", 1, |values| {
+        check(values, "agreed.first", "4");
+        check(values, "agreed.second", "5");
+        for name in ["disputed", "another"] {
+            absent(values, name, Reason::Unsupported, "only declared");
+        }
+    });
+}

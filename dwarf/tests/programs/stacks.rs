@@ -282,3 +282,37 @@ fn of_static_programs() {
     check_all(&stacks().opt('2').linked_statically().build());
     check_all(&stacks().opt('2').linked_statically().no_pie().build());
 }
+
+/// While an exception is in flight, in what cleans up, where it is caught, and where nobody does.
+#[test]
+fn of_exceptions() {
+    let places = "at_rest __cxa_throw _Unwind_RaiseException __cxa_rethrow";
+    for level in ['0', '2'] {
+        let plain = Fixture::cpp("thrown.cpp").opt(level);
+        for fixture in [plain.clone(), plain.clang()] {
+            let told = Told::of(&fixture.build(), places);
+            let mut seen = Vec::new();
+            told.each(|_, _, stack| {
+                let names = stack.frames.iter().map(|frame| frame.function.clone());
+                seen.push(names.collect::<Vec<_>>());
+            });
+            let has = |inner: &str, outer: &str| {
+                let is_it = |names: &&Vec<String>| {
+                    names.first().is_some_and(|name| name == inner)
+                        && names.iter().any(|name| name.contains(outer))
+                };
+                assert!(seen.iter().any(|names| is_it(&names)), "{inner} {seen:#?}");
+            };
+            has("__cxa_throw", "throws");
+            has("__cxa_throw", "catches");
+            has("_Unwind_RaiseException", "catches");
+            has("__cxa_rethrow", "rethrows");
+            has("at_rest", "~Guard");
+            has("at_rest", "catches");
+            has("at_rest", "nobody_caught");
+            has("at_rest", "forbids");
+            let found = told.differences();
+            assert!(found.is_empty(), "{fixture:?} {found}");
+        }
+    }
+}

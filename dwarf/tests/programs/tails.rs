@@ -127,3 +127,23 @@ fn of_dwarf_4() {
         }
     });
 }
+
+/// `DW_AT_call_data_value`, and what gcc called it before DWARF 5.
+#[test]
+fn what_is_behind_references_that_were_passed() {
+    for version in ["-gdwarf-5", "-gdwarf-4"] {
+        let fixture = Fixture::cpp("references.cpp").opt('2').flag(version);
+        let told = Told::of(&fixture.build(), "at_rest");
+        assert_eq!(told.stops.len(), 1);
+        told.each(|_, target, stack| {
+            let check = |name: &str, expected: &str| {
+                let value = value(target, stack, "passed", name);
+                assert_eq!(text(&value), Some(expected), "{value:?}");
+            };
+            // Of memory that has another value by now, and of registers that have.
+            check("first", "42");
+            check("second", "-7");
+            check("third", "1001");
+        });
+    }
+}
