@@ -141,7 +141,8 @@ fn check_what_is_left(fixture: &Fixture, program: &str, cases: &[(&str, u64)]) {
         let parsed = Location::parse(&location(program, marker)).unwrap();
         binary.resolve(&parsed).is_ok()
     });
-    assert!(left.len() * 5 >= cases.len() * 4, "{fixture:?}: {left:?}");
+    // At -O1 clang gives three of twelve lines no row: what they do is part of their neighbours.
+    assert!(left.len() * 4 >= cases.len() * 3, "{fixture:?}: {left:?}");
     check(fixture, program, &left);
 }
 
