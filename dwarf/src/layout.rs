@@ -14,6 +14,8 @@ pub struct Layout {
     pub(crate) segments: Vec<Segment>,
     pub(crate) fields: Vec<Field>,
     pub(crate) trees: Vec<Tree>,
+    /// The instance that the place is in, whose names are meant.
+    pub(crate) scope: Option<ScopeId>,
 }
 
 /// A field that no program can keep: a whole, which is read while the thread is held.
@@ -21,8 +23,6 @@ pub struct Layout {
 pub(crate) struct Tree {
     /// As it is watched.
     pub(crate) expression: String,
-    /// The instance whose names it uses.
-    pub(crate) scope: Option<ScopeId>,
 }
 
 /// A part of the message.
@@ -160,8 +160,19 @@ impl Layout {
 
     /// Reads the wholes among the fields, in their order, of the thread that is held at the place.
     pub fn read_trees<'a>(&self, target: &Target<'a>, stack: &Stack<'a>) -> Vec<Value> {
-        let read = |tree: &Tree| tree.read(target, stack);
+        let read = |tree: &Tree| tree.read(target, stack, self.scope);
         self.trees.iter().map(read).collect()
+    }
+
+    /// Whether equal records mean the same in both.
+    pub fn is_like(&self, other: &Layout) -> bool {
+        self.segments == other.segments && self.fields == other.fields
+    }
+
+    /// Takes away what is inlined where the thread stands and belongs to a line of its own: it has
+    /// not been entered yet.
+    pub fn begin(&self, stack: &mut Stack<'_>) {
+        stack.begin_in(self.scope);
     }
 
     /// Reads one record. A record that is cut short or malformed gives reasons, not garbage.
@@ -213,12 +224,12 @@ impl Layout {
 }
 
 impl Tree {
-    fn read<'a>(&self, target: &Target<'a>, stack: &Stack<'a>) -> Value {
+    fn read<'a>(&self, target: &Target<'a>, stack: &Stack<'a>, scope: Option<ScopeId>) -> Value {
         let unread = |why: String| {
             let name = self.expression.clone();
             Value::new(&name, String::new(), Kind::Unknown).without(Absent::unsupported(why))
         };
-        let Some(frame) = stack.frame_of(self.scope) else {
+        let Some(frame) = stack.frame_of(scope) else {
             return unread("the stack has no frame".to_owned());
         };
         match watch(target, stack, frame, &self.expression, &Limits::WHOLE) {

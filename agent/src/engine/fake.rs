@@ -423,8 +423,8 @@ impl Render for Words {
         false
     }
 
-    fn with_trees(&self) -> Option<Layout> {
-        None
+    fn layout(&self) -> Layout {
+        Layout::default()
     }
 
     fn group(&self, field: &[u8]) -> String {

@@ -187,8 +187,11 @@ impl Engine {
     fn wanted_of(&self, hit: &HeldHit) -> Option<Wanted> {
         let (action, site) = self.hit_site(hit)?;
         match &action.wanted.spec.kind {
-            ActionKind::Snapshot(snapshot) => Some(Wanted::Snapshot(snapshot.clone())),
-            _ => site.layout.with_trees().map(Wanted::Trees),
+            ActionKind::Snapshot(snapshot) => {
+                Some(Wanted::Snapshot(snapshot.clone(), site.layout.layout()))
+            }
+            _ if site.layout.has_trees() => Some(Wanted::Trees(site.layout.layout())),
+            _ => None,
         }
     }
 

@@ -148,8 +148,8 @@ pub(crate) trait Render: std::fmt::Debug + Any {
     /// Whether it has wholes, which are read of a thread that is held.
     fn has_trees(&self) -> bool;
 
-    /// The layout, if it has.
-    fn with_trees(&self) -> Option<Layout>;
+    /// What reads them.
+    fn layout(&self) -> Layout;
 
     /// The text of the group whose field this is.
     fn group(&self, field: &[u8]) -> String;
@@ -171,8 +171,8 @@ impl Render for Layout {
         Layout::has_trees(self)
     }
 
-    fn with_trees(&self) -> Option<Layout> {
-        self.has_trees().then(|| self.clone())
+    fn layout(&self) -> Layout {
+        self.clone()
     }
 
     fn group(&self, field: &[u8]) -> String {
@@ -181,6 +181,8 @@ impl Render for Layout {
 
     fn is_like(&self, other: &dyn Render) -> bool {
         let other: &dyn Any = other;
-        other.downcast_ref::<Layout>() == Some(self)
+        other
+            .downcast_ref::<Layout>()
+            .is_some_and(|other| self.is_like(other))
     }
 }

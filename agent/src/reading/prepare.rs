@@ -9,6 +9,8 @@ use super::memory::StoodMemory;
 use super::others::{Whereabouts, threads_of, whereabouts};
 
 const FRAMES: usize = 20;
+/// As in `stand`.
+const MOST_INLINED: usize = 12;
 const WITH_VARIABLES: usize = 5;
 /// Threads whose stacks are walked for what they come through.
 const THREADS: usize = 8;
@@ -45,7 +47,8 @@ pub(super) fn prepare(target: &Target<'_>, memory: &StoodMemory, pid: u32, addre
         registers.general[RBP] = stack_of_one.saturating_add(256);
         target.limit(MAX_READ);
         let stack = Stack::walk(target, &registers, FRAMES);
-        for frame in stack.frames.iter().take(WITH_VARIABLES) {
+        // What is inlined there and not entered yet is left out when it counts.
+        for frame in stack.frames.iter().take(WITH_VARIABLES + MOST_INLINED) {
             target.limit(MAX_READ);
             lr_dwarf::variables(target, &stack, frame, &Limits::SCOPE);
         }

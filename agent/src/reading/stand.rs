@@ -20,6 +20,8 @@ use crate::snapshot::{end_of, frame};
 /// Frames of a stack, and how many of them with their variables.
 const FRAMES: usize = 20;
 const WITH_VARIABLES: usize = 5;
+/// Functions whose inlined code begins where a thread stands, and which it has not entered.
+const MOST_INLINED: usize = 12;
 /// The frame of a log, whatever is inlined there, and its caller, which may know entry values.
 const FRAMES_FOR_TREES: usize = 8;
 /// A value that was not read in time has the reason `budget` in its place.
@@ -51,7 +53,8 @@ pub(crate) struct Standing {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Wanted {
-    Snapshot(SnapshotSpec),
+    /// With the layout of the site, which knows whose line it is.
+    Snapshot(SnapshotSpec, Layout),
     /// The wholes in a log's template.
     Trees(Layout),
 }
@@ -70,7 +73,7 @@ pub(crate) enum Read {
 /// Reads it.
 pub(super) fn read(target: &Target<'_>, memory: &StoodMemory, standing: &Standing) -> Read {
     match &standing.wanted {
-        Wanted::Snapshot(wanted) => snapshot(target, memory, standing, wanted),
+        Wanted::Snapshot(wanted, layout) => snapshot(target, memory, standing, wanted, layout),
         Wanted::Trees(layout) => {
             target.limit(MAX_READ);
             let registers = thread_registers(&standing.registers);
@@ -86,11 +89,14 @@ fn snapshot(
     memory: &StoodMemory,
     standing: &Standing,
     wanted: &SnapshotSpec,
+    layout: &Layout,
 ) -> Read {
     memory.copy_stack(standing.registers.general[RSP].saturating_sub(RED_ZONE));
     target.limit(MAX_READ);
     let registers = thread_registers(&standing.registers);
-    let stack = Stack::walk(target, &registers, FRAMES);
+    let mut stack = Stack::walk(target, &registers, FRAMES + MOST_INLINED);
+    layout.begin(&mut stack);
+    stack.cut(FRAMES);
     let mut watches = Vec::new();
     if let Some(top) = stack.frames.first() {
         for expression in &wanted.watches {

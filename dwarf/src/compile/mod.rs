@@ -82,7 +82,10 @@ fn compile_whole(
         place,
         dialect: Dialect::of(scope.language),
         ops: Vec::new(),
-        layout: Layout::default(),
+        layout: Layout {
+            scope: place.scope,
+            ..Layout::default()
+        },
         warnings: Vec::new(),
         evaluator: Evaluator {
             scope: &scope,
@@ -179,8 +182,7 @@ impl<'a, 's> Compiler<'a, 's> {
             Format::Raw => format!("{source}:raw"),
             _ => source,
         };
-        let scope = self.place.scope;
-        self.layout.trees.push(Tree { expression, scope });
+        self.layout.trees.push(Tree { expression });
         Decode::Tree(self.layout.trees.len() - 1)
     }
 

@@ -28,6 +28,25 @@ pub enum StackEnd {
 }
 
 impl<'a> Stack<'a> {
+    /// Leaves out what is further out than so many frames.
+    pub fn cut(&mut self, max_frames: usize) {
+        if self.frames.len() > max_frames {
+            self.frames.truncate(max_frames);
+            self.end = StackEnd::Limit;
+        }
+    }
+
+    /// Leaves out the frames before that of an instance where the thread stands: they are of
+    /// functions whose inlined code begins there.
+    pub(crate) fn begin_in(&mut self, scope: Option<ScopeId>) {
+        let standing = self.frame_of(scope).map(|frame| frame.nodes.clone());
+        let index = self
+            .frames
+            .iter()
+            .position(|frame| frame.activation == 0 && Some(&frame.nodes) == standing.as_ref());
+        self.frames.drain(..index.unwrap_or(0));
+    }
+
     /// The frame of an instance among those where the thread stands; the innermost one where none
     /// is asked for, or it is not there.
     pub(crate) fn frame_of(&self, scope: Option<ScopeId>) -> Option<&Frame> {
@@ -85,10 +104,7 @@ impl<'a> Stack<'a> {
                 break;
             }
         }
-        if stack.frames.len() > max_frames {
-            stack.frames.truncate(max_frames);
-            stack.end = StackEnd::Limit;
-        }
+        stack.cut(max_frames);
         stack
     }
 }

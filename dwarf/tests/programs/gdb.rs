@@ -243,7 +243,7 @@ impl Stopped {
     pub(crate) fn with_stack<T>(
         &self,
         exe: &Path,
-        read: impl for<'a> FnOnce(&Target<'a>, &Stack<'a>) -> T,
+        read: impl for<'a> FnOnce(&Target<'a>, &mut Stack<'a>) -> T,
     ) -> T {
         let binary = open(exe);
         let range = |segment: &Segment| {
@@ -264,8 +264,8 @@ impl Stopped {
             xmm: Some(self.registers.vector.map(lanes)),
             ..ThreadRegisters::default()
         };
-        let stack = Stack::walk(&target, &registers, 10);
-        read(&target, &stack)
+        let mut stack = Stack::walk(&target, &registers, 20);
+        read(&target, &mut stack)
     }
 
     /// What a template says, wholes read as they are of a thread that is held.

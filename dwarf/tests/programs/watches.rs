@@ -1,6 +1,6 @@
 //! Expressions over the frames of a stack, and the wholes of templates, which are read so too.
 
-use lr_dwarf::{HitContext, Limits, Source, Wanted, watch};
+use lr_dwarf::{HitContext, Limits, LoadBias, Source, Wanted, watch};
 use lr_fixtures::{Fixture, location};
 use lr_probe::Outcome;
 
@@ -168,4 +168,29 @@ fn wholes_of_a_template_are_read_of_the_thread_that_is_held() {
         let missed = compiled.layout.render(record, &HIT);
         assert_eq!(missed.message, "<budget> 4 <budget> <unsupported>");
     }
+}
+
+/// Where a line begins with code that was inlined into it, its stack begins with the line's own
+/// function all the same.
+#[test]
+fn a_stack_begins_in_the_function_of_the_line() {
+    let exe = Fixture::cpp("begins.cpp").opt('2').build();
+    let binary = open(&exe);
+    let place = one_place(&binary, &location("begins.cpp", "tag"));
+    let source = Source {
+        condition: None,
+        wanted: Wanted::Nothing,
+    };
+    let compiled = binary.compile(&place, LoadBias(0), &source).unwrap();
+    Stopped::at(&exe, &place, 1).with_stack(&exe, |target, stack| {
+        // Otherwise this shows nothing.
+        assert_ne!(stack.frames[0].function, "process");
+        compiled.layout.begin(stack);
+        let top = &stack.frames[0];
+        assert_eq!((top.function.as_str(), top.line), ("process", place.line));
+        let variables = lr_dwarf::variables(target, stack, top, &Limits::SCOPE);
+        let names: Vec<&str> = variables.iter().map(|value| value.name.as_str()).collect();
+        assert_eq!(names, ["order", "total"]);
+        assert_eq!(stack.frames[1].function, "main");
+    });
 }
