@@ -83,10 +83,22 @@ mod tests {
 
     #[test]
     fn a_thread_of_ours_that_runs_is_not_asleep() {
-        let own = u32::try_from(nix::unistd::gettid().as_raw()).unwrap();
+        let (told, hear) = std::sync::mpsc::channel();
+        let is_over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let ends = is_over.clone();
+        let busy = std::thread::spawn(move || {
+            told.send(nix::unistd::gettid().as_raw()).unwrap();
+            while !ends.load(std::sync::atomic::Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
         let pid = std::process::id();
-        assert!(threads_of(pid).contains(&own));
-        assert_eq!(whereabouts(pid, own), Whereabouts::Running);
+        let tid = hear.recv().unwrap().cast_unsigned();
+        assert!(threads_of(pid).contains(&tid));
+        let runs = || (whereabouts(pid, tid) == Whereabouts::Running).then_some(());
+        lr_fixtures::wait_until("a thread that runs", runs);
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        busy.join().unwrap();
         assert_eq!(whereabouts(pid, u32::MAX), Whereabouts::Gone);
     }
 }

@@ -169,10 +169,16 @@ impl Sites {
             .filter(|(_, site)| overlapped(site))
             .map(|(&address, _)| address)
             .collect();
-        for address in moving {
-            let plan = self.by_address[&address].plan.clone();
-            let twin = self.pick_twin(&plan, text, new)?;
-            if let Some(site) = self.by_address.get_mut(&address) {
+        for moved in moving {
+            let site = &self.by_address[&moved];
+            // Where nobody wants to plant again, nothing has to be stepped.
+            let twin = match site.users.is_empty() {
+                true => None,
+                false => self
+                    .pick_twin(&site.plan, text, new)
+                    .map_err(|_| TracerError::NoTwin { address })?,
+            };
+            if let Some(site) = self.by_address.get_mut(&moved) {
                 site.twin = twin;
             }
         }

@@ -12,7 +12,8 @@ pub(crate) struct Twin {
     pub(crate) loan: LoanPlan,
 }
 
-/// Finds up to `wanted` places of `pattern` that no site overlaps.
+/// Finds up to `wanted` places of `pattern` in each text, that no site overlaps: those of one text may
+/// all become sites themselves.
 pub(crate) fn find_twins(
     pattern: &Pattern,
     texts: &[TextRange<'_>],
@@ -22,9 +23,10 @@ pub(crate) fn find_twins(
     let finder = memmem::Finder::new(&pattern.head);
     let mut twins = Vec::new();
     for text in texts {
+        let most = twins.len() + wanted;
         for offset in finder.find_iter(text.bytes) {
-            if twins.len() == wanted {
-                return twins;
+            if twins.len() == most {
+                break;
             }
             let Some((code, loan)) = pattern.matches(&text.bytes[offset..]) else {
                 continue;

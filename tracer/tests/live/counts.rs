@@ -109,6 +109,24 @@ pub(crate) fn an_int3_inside_an_instruction_is_no_breakpoint() {
     target.assert_clean();
 }
 
+/// Each function begins with the same instruction, so that those of the others are its twins.
+pub(crate) fn a_twin_may_become_a_site() {
+    let (mut target, image) = counted('0');
+    let undisturbed = round(&mut target);
+    let mut tracer = tracer(&target);
+    let functions = ["step", "run", "main", "fixture_line", "fixture_ready"];
+    for (slot, name) in (0..).zip(functions) {
+        let mut action = at_function(&image, name);
+        action.slot = Slot(slot);
+        let armed = tracer.arm(&action).unwrap();
+        assert_eq!(armed.planted.len(), 1, "{name}: {:?}", armed.refused);
+        assert_eq!(round(&mut target), undisturbed);
+    }
+    assert_eq!(tracer.counters(Slot(0)).hits, 5 * THREADS * HITS);
+    tracer.release().unwrap();
+    target.assert_clean();
+}
+
 pub(crate) fn a_limit_is_exact_across_threads() {
     let (mut target, image) = counted('2');
     let mut tracer = tracer(&target);

@@ -35,6 +35,7 @@ fn main() {
         counts::a_limit_is_exact_across_threads,
         counts::conditions_and_fields,
         counts::two_actions_share_a_site,
+        counts::a_twin_may_become_a_site,
         counts::a_busy_line_is_paused_and_the_target_lives,
         counts::a_rate_is_kept_and_the_rest_counted,
         endings::release_restores_every_byte,
