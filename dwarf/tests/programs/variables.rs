@@ -117,8 +117,13 @@ fn promise(text: &str, pc: u64) -> Promise {
     if text.starts_with("optimized out") {
         return Promise::Nowhere;
     }
+    let length = text.rsplit_once("length ").and_then(|(_, rest)| {
+        let rest = rest.trim_end();
+        rest.strip_suffix('.').unwrap_or(rest).parse().ok()
+    });
+    let length: u64 = length.unwrap_or(0);
     if !text.starts_with("multi-location") {
-        return one_location(text);
+        return one_location(text, length);
     }
     let mut found = Promise::Nowhere;
     let mut taken = false;
@@ -132,7 +137,7 @@ fn promise(text: &str, pc: u64) -> Promise {
             found = Promise::Nothing;
             taken = true;
         } else if (begin..end).contains(&pc) && !taken {
-            found = one_location(&said);
+            found = one_location(&said, length);
             taken = true;
         }
     };
@@ -154,9 +159,14 @@ fn promise(text: &str, pc: u64) -> Promise {
     found
 }
 
-fn one_location(text: &str) -> Promise {
+fn one_location(text: &str, length: u64) -> Promise {
     if text.contains("-byte piece]") {
-        return match text.contains("empty") {
+        // Compilers leave out the last pieces where they are gone.
+        let sizes = text.split('[').skip(1);
+        let told: u64 = sizes
+            .filter_map(|rest| rest.split_once("-byte piece]")?.0.parse::<u64>().ok())
+            .sum();
+        return match text.contains("empty") || told < length {
             true => Promise::Nothing,
             false => Promise::Somewhere,
         };
