@@ -435,3 +435,24 @@ fn locks_of_many_readers() {
         });
     }
 }
+
+#[test]
+fn the_raw_form() {
+    let kept = Kept::at(&program().flag("-std=c++20").build(), "show", 1);
+    let raw = Limits {
+        raw: true,
+        ..Limits::WHOLE
+    };
+    kept.read(|target, stack| {
+        let frame = stack.frames.iter().find(|frame| frame.function == "main");
+        let values = variables(target, stack, frame.unwrap(), &raw);
+        let text = find(&values, "strings.brief");
+        assert_eq!((text.kind, &text.value), (Kind::Struct, &None));
+        let length = find(&values, "strings.brief._M_string_length");
+        assert_eq!(length.value.as_deref(), Some("15"));
+        find(
+            &values,
+            "sequences.many._Vector_base<int, std::allocator<int> >._M_impl",
+        );
+    });
+}

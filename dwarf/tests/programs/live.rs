@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use lr_dwarf::{
-    Binary, Core, CoreMemory, CoreModules, DebugFiles, Limits, MappedPart, Module, Stack, Target,
-    ThreadRegisters, Value, variables,
+    Binary, Core, CoreMemory, CoreModules, DebugFiles, Limits, MappedPart, Module, Stack, StackEnd,
+    Target, ThreadRegisters, Value, variables,
 };
-use lr_fixtures::Fixture;
+use lr_fixtures::{Fixture, Target as Process};
 use lr_probe::{Memory, MemoryFault};
 
 /// `/proc/pid/mem` of a process that does not run.
@@ -123,4 +123,47 @@ fn a_process_and_its_core_are_the_same() {
     let functions: Vec<&str> = of_core.iter().map(|frame| frame.0.as_str()).collect();
     assert!(functions.contains(&"passed"), "{functions:?}");
     assert!(functions.contains(&"main"), "{functions:?}");
+}
+
+const SIGTRAP: i32 = 5;
+const SIGSTOP: i32 = 19;
+
+/// gcore attaches, writes and lets go: its threads are wherever they happened to be.
+#[test]
+fn the_core_of_a_process_that_goes_on() {
+    let folder = std::env::temp_dir().join(format!("lr-gcore-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let process = Process::spawn(&Fixture::c("orders.c").opt('2').build(), ["4", "500"]);
+    let pid = process.pid();
+    let threads = process.threads();
+    let output = Command::new("gcore")
+        .arg("-o")
+        .arg(folder.join("core"))
+        .arg(pid.to_string())
+        .env("DEBUGINFOD_URLS", "")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let file = folder.join(format!("core.{pid}"));
+    assert!(file.is_file(), "{output:?}");
+    process.assert_goes_on();
+    let core = Core::open(&file).unwrap();
+    let found = CoreModules::open(&core, None, &DebugFiles::host());
+    assert!(found.missing.is_empty());
+    let memory = CoreMemory::new(&core, &found.modules);
+    let target = Target::new(&found.modules, Box::new(memory));
+    let mut ids: Vec<u32> = core.threads().iter().map(|thread| thread.tid).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, threads);
+    let mut functions = Vec::new();
+    for thread in core.threads() {
+        // Nobody died: gdb has stopped it, if anything.
+        let signal = thread.signal.map_or(0, |signal| signal.number);
+        assert!([0, SIGTRAP, SIGSTOP].contains(&signal), "{signal}");
+        let stack = Stack::walk(&target, &thread.registers, 64);
+        assert_eq!(stack.end, StackEnd::Bottom, "{:?}", stack.frames);
+        functions.extend(stack.frames.into_iter().map(|frame| frame.function));
+    }
+    assert!(functions.contains(&"main".to_owned()), "{functions:?}");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
