@@ -175,9 +175,18 @@ impl Comparison {
                 .map(|part| part.as_str().unwrap_or_default().to_owned())
                 .collect();
             let said = known.at(variable, nth, &path);
-            let Some((outcome, class)) = outcome(said, leaf) else {
+            let Some((mut outcome, mut class)) = outcome(said, leaf) else {
                 continue;
             };
+            if said.is_none() && known.is_in_container(variable, nth, &path) {
+                continue;
+            }
+            let shows_all = |len| shows_variants(&gdb[name], leaf, len);
+            let other = known.other_variant(variable, nth, &path);
+            if outcome == Outcome::GdbOnly && other.is_some_and(shows_all) {
+                outcome = Outcome::MadeUp;
+                class = "gdb alone: of another variant than it is".to_owned();
+            }
             match form {
                 Form::Raw => self.leaves.count(outcome),
                 Form::Shown => self.contents.count(outcome),
@@ -246,6 +255,8 @@ fn outcome(said: Option<&Known>, gdb: &Value) -> Option<(Outcome, String)> {
             format!("ours alone, gdb: {}", class(why)),
         ),
         (Some(Known::Absent(_)) | None, Some(_)) => return None,
+        // That far was not asked.
+        (Some(Known::Absent(why)), None) if is_limit(why) => return None,
         (Some(Known::Absent(why)), None) => {
             let outcome = match why {
                 _ if why.starts_with("not_live") => Outcome::NotLive,
@@ -260,6 +271,23 @@ fn outcome(said: Option<&Known>, gdb: &Value) -> Option<(Outcome, String)> {
         }
         (None, None) => (Outcome::GdbOnly, "gdb alone, ours: not told".to_owned()),
     })
+}
+
+/// Whether gdb shows an enumeration as several variants at once, since it does not know which one it
+/// is. The enumeration is so many parts of the leaf's path.
+fn shows_variants(leaves: &Value, leaf: &Value, len: usize) -> bool {
+    let part = |other: &Value, at: usize| other["path"][at].clone();
+    leaves.as_array().into_iter().flatten().any(|other| {
+        let is_beside = other["variable"] == leaf["variable"] && other["nth"] == leaf["nth"];
+        is_beside
+            && (0..len).all(|at| part(other, at) == part(leaf, at))
+            && part(other, len) != part(leaf, len)
+    })
+}
+
+/// Whether something is left out since there is so much of it.
+fn is_limit(why: &str) -> bool {
+    why.starts_with("depth: ") || why.starts_with("length: ")
 }
 
 /// The class of a frame that one of the two has.
@@ -296,7 +324,8 @@ fn bare(name: &str) -> String {
     };
     let mut depth = 0usize;
     let mut plain = String::new();
-    for letter in name.chars() {
+    // The arrow of a function's type is no bracket.
+    for letter in name.replace("->", "").chars() {
         match letter {
             '<' | '(' | '{' => depth += 1,
             '>' | ')' | '}' => depth = depth.saturating_sub(1),

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -10,7 +10,12 @@ type Path = (String, u64, Vec<String>);
 pub(super) struct Leaves {
     form: Form,
     known: HashMap<Path, Known>,
+    /// What is told as its elements, and not as the structure that it is.
+    containers: HashSet<Path>,
 }
+
+/// The kinds of what `lr` tells as its elements.
+const CONTAINERS: [&str; 4] = ["sequence", "map", "set", "string"];
 
 /// How `lr` was asked to show structures of libraries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +41,7 @@ impl Leaves {
         let mut leaves = Leaves {
             form,
             known: HashMap::new(),
+            containers: HashSet::new(),
         };
         let mut seen: HashMap<&str, u64> = HashMap::new();
         for variable in variables {
@@ -55,6 +61,9 @@ impl Leaves {
             let word = |name: &str| absent[name].as_str().unwrap_or_default().to_owned();
             let why = format!("{}: {}", word("reason"), word("detail"));
             self.known.insert(path.clone(), Known::Absent(why));
+        }
+        if CONTAINERS.contains(&kind) {
+            self.containers.insert(path.clone());
         }
         let inside = |name: &str| {
             let mut inside = path.clone();
@@ -89,6 +98,7 @@ impl Leaves {
             let mut inside = Leaves {
                 form: self.form,
                 known: HashMap::new(),
+                containers: HashSet::new(),
             };
             inside.children(path, base);
             inside.bases(path, base);
@@ -138,6 +148,30 @@ impl Leaves {
         let of_name = |path: &&Path| path.0 == variable;
         let last = self.known.keys().filter(of_name).map(|path| path.1).max();
         last.map_or(0, |last| last + 1)
+    }
+
+    /// Whether a place is a member of what is told as its elements. gdb has no printer for it then,
+    /// and its members are compared without ours.
+    pub(super) fn is_in_container(&self, variable: &str, nth: u64, path: &[String]) -> bool {
+        let is_element = |part: &str| {
+            part.starts_with('#') || !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())
+        };
+        (0..path.len()).any(|len| {
+            let place = (variable.to_owned(), nth, path[..len].to_vec());
+            !is_element(&path[len]) && self.containers.contains(&place)
+        })
+    }
+
+    /// The enumeration that a place is in a variant of which it is not now, as so many parts of the
+    /// path.
+    pub(super) fn other_variant(&self, variable: &str, nth: u64, path: &[String]) -> Option<usize> {
+        (0..path.len()).find(|&len| {
+            let mut place = (variable.to_owned(), nth, path[..len].to_vec());
+            place.2.push("(which)".to_owned());
+            let which = self.known.get(&place);
+            let is_other = |value: &str| value != path[len] && !path[len].starts_with('(');
+            matches!(which, Some(Known::Value { value, .. }) if is_other(value))
+        })
     }
 
     /// What is said of a place, or of what it is part of.
@@ -191,6 +225,7 @@ pub(super) fn is_same(kind: &str, ours: &str, gdb: &Value) -> bool {
         let name = gdb["name"].as_str().unwrap_or_default();
         return ours == number
             || kind == "enum" && enumerators(ours) == enumerators(name)
+            || kind == "enum" && borrowed(ours).is_some_and(|count| number.parse() == Ok(count))
             || kind == "bool" && (ours == "true") == (number == "1")
             || kind == "char" && character(ours).is_some_and(|code| same_code(code, number));
     }
@@ -238,6 +273,17 @@ fn complex(text: &str) -> Option<(f64, f64)> {
     let mut signs = signs.filter(|(at, _)| *at > 0 && !parts[..*at].ends_with('e'));
     let (real, imaginary) = parts.split_at(signs.next()?.0);
     Some((real.parse().ok()?, imaginary.parse().ok()?))
+}
+
+/// The counter of a `RefCell`: how many read it, or by how much it is below zero who write it.
+fn borrowed(ours: &str) -> Option<i64> {
+    match ours.split_once(" by ") {
+        Some(("read", readers)) => readers.parse().ok(),
+        Some(("written", writers)) => writers.parse::<i64>().ok().map(|writers| -writers),
+        _ if ours == "free" => Some(0),
+        _ if ours == "written" => Some(-1),
+        _ => None,
+    }
 }
 
 /// Enumerators without the scopes that gdb puts before them.

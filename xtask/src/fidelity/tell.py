@@ -19,8 +19,8 @@ DEPTH = 5
 # How long the printers may take for one variable: in what was never set up, lists have no end.
 SECONDS = 3
 TEXT = 2048
-# An assertion of gdb's that fails is an interrupt to Python.
-ERRORS = (gdb.error, gdb.MemoryError, KeyboardInterrupt)
+# An assertion of gdb's that fails is an interrupt to Python, and what has no address is None.
+ERRORS = (gdb.error, gdb.MemoryError, KeyboardInterrupt, AttributeError, TypeError)
 NUMBERS = (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_CHAR, gdb.TYPE_CODE_BOOL, gdb.TYPE_CODE_ENUM)
 # Characters of several bytes, and how such texts are encoded.
 WIDE = {"wchar_t", "char16_t", "char32_t", "char8_t"}
@@ -78,7 +78,10 @@ def leaf(value, of):
     if of.code == gdb.TYPE_CODE_PTR:
         return {"address": int(value) % 2**64}
     if of.code in REFERENCES:
-        return {"address": int(value.referenced_value().address) % 2**64}
+        to = value.referenced_value().address
+        if to is None:
+            raise gdb.error("what it refers to is in no memory")
+        return {"address": int(to) % 2**64}
     if of.code == gdb.TYPE_CODE_FLT:
         return {"float": str(float(value)), "bytes": of.sizeof, "type": of.name}
     if of.code == gdb.TYPE_CODE_ENUM:
