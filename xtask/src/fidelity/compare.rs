@@ -175,14 +175,23 @@ impl Comparison {
                 .map(|part| part.as_str().unwrap_or_default().to_owned())
                 .collect();
             let said = known.at(variable, nth, &path);
-            let Some((mut outcome, mut class)) = outcome(said, leaf) else {
+            let Some((mut outcome, mut class)) = outcome(form, said, leaf) else {
                 continue;
             };
-            if said.is_none() && known.is_in_container(variable, nth, &path) {
+            let is_shown = form == Form::Shown;
+            if is_shown && said.is_none() && known.is_in_container(variable, nth, &path) {
                 continue;
+            }
+            if outcome == Outcome::Different && is_told_otherwise(gdb, leaf, said) {
+                outcome = Outcome::MadeUp;
+                class = "gdb alone: asked outside of what is inlined it says what we do".to_owned();
             }
             let shows_all = |len| shows_variants(&gdb[name], leaf, len);
             let other = known.other_variant(variable, nth, &path);
+            if outcome == Outcome::Different && is_below_none(&path, leaf) {
+                outcome = Outcome::MadeUp;
+                class = "gdb alone: a count of one less than none".to_owned();
+            }
             if outcome == Outcome::GdbOnly && other.is_some_and(shows_all) {
                 outcome = Outcome::MadeUp;
                 class = "gdb alone: of another variant than it is".to_owned();
@@ -219,13 +228,13 @@ impl Comparison {
 }
 
 /// Which of our variables of a name one of gdb's is. It lists a variable of a block once more for the
-/// block that it was made from, optimised out; none for that.
+/// block that it was made from, without a value; none for that.
 fn number(gdb: &Value, known: &Leaves, variable: &str, nth: u64) -> Option<u64> {
     let count = known.count(variable);
     let leaves = || gdb["leaves"].as_array().into_iter().flatten();
     let is_phantom = |nth: u64| {
         let mut of_it = leaves().filter(|leaf| leaf["variable"] == variable && leaf["nth"] == nth);
-        of_it.all(|leaf| leaf["none"] == "value has been optimized out")
+        of_it.all(|leaf| leaf["none"].is_string())
     };
     let theirs = leaves().filter(|leaf| leaf["variable"] == variable);
     let last = theirs
@@ -242,7 +251,7 @@ fn number(gdb: &Value, known: &Leaves, variable: &str, nth: u64) -> Option<u64> 
 }
 
 /// What became of a leaf, and the class of those that are not equal. None where nobody has a value.
-fn outcome(said: Option<&Known>, gdb: &Value) -> Option<(Outcome, String)> {
+fn outcome(form: Form, said: Option<&Known>, gdb: &Value) -> Option<(Outcome, String)> {
     Some(match (said, gdb["none"].as_str()) {
         (Some(Known::Value { kind, value }), None) if is_same(kind, value, gdb) => {
             (Outcome::Equal, String::new())
@@ -263,6 +272,8 @@ fn outcome(said: Option<&Known>, gdb: &Value) -> Option<(Outcome, String)> {
                 _ if why.contains("which the functions called since then do not keep") => {
                     Outcome::Stale
                 }
+                // A container that is not set up, or not any more: its words contradict each other.
+                _ if form == Form::Shown && is_contradicted(why) => Outcome::MadeUp,
                 // gdb has zeros for what is missing.
                 _ if why.contains("its location is too small") => Outcome::MadeUp,
                 _ => Outcome::GdbOnly,
@@ -283,6 +294,28 @@ fn shows_variants(leaves: &Value, leaf: &Value, len: usize) -> bool {
             && (0..len).all(|at| part(other, at) == part(leaf, at))
             && part(other, len) != part(leaf, len)
     })
+}
+
+/// Whether gdb, asked for the variable in the frame of the function around an inlined one, says what
+/// we say; or what the variable leads to is compared, and it does so for the variable.
+fn is_told_otherwise(gdb: &Value, leaf: &Value, said: Option<&Known>) -> bool {
+    if let (Some(Known::Value { kind, value }), Some(outside)) = (said, leaf.get("outside")) {
+        return is_same(kind, value, outside);
+    }
+    gdb["leaves"].as_array().into_iter().flatten().any(|other| {
+        let is_it = other["variable"] == leaf["variable"] && other["nth"] == leaf["nth"];
+        is_it && other != leaf && other.get("outside").is_some()
+    })
+}
+
+fn is_contradicted(why: &str) -> bool {
+    why.starts_with("size: ") || why.contains("a node's parent is another node")
+}
+
+/// Whether gdb takes away the weak owner that all strong ones are where there is none: of an `Arc`
+/// that is freed.
+fn is_below_none(path: &[String], leaf: &Value) -> bool {
+    path.last().is_some_and(|last| last == "weak") && leaf["int"] == u64::MAX.to_string()
 }
 
 /// Whether something is left out since there is so much of it.

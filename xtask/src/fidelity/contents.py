@@ -21,6 +21,7 @@ MAPS = {"StdMapPrinter", "Tr1UnorderedMapPrinter", "StdBTreeMapProvider"}
 HASHED = {"StdHashMapProvider"}
 SHARED = {"SharedPointerPrinter", "StdRcProvider"}
 WRAPPERS = {"StdCellProvider", "StdAtomicPrinter"}
+POINTING = (gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_ARRAY)
 NOTHING = (gdb.TYPE_CODE_VOID, gdb.TYPE_CODE_FUNC)
 # How many elements of one container are told, and bytes of one text.
 FIRST = 40
@@ -185,7 +186,9 @@ def contents(name, viewer, value, path, way, found):
             if count:
                 found.append((path + [word], {"int": count.group(1)}))
         for label, child in viewer.children():
-            if label == "get()":
+            if label == "get()" and "expired" in told:
+                found.append((path, {"text": "expired"}))
+            elif label == "get()":
                 found.append((path, tell.leaf(child, child.type.strip_typedefs())))
             elif label == "value":
                 element(child, path + ["*"], way.behind(), found)
@@ -210,12 +213,15 @@ def content_text(text):
     """What is in a string, lazy or not."""
     if hasattr(text, "value"):
         address, length = int(text.address), int(text.length)
+        letter = text.type.strip_typedefs()
+        letter = letter.target() if letter.code in POINTING else letter
+        size = letter.sizeof
         if length == 0:
             return ""
         if length < 0:
-            return up_to_nul(address)["text"]
-        taken = gdb.selected_inferior().read_memory(address, min(length, TEXT))
-        return bytes(taken).decode("utf-8", errors="backslashreplace")
+            return up_to_nul(address, size)["text"]
+        taken = gdb.selected_inferior().read_memory(address, size * min(length, TEXT))
+        return bytes(taken).decode(tell.ENCODINGS[size], errors="backslashreplace")
     if isinstance(text, gdb.Value):
         return text.string()
     return str(text)

@@ -17,6 +17,9 @@ pub(super) struct Leaves {
 /// The kinds of what `lr` tells as its elements.
 const CONTAINERS: [&str; 4] = ["sequence", "map", "set", "string"];
 
+/// What gdb shows of a pointer to something of a trait, or to a slice.
+const WORDS_OF_DYN: [&str; 4] = ["pointer", "vtable", "data_ptr", "length"];
+
 /// How `lr` was asked to show structures of libraries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Form {
@@ -62,7 +65,13 @@ impl Leaves {
             let why = format!("{}: {}", word("reason"), word("detail"));
             self.known.insert(path.clone(), Known::Absent(why));
         }
-        if CONTAINERS.contains(&kind) {
+        let is_container = |value: &Value| {
+            let kind = value["kind"].as_str().unwrap_or_default();
+            CONTAINERS.contains(&kind)
+        };
+        let mut children = value["children"].as_array().into_iter().flatten();
+        // What a pointer leads to, gdb has as the pointer's members.
+        if is_container(value) || children.any(|to| to["name"] == "*" && is_container(to)) {
             self.containers.insert(path.clone());
         }
         let inside = |name: &str| {
@@ -150,15 +159,17 @@ impl Leaves {
         last.map_or(0, |last| last + 1)
     }
 
-    /// Whether a place is a member of what is told as its elements. gdb has no printer for it then,
-    /// and its members are compared without ours.
+    /// Whether a place is a member of what is told as its elements, or as one value. gdb has no
+    /// printer for it then; what it is made of is compared as it is declared.
     pub(super) fn is_in_container(&self, variable: &str, nth: u64, path: &[String]) -> bool {
         let is_element = |part: &str| {
             part.starts_with('#') || !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())
         };
         (0..path.len()).any(|len| {
             let place = (variable.to_owned(), nth, path[..len].to_vec());
-            !is_element(&path[len]) && self.containers.contains(&place)
+            let is_one = matches!(self.known.get(&place), Some(Known::Value { kind, .. })
+                if kind != "pointer" || WORDS_OF_DYN.contains(&path[len].as_str()));
+            !is_element(&path[len]) && (is_one || self.containers.contains(&place))
         })
     }
 
@@ -226,6 +237,8 @@ pub(super) fn is_same(kind: &str, ours: &str, gdb: &Value) -> bool {
         return ours == number
             || kind == "enum" && enumerators(ours) == enumerators(name)
             || kind == "enum" && borrowed(ours).is_some_and(|count| number.parse() == Ok(count))
+            // Of an owned `str`, gdb's printer shows the first byte.
+            || kind == "string" && ours.bytes().next().is_some_and(|byte| number.parse() == Ok(byte))
             || kind == "bool" && (ours == "true") == (number == "1")
             || kind == "char" && character(ours).is_some_and(|code| same_code(code, number));
     }
