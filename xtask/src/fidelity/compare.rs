@@ -187,7 +187,13 @@ impl Comparison {
                 class = "gdb alone: asked outside of what is inlined it says what we do".to_owned();
             }
             let shows_all = |len| shows_variants(&gdb[name], leaf, len);
-            let other = known.other_variant(variable, nth, &path);
+            let other = match said {
+                // Where what tells the variant is gone, all of it is to us.
+                Some(Known::Absent(why)) if why.ends_with("this part of it is gone") => path
+                    .iter()
+                    .position(|part| part.starts_with(char::is_uppercase)),
+                _ => known.other_variant(variable, nth, &path),
+            };
             if outcome == Outcome::Different && is_below_none(&path, leaf) {
                 outcome = Outcome::MadeUp;
                 class = "gdb alone: a count of one less than none".to_owned();
@@ -302,9 +308,14 @@ fn is_told_otherwise(gdb: &Value, leaf: &Value, said: Option<&Known>) -> bool {
     if let (Some(Known::Value { kind, value }), Some(outside)) = (said, leaf.get("outside")) {
         return is_same(kind, value, outside);
     }
-    gdb["leaves"].as_array().into_iter().flatten().any(|other| {
+    let leaves = || gdb["leaves"].as_array().into_iter().flatten();
+    // Of a variable's own leaves each is asked for itself.
+    if leaves().any(|other| other == leaf) {
+        return false;
+    }
+    leaves().any(|other| {
         let is_it = other["variable"] == leaf["variable"] && other["nth"] == leaf["nth"];
-        is_it && other != leaf && other.get("outside").is_some()
+        is_it && other.get("outside").is_some()
     })
 }
 
