@@ -326,7 +326,7 @@ fn is_contradicted(why: &str) -> bool {
 /// Whether gdb takes away the weak owner that all strong ones are where there is none: of an `Arc`
 /// that is freed.
 fn is_below_none(path: &[String], leaf: &Value) -> bool {
-    path.last().is_some_and(|last| last == "weak") && leaf["int"] == u64::MAX.to_string()
+    path.last().is_some_and(|last| last == "weak") && leaf["int"] == "18446744073709551615"
 }
 
 /// Whether something is left out since there is so much of it.
