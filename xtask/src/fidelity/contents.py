@@ -164,10 +164,11 @@ def contents(name, viewer, value, path, way, found):
             part = "value" if index % 2 else "key"
             element(child, path + ["#%d" % (index // 2), part], way, found)
     elif name == "StdExpOptionalPrinter":
-        children = list(viewer.children())
-        found.append((path + ["(which)"], {"text": "Some" if children else "None"}))
-        for _, child in children:
-            element(child, path + ["Some", "0"], way, found)
+        # Its children are those of what it contains, which may be an optional too.
+        contained = viewer.contained_value
+        found.append((path + ["(which)"], {"text": "None" if contained is None else "Some"}))
+        if contained is not None:
+            element(contained, path + ["Some", "0"], way, found)
     elif name == "StdVariantPrinter":
         for _, child in viewer.children():
             element(child, path + ["(any)", "0"], way, found)
