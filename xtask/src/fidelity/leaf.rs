@@ -17,8 +17,8 @@ pub(super) struct Leaves {
 /// The kinds of what `lr` tells as its elements.
 const CONTAINERS: [&str; 4] = ["sequence", "map", "set", "string"];
 
-/// What gdb shows of a pointer to something of a trait, or to a slice.
-const WORDS_OF_DYN: [&str; 4] = ["pointer", "vtable", "data_ptr", "length"];
+/// What gdb shows of pointers that are structures: of owners, to something of a trait, to slices.
+const WORDS_OF_DYN: [&str; 5] = ["ptr", "pointer", "vtable", "data_ptr", "length"];
 
 /// How `lr` was asked to show structures of libraries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
