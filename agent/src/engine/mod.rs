@@ -63,6 +63,8 @@ pub(crate) struct Engine {
     outbox: Arc<Outbox>,
     next_second: Instant,
     next_look: Instant,
+    /// Looking takes at most one part in so many of the time.
+    look_share: u32,
     /// Since when the target is known to be gone without a word from the tracer.
     gone_since: Option<Instant>,
 }
@@ -74,7 +76,7 @@ const REST: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
 /// How often the target's life is looked at.
 const LOOK: Duration = Duration::from_millis(250);
-/// Looking takes at most one part in so many of the time.
+/// See [`Engine::look_share`].
 const LOOK_SHARE: u32 = 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long the tracer's own word on the end of a target is waited for: it knows the status.
@@ -110,6 +112,7 @@ impl Engine {
             outbox,
             next_second: now + SECOND,
             next_look: now,
+            look_share: LOOK_SHARE,
             gone_since: None,
         }
     }
@@ -386,7 +389,7 @@ impl Engine {
             let begun = Instant::now();
             let end = self.look(now).or_else(|| self.follow_modules(now).err());
             // Tens of thousands of mappings take their time to read: not more than this share.
-            let pause = (begun.elapsed() * LOOK_SHARE).clamp(LOOK, LONGEST_PAUSE);
+            let pause = (begun.elapsed() * self.look_share).clamp(LOOK, LONGEST_PAUSE);
             self.next_look = now + pause;
             return end;
         }
