@@ -49,6 +49,18 @@ pub(crate) fn open_with(path: &Path, files: &DebugFiles) -> Binary {
     Binary::open_with(std::fs::File::open(path).unwrap(), path, files).unwrap()
 }
 
+/// Where the entry of a function is in debug info is its form's own.
+fn without_entries(text: &str) -> String {
+    let mut parts = text.split("ScopeId {");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (_, rest) = part.split_once('}').unwrap();
+        kept.push_str("ScopeId");
+        kept.push_str(rest);
+    }
+    kept
+}
+
 /// What is found and compiled at each location: text that is the same for the same code.
 fn findings(binary: &Binary, spots: &[String]) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
@@ -84,7 +96,7 @@ fn findings(binary: &Binary, spots: &[String]) -> BTreeMap<String, String> {
                     wanted: Wanted::Template(&template),
                 };
                 let compiled = match binary.compile(place, LoadBias(0x1000), &source) {
-                    Ok(compiled) => format!("{compiled:?}"),
+                    Ok(compiled) => without_entries(&format!("{compiled:?}")),
                     Err(error) => error.to_string(),
                 };
                 all.insert(format!("{name} compiled"), compiled);
