@@ -191,20 +191,25 @@ pub(crate) fn other_threads_are_read_where_they_sleep() {
     let undisturbed = round(&mut target);
     let server = Server::start();
     let _agent = server.launch(target.pid()).unwrap();
-    let action = with(snapshot("s", &location("sales.c", "sell"), 1), |snapshot| {
-        snapshot.all_threads = true;
-    });
+    let action = with(
+        snapshot("s", &location("sales.c", "sell"), 10),
+        |snapshot| {
+            snapshot.all_threads = true;
+        },
+    );
     server.want(vec![action]);
     server.wait_for_state("s", State::Bound);
     rounds_until_done(&mut target, &server, "s", &undisturbed);
-    let event = snapshots(&server, "s").remove(0);
-    assert_ne!(event.snapshot.tid, target.pid());
-    // The main thread waits for the others to end.
-    let threads = &event.snapshot.threads;
-    let main = threads.iter().find(|thread| thread.tid == target.pid());
-    let main = main.unwrap_or_else(|| panic!("{threads:#?}"));
-    let has_main = main.frames.iter().any(|frame| frame.function == "main");
-    assert!(has_main, "{main:#?}");
+    let events = snapshots(&server, "s");
+    // The main thread waits for the others to end, once it has started them all.
+    let is_main_asleep = |event: &lr_protocol::SnapshotEvent| {
+        assert_ne!(event.snapshot.tid, target.pid());
+        let threads = &event.snapshot.threads;
+        let main = threads.iter().find(|thread| thread.tid == target.pid());
+        let main = main.unwrap_or_else(|| panic!("{threads:#?}"));
+        main.frames.iter().any(|frame| frame.function == "main")
+    };
+    assert!(events.iter().any(is_main_asleep), "{events:#?}");
     target.assert_clean();
 }
 
