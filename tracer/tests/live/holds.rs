@@ -40,10 +40,12 @@ fn held(tracer: &mut Tracer) -> (u32, u64) {
     })
 }
 
-fn state(target: &Target, tid: u32) -> char {
-    let stat = std::fs::read_to_string(format!("/proc/{}/task/{tid}/stat", target.pid())).unwrap();
-    let (_, rest) = stat.rsplit_once(')').unwrap();
-    rest.trim_start().chars().next().unwrap()
+/// `None` of a thread that has ended.
+fn state(target: &Target, tid: u32) -> Option<char> {
+    let path = format!("/proc/{}/task/{tid}/stat", target.pid());
+    let stat = std::fs::read_to_string(path).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.trim_start().chars().next()
 }
 
 pub(crate) fn a_thread_stands_still_until_it_is_let_on() {
@@ -56,11 +58,11 @@ pub(crate) fn a_thread_stands_still_until_it_is_let_on() {
     assert_eq!(pc, image.function("step").0);
     // The others come to their end, and it does not.
     let is_alone = || {
-        let runs = |tid: &u32| matches!(state(&target, *tid), 'R');
+        let runs = |tid: &u32| state(&target, *tid) == Some('R');
         (!target.threads().iter().any(runs)).then_some(())
     };
     wait_until("the others to end", is_alone);
-    assert_eq!(state(&target, tid), 't');
+    assert_eq!(state(&target, tid), Some('t'));
     assert!(tracer.let_on(tid, Slot(0)).unwrap().is_some());
     assert_eq!(target.line(), undisturbed);
     // It is not held twice.
