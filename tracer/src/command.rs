@@ -97,8 +97,8 @@ pub(crate) enum Command {
     Amend(AmendAction),
     Disarm(Slot),
     Verify,
-    /// A thread, and the slot that held it.
-    LetOn(u32, Slot),
+    /// A thread, and the hit that holds it: its slot, and which of the slot's hits it is.
+    LetOn(u32, Slot, u64),
     TakeGroups(Slot),
     Release,
 }
@@ -139,10 +139,11 @@ impl Command {
                 encode_change(change, &mut out);
             }
             Command::Verify => out.push(5),
-            Command::LetOn(tid, slot) => {
+            Command::LetOn(tid, slot, hits) => {
                 out.push(6);
                 out.extend_from_slice(&tid.to_le_bytes());
                 out.extend_from_slice(&slot.0.to_le_bytes());
+                out.extend_from_slice(&hits.to_le_bytes());
             }
             Command::TakeGroups(slot) => {
                 out.push(7);
@@ -160,7 +161,7 @@ impl Command {
             3 => Command::Release,
             4 => Command::Amend(decode_change(&mut reader)?),
             5 => Command::Verify,
-            6 => Command::LetOn(reader.u32()?, Slot(reader.u16()?)),
+            6 => Command::LetOn(reader.u32()?, Slot(reader.u16()?), reader.u64()?),
             7 => Command::TakeGroups(Slot(reader.u16()?)),
             _ => return None,
         };

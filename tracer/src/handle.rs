@@ -105,11 +105,11 @@ impl Tracer {
         }
     }
 
-    /// Lets a thread go on that a hit of this slot holds ([`Record::Held`]). For how many
-    /// nanoseconds it stood still, if until now: what was read of it meanwhile belongs together.
-    /// `None` if it went on before.
-    pub fn let_on(&mut self, tid: u32, slot: Slot) -> Result<Option<u64>, TracerError> {
-        match self.ask(&Command::LetOn(tid, slot))? {
+    /// Lets a thread go on that this hit of the slot holds ([`Record::Held`], whose `hits` says
+    /// which). For how many nanoseconds it stood still, if until now: what was read of it
+    /// meanwhile belongs together. `None` if it went on before, and may be held by another hit.
+    pub fn let_on(&mut self, tid: u32, slot: Slot, hits: u64) -> Result<Option<u64>, TracerError> {
+        match self.ask(&Command::LetOn(tid, slot, hits))? {
             Reply::LetOn(stood) => Ok(stood),
             reply => Err(unexpected(&reply)),
         }

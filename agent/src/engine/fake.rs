@@ -244,7 +244,7 @@ impl Trace for FakeTracer {
         })
     }
 
-    fn let_on(&mut self, _: u32, _: Slot) -> Result<Option<u64>, TracerError> {
+    fn let_on(&mut self, _: u32, _: Slot, _: u64) -> Result<Option<u64>, TracerError> {
         Ok(None)
     }
 

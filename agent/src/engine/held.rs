@@ -65,7 +65,7 @@ impl Engine {
             reading = Some((begun, progress));
         }
         let stood = match &mut self.tracer {
-            Some(tracer) => tracer.let_on(hit.tid, hit.slot),
+            Some(tracer) => tracer.let_on(hit.tid, hit.slot, hit.hits),
             None => return Ok(()),
         };
         let stood_ns = match stood {

@@ -17,7 +17,7 @@ pub(crate) trait Trace {
     fn amend(&mut self, change: &AmendAction) -> Result<Armed, TracerError>;
     fn verify(&mut self) -> Result<Vec<u64>, TracerError>;
     fn disarm(&mut self, slot: Slot) -> Result<Groups, TracerError>;
-    fn let_on(&mut self, tid: u32, slot: Slot) -> Result<Option<u64>, TracerError>;
+    fn let_on(&mut self, tid: u32, slot: Slot, hits: u64) -> Result<Option<u64>, TracerError>;
     fn release(&mut self) -> Result<Released, TracerError>;
     fn counters(&self, slot: Slot) -> SlotCounters;
     fn take_longest_stop(&self, slot: Slot) -> u64;
@@ -44,8 +44,8 @@ impl Trace for Tracer {
         Tracer::disarm(self, slot)
     }
 
-    fn let_on(&mut self, tid: u32, slot: Slot) -> Result<Option<u64>, TracerError> {
-        Tracer::let_on(self, tid, slot)
+    fn let_on(&mut self, tid: u32, slot: Slot, hits: u64) -> Result<Option<u64>, TracerError> {
+        Tracer::let_on(self, tid, slot, hits)
     }
 
     fn release(&mut self) -> Result<Released, TracerError> {

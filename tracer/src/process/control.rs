@@ -100,7 +100,7 @@ enum Request {
     Amend(AmendAction),
     Disarm(Slot),
     Verify(Option<Mappings>),
-    LetOn(i32, Slot),
+    LetOn(i32, Slot, u64),
     TakeGroups(Slot),
     /// Restore and let go.
     Release,
@@ -166,9 +166,9 @@ impl Control {
                 let reply = attachment.and_then(|held| held.request(Request::Verify(map)));
                 reply.unwrap_or(Reply::Lost(Vec::new()))
             }
-            Command::LetOn(tid, slot) => {
+            Command::LetOn(tid, slot, hits) => {
                 let attachment = self.attachment.as_ref();
-                let request = Request::LetOn(tid.cast_signed(), slot);
+                let request = Request::LetOn(tid.cast_signed(), slot, hits);
                 let reply = attachment.and_then(|held| held.request(request));
                 reply.unwrap_or(Reply::LetOn(None))
             }
@@ -406,8 +406,8 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>) {
             Some(Request::Verify(map)) => {
                 answer(link, Reply::Lost(engine.verify(map.as_ref())));
             }
-            Some(Request::LetOn(tid, slot)) => {
-                answer(link, Reply::LetOn(engine.let_on(tid, slot)));
+            Some(Request::LetOn(tid, slot, hits)) => {
+                answer(link, Reply::LetOn(engine.let_on(tid, slot, hits)));
             }
             Some(Request::TakeGroups(slot)) => {
                 answer(link, Reply::Groups(engine.take_groups(slot)));

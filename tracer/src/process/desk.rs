@@ -50,7 +50,8 @@ pub(crate) enum Ran {
     /// The thread goes on.
     On,
     /// The thread stands still until the agent has read what it wants.
-    Holds,
+    /// Which of the slot's hits it is.
+    Holds { hits: u64 },
 }
 
 pub(crate) struct Desk {
@@ -117,7 +118,7 @@ impl Desk {
                     Yields::Record => self.producer.hit(header, payload),
                     Yields::Hold(_) if !hit.may_hold => Pushed::Full,
                     Yields::Hold(_) => {
-                        ran = Ran::Holds;
+                        ran = Ran::Holds { hits };
                         self.producer.held(header, &hit.stopped(), payload)
                     }
                     Yields::Count(tally) => {

@@ -6,6 +6,7 @@ use crate::command::Slot;
 use crate::process::budget::{WAKE_OTHER_CPU_NS, WAKE_SAME_CPU_NS};
 use crate::process::desk::{Hit, Ran};
 use crate::process::engine::{Engine, go_on};
+use crate::process::hold::Holder;
 use crate::process::proc::TRAP_BIT;
 use crate::process::site::Presence;
 use crate::process::slot::SlotState;
@@ -79,7 +80,7 @@ impl Engine {
     }
 
     /// Returns the slots for which the thread is to stand still.
-    fn run_programs(&mut self, tid: i32, address: u64, user: &UserRegisters) -> Vec<Slot> {
+    fn run_programs(&mut self, tid: i32, address: u64, user: &UserRegisters) -> Vec<Holder> {
         // Empty, it costs no allocation.
         let mut holders = Vec::new();
         let may_hold = self.may_hold();
@@ -106,8 +107,8 @@ impl Engine {
             may_hold,
         };
         for user in &site.users {
-            if self.desk.run_program(user, &hit) == Ran::Holds {
-                holders.push(user.slot);
+            if let Ran::Holds { hits } = self.desk.run_program(user, &hit) {
+                holders.push(Holder::new(user.slot, hits));
             }
         }
         holders

@@ -19,17 +19,46 @@ pub(crate) const MAX_HELD: usize = 4;
 /// A wake-up that comes before we wait is lost, so it is repeated.
 const REPEAT: Duration = Duration::from_millis(1);
 
+/// A slot that one hit holds a thread for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holder {
+    slot: Slot,
+    /// Which of the slot's hits it is: an agent that is late must not let the next one on.
+    hits: u64,
+    is_waiting: bool,
+}
+
+impl Holder {
+    pub(crate) fn new(slot: Slot, hits: u64) -> Holder {
+        Holder {
+            slot,
+            hits,
+            is_waiting: true,
+        }
+    }
+}
+
 /// A thread that stands still before the instruction of a site.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) tid: i32,
     address: u64,
     user: UserRegisters,
-    /// Who wait for it; it goes on when each of them has let it on.
-    slots: Vec<Slot>,
+    /// It goes on when none of them waits any more.
+    holders: Vec<Holder>,
     began: u64,
     /// On the monotonic clock.
     until: u64,
+}
+
+impl Held {
+    fn is_waited_for(&self) -> bool {
+        self.holders.iter().any(|holder| holder.is_waiting)
+    }
+
+    fn stood_ns(&self) -> u64 {
+        monotonic_ns().saturating_sub(self.began)
+    }
 }
 
 /// Wakes the tracer thread when a thread's time is over.
@@ -62,11 +91,17 @@ impl Alarm {
 
 impl Engine {
     /// Leaves a thread where it is for the slots that hold it. `user` has the pc at the site.
-    pub(crate) fn hold(&mut self, tid: i32, address: u64, user: &UserRegisters, slots: Vec<Slot>) {
+    pub(crate) fn hold(
+        &mut self,
+        tid: i32,
+        address: u64,
+        user: &UserRegisters,
+        holders: Vec<Holder>,
+    ) {
         let began = monotonic_ns();
-        let longest = slots
+        let longest = holders
             .iter()
-            .filter_map(|slot| self.desk.slots.get(slot)?.hold_ns());
+            .filter_map(|holder| self.desk.slots.get(&holder.slot)?.hold_ns());
         let until = began.saturating_add(longest.max().unwrap_or(0));
         // Before its stop is collected: should we be killed, it must be able to go on by itself.
         if sys::set_registers(tid, user).is_err() {
@@ -77,36 +112,49 @@ impl Engine {
             tid,
             address,
             user: *user,
-            slots,
+            holders,
             began,
             until,
         });
         self.set_alarm();
     }
 
-    /// The agent has read what it wanted for one slot. For how long the thread has stood still;
-    /// `None` if it went on before.
-    pub(crate) fn let_on(&mut self, tid: i32, slot: Slot) -> Option<u64> {
+    /// The agent has read what it wanted for one hit of a slot. For how long the thread has stood
+    /// still; `None` if it went on before.
+    pub(crate) fn let_on(&mut self, tid: i32, slot: Slot, hits: u64) -> Option<u64> {
         let index = self.held.iter().position(|held| held.tid == tid)?;
         let held = &mut self.held[index];
-        let waiting = held.slots.len();
-        held.slots.retain(|&waiting| waiting != slot);
-        let was_waited_for = held.slots.len() < waiting;
-        let stood = monotonic_ns().saturating_sub(held.began);
-        if held.slots.is_empty() {
+        let holder = held
+            .holders
+            .iter_mut()
+            .find(|holder| holder.is_waiting && holder.slot == slot && holder.hits == hits)?;
+        holder.is_waiting = false;
+        let stood = held.stood_ns();
+        if !held.is_waited_for() {
             let held = self.held.swap_remove(index);
-            self.free(held, Some(slot));
+            self.free(held);
             self.set_alarm();
         }
-        was_waited_for.then_some(stood)
+        Some(stood)
     }
 
-    /// Lets those on that stand still for one slot alone.
+    /// Lets those on that stand still for one slot alone, which is about to go.
     pub(crate) fn free_of(&mut self, slot: Slot) {
-        let tids: Vec<i32> = self.held.iter().map(|held| held.tid).collect();
-        for tid in tids {
-            self.let_on(tid, slot);
+        for index in (0..self.held.len()).rev() {
+            let held = &mut self.held[index];
+            let count = held.holders.len();
+            held.holders.retain(|holder| holder.slot != slot);
+            if held.holders.len() == count {
+                continue;
+            }
+            let stood = held.stood_ns();
+            if !held.is_waited_for() {
+                let held = self.held.swap_remove(index);
+                self.free(held);
+            }
+            self.charge(slot, stood, stood / in_u64(count), true);
         }
+        self.set_alarm();
     }
 
     /// Lets those on whose time is over.
@@ -120,7 +168,7 @@ impl Engine {
             match self.held[index].until <= now {
                 true => {
                     let held = self.held.swap_remove(index);
-                    self.free(held, None);
+                    self.free(held);
                 }
                 false => index += 1,
             }
@@ -131,7 +179,7 @@ impl Engine {
     /// Lets all on.
     pub(crate) fn free_all(&mut self) {
         while let Some(held) = self.held.pop() {
-            self.free(held, None);
+            self.free(held);
         }
         self.alarm.stop();
     }
@@ -141,7 +189,7 @@ impl Engine {
         self.held.retain(|held| held.tid != tid);
     }
 
-    fn free(&mut self, mut held: Held, last: Option<Slot>) {
+    fn free(&mut self, mut held: Held) {
         let presence = self.sites.get(held.address).map(|site| site.presence);
         match presence {
             Some(Presence::Planted) => {
@@ -151,9 +199,11 @@ impl Engine {
             // The instruction itself is there again.
             _ => go_on(held.tid, StopSignal::None),
         }
-        let stood = monotonic_ns().saturating_sub(held.began);
-        for slot in held.slots.into_iter().chain(last) {
-            self.charge(slot, stood);
+        let stood = held.stood_ns();
+        let process_allows = self.process_budget.take(stood, monotonic_ns());
+        let share = stood / in_u64(held.holders.len());
+        for holder in held.holders {
+            self.charge(holder.slot, stood, share, process_allows);
         }
     }
 
@@ -171,13 +221,16 @@ impl Engine {
         self.held.len() < MAX_HELD
     }
 
-    /// Counts a stop that was not over when the hit was.
-    fn charge(&mut self, slot: Slot, cost: u64) {
-        let now = monotonic_ns();
-        self.desk.shared.add(slot, Counter::StopNs, cost);
+    /// Counts a stop that was not over when the hit was, and a slot's share of it.
+    fn charge(&mut self, slot: Slot, stood: u64, share: u64, process_allows: bool) {
+        self.desk.shared.add(slot, Counter::StopNs, share);
         let max = self.desk.shared.counter(slot, Counter::MaxStopNs);
-        max.fetch_max(cost, std::sync::atomic::Ordering::Relaxed);
-        let process_allows = self.process_budget.take(cost, now);
-        self.spend(slot, cost, now, process_allows);
+        max.fetch_max(stood, std::sync::atomic::Ordering::Relaxed);
+        self.spend(slot, share, monotonic_ns(), process_allows);
     }
+}
+
+/// A number to divide by.
+fn in_u64(count: usize) -> u64 {
+    u64::try_from(count.max(1)).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lr_fixtures::{Fixture, Target, wait_until};
-use lr_tracer::{ArmAction, Mode, Record, Slot, Tracer};
+use lr_tracer::{ArmAction, Mode, Record, Slot, SlotCounters, Tracer};
 
 use crate::image::{Image, at_function, read_until, tracer};
 
@@ -13,8 +13,12 @@ const HITS: u64 = 50;
 const LONG: Duration = Duration::from_secs(600);
 
 fn counted() -> (Target, Image) {
+    counted_by(THREADS)
+}
+
+fn counted_by(threads: u64) -> (Target, Image) {
     let program = Fixture::c("counted.c").opt('2').build();
-    let target = Target::spawn(&program, [THREADS.to_string(), HITS.to_string()]);
+    let target = Target::spawn(&program, [threads.to_string(), HITS.to_string()]);
     let image = Image::of(&program, target.pid());
     (target, image)
 }
@@ -32,12 +36,44 @@ fn round(target: &mut Target) -> String {
     target.line()
 }
 
-/// The first thread that is held, and its rip.
-fn held(tracer: &mut Tracer) -> (u32, u64) {
-    read_until(tracer, "a thread that is held", |record| match record {
-        Record::Held { tid, registers, .. } => Some((tid, registers.general[16])),
-        _ => None,
-    })
+/// A hit whose thread was held.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Stood {
+    slot: Slot,
+    tid: u32,
+    hits: u64,
+    pc: u64,
+}
+
+impl Stood {
+    fn of(record: Record<'_>) -> Option<Stood> {
+        match record {
+            Record::Held {
+                slot,
+                tid,
+                hits,
+                registers,
+                ..
+            } => Some(Stood {
+                slot,
+                tid,
+                hits,
+                pc: registers.general[16],
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether it stood still until now.
+    fn let_on(&self, tracer: &mut Tracer) -> bool {
+        let stood = tracer.let_on(self.tid, self.slot, self.hits).unwrap();
+        stood.is_some()
+    }
+}
+
+/// The first hit whose thread is held.
+fn held(tracer: &mut Tracer) -> Stood {
+    read_until(tracer, "a thread that is held", Stood::of)
 }
 
 /// `None` of a thread that has ended.
@@ -54,19 +90,19 @@ pub(crate) fn a_thread_stands_still_until_it_is_let_on() {
     let mut tracer = tracer(&target);
     tracer.arm(&holding(&image, LONG, Some(1))).unwrap();
     target.send("go");
-    let (tid, pc) = held(&mut tracer);
-    assert_eq!(pc, image.function("step").0);
+    let stood = held(&mut tracer);
+    assert_eq!(stood.pc, image.function("step").0);
     // The others come to their end, and it does not.
     let is_alone = || {
         let runs = |tid: &u32| state(&target, *tid) == Some('R');
         (!target.threads().iter().any(runs)).then_some(())
     };
     wait_until("the others to end", is_alone);
-    assert_eq!(state(&target, tid), Some('t'));
-    assert!(tracer.let_on(tid, Slot(0)).unwrap().is_some());
+    assert_eq!(state(&target, stood.tid), Some('t'));
+    assert!(stood.let_on(&mut tracer));
     assert_eq!(target.line(), undisturbed);
     // It is not held twice.
-    assert_eq!(tracer.let_on(tid, Slot(0)).unwrap(), None);
+    assert!(!stood.let_on(&mut tracer));
     assert_eq!(tracer.counters(Slot(0)).kept, 1);
     tracer.release().unwrap();
     target.assert_clean();
@@ -81,11 +117,75 @@ pub(crate) fn a_thread_goes_on_when_its_time_is_over() {
     tracer.arm(&action).unwrap();
     // Nobody lets it on.
     assert_eq!(round(&mut target), undisturbed);
-    let (tid, _) = held(&mut tracer);
-    assert_eq!(tracer.let_on(tid, Slot(0)).unwrap(), None);
-    let counters = tracer.counters(Slot(0));
-    assert_eq!(counters.kept, 3);
-    assert!(counters.max_stop_ns >= 15_000_000, "{counters:?}");
+    let stood = held(&mut tracer);
+    assert!(!stood.let_on(&mut tracer));
+    assert_eq!(tracer.counters(Slot(0)).kept, 3);
+    // It is charged when the thread runs again.
+    wait_until("what it cost", || {
+        (tracer.counters(Slot(0)).max_stop_ns >= 15_000_000).then_some(())
+    });
+    tracer.release().unwrap();
+    target.assert_clean();
+}
+
+/// The agent of a loaded machine is late: the hit that it lets on is over, and its thread stands
+/// still for the next one.
+pub(crate) fn who_is_late_does_not_let_the_next_hit_on() {
+    // As many as may be held.
+    let (mut target, image) = counted_by(2);
+    let undisturbed = round(&mut target);
+    let mut tracer = tracer(&target);
+    let action = ArmAction {
+        ignore_quota: true,
+        ..holding(&image, Duration::from_millis(200), None)
+    };
+    tracer.arm(&action).unwrap();
+    target.send("go");
+    let mut late = held(&mut tracer);
+    // Again where the next one is over too, before we came to it.
+    wait_until("one that stands still after the late one", || {
+        let next = read_until(&mut tracer, "it to be held again", |record| {
+            Stood::of(record).filter(|stood| stood.tid == late.tid)
+        });
+        assert_ne!(next.hits, late.hits);
+        assert!(!late.let_on(&mut tracer));
+        late = next;
+        next.let_on(&mut tracer).then_some(())
+    });
+    tracer.release().unwrap();
+    assert_eq!(target.line(), undisturbed);
+    target.assert_clean();
+}
+
+/// A stop that several wait for is paid by each of them, not by the last one alone.
+pub(crate) fn who_share_a_stop_share_its_cost() {
+    const HOLD_NS: u64 = 50_000_000;
+    let (mut target, image) = counted();
+    let undisturbed = round(&mut target);
+    let mut tracer = tracer(&target);
+    let hold = Duration::from_nanos(HOLD_NS);
+    for slot in [Slot(0), Slot(1)] {
+        let action = ArmAction {
+            slot,
+            ..holding(&image, hold, Some(1))
+        };
+        tracer.arm(&action).unwrap();
+    }
+    target.send("go");
+    // The first lets it on at once, and it stands still for the other until its time is over.
+    let first = read_until(&mut tracer, "the first slot's hit", |record| {
+        Stood::of(record).filter(|stood| stood.slot == Slot(0))
+    });
+    first.let_on(&mut tracer);
+    assert_eq!(target.line(), undisturbed);
+    // It is charged when the thread runs again.
+    wait_until("each to have its share", || {
+        let counters = [0, 1].map(|slot| tracer.counters(Slot(slot)));
+        let has_share = |counters: &SlotCounters| {
+            counters.stop_ns >= HOLD_NS / 2 && counters.max_stop_ns >= HOLD_NS
+        };
+        counters.iter().all(has_share).then_some(())
+    });
     tracer.release().unwrap();
     target.assert_clean();
 }
@@ -102,12 +202,10 @@ pub(crate) fn each_hit_of_a_holding_action_is_kept_or_counted() {
         tracer.wait(Duration::from_millis(1));
         let mut standing = Vec::new();
         while let Some(record) = tracer.next_record() {
-            if let Record::Held { tid, .. } = record {
-                standing.push(tid);
-            }
+            standing.extend(Stood::of(record));
         }
-        for tid in standing {
-            assert!(tracer.let_on(tid, Slot(0)).unwrap().is_some());
+        for stood in standing {
+            assert!(stood.let_on(&mut tracer));
             let_on += 1;
         }
         (tracer.counters(Slot(0)).hits == expected).then_some(())
@@ -154,11 +252,11 @@ pub(crate) fn a_kill_reaches_a_thread_that_stands_still() {
     let mut tracer = tracer(&target);
     tracer.arm(&holding(&image, LONG, Some(1))).unwrap();
     target.send("go");
-    let (tid, _) = held(&mut tracer);
+    let stood = held(&mut tracer);
     target.kill();
     read_until(&mut tracer, "the end", |record| match record {
         Record::Ended(_) => Some(()),
         _ => None,
     });
-    assert_eq!(tracer.let_on(tid, Slot(0)).unwrap(), None);
+    assert!(!stood.let_on(&mut tracer));
 }

@@ -47,6 +47,8 @@ fn main() {
         endings::a_process_that_is_gone_is_refused,
         holds::a_thread_stands_still_until_it_is_let_on,
         holds::a_thread_goes_on_when_its_time_is_over,
+        holds::who_is_late_does_not_let_the_next_hit_on,
+        holds::who_share_a_stop_share_its_cost,
         holds::each_hit_of_a_holding_action_is_kept_or_counted,
         holds::losing_the_agent_lets_all_on,
         holds::taking_the_action_away_lets_all_on,
