@@ -10,7 +10,7 @@ use lr_dwarf::{
     Binary, Core, CoreMemory, CoreModules, DebugFiles, Limits, MappedPart, Module, Stack, StackEnd,
     Target, ThreadRegisters, Value, variables,
 };
-use lr_fixtures::{Fixture, Target as Process};
+use lr_fixtures::{Fixture, Target as Process, wait_until};
 use lr_probe::{Memory, MemoryFault};
 
 /// `/proc/pid/mem` of a process that does not run.
@@ -135,7 +135,10 @@ fn the_core_of_a_process_that_goes_on() {
     std::fs::create_dir_all(&folder).unwrap();
     let process = Process::spawn(&Fixture::c("orders.c").opt('2').build(), ["4", "500"]);
     let pid = process.pid();
-    let threads = process.threads();
+    // It starts them one after the other, and is one of them itself.
+    let threads = wait_until("its threads", || {
+        Some(process.threads()).filter(|threads| threads.len() == 4)
+    });
     let output = Command::new("gcore")
         .arg("-o")
         .arg(folder.join("core"))
