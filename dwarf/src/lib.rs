@@ -54,6 +54,8 @@ pub use location::{Location, LocationSyntax, Spot};
 pub use place::{DropReason, Dropped, Inexact, InexactReason, InlinedFrame, Place, Resolved};
 pub use symbols::Symbol;
 pub use target::{Module, Target};
-pub use unwind::{Frame, FrameKind, Reached, Stack, StackEnd, ThreadRegisters};
+pub use unwind::{
+    Avx512, Frame, FrameKind, Reached, Stack, StackEnd, ThreadRegisters, XsaveLayout,
+};
 pub use value::{Absent, Kind, Limits, Reason, Value, variables};
 pub use watch::watch;

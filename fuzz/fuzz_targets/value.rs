@@ -83,9 +83,7 @@ fn read(modules: &[Module], general: [u64; 17], memory: &[u8], limits: &Limits) 
     let registers = ThreadRegisters {
         general,
         fs_base: 0x5000,
-        xmm: None,
-        ymm_high: None,
-        st: None,
+        ..ThreadRegisters::default()
     };
     target.limit(MAX_READ);
     let stack = Stack::walk(&target, &registers, 4);

@@ -82,9 +82,7 @@ pub fn stack(binary: Binary, pc: u64, memory: &[u8]) {
     let mut registers = ThreadRegisters {
         general: std::array::from_fn(|number| 0x1000 * number as u64),
         fs_base: 0x5000,
-        xmm: None,
-        ymm_high: None,
-        st: None,
+        ..ThreadRegisters::default()
     };
     registers.general[16] = pc;
     let stack = Stack::walk(&target, &registers, 8);

@@ -12,6 +12,8 @@ use crate::unwind::ThreadRegisters;
 
 /// The most program headers: the kernel allows a process 65,530 mappings unless told otherwise.
 const MAX_SEGMENTS: usize = 1 << 20;
+/// The most segments with notes: all of them may be the same bytes. There is one.
+const MAX_NOTES: usize = 16;
 
 /// A core file. What is read of its memory is read when it is asked for.
 #[derive(Debug)]
@@ -218,37 +220,39 @@ fn parse(bytes: &[u8]) -> Result<Parsed, &'static str> {
     }
     let (mut ranges, mut segments) = (Vec::new(), Vec::new());
     let mut notes = Notes::default();
+    let noted = || {
+        let noted = headers.iter();
+        let noted = noted.filter_map(|program| program.notes(endian, bytes).ok().flatten());
+        noted.take(MAX_NOTES)
+    };
+    let layout = noted().find_map(Notes::layout);
+    for found in noted() {
+        notes.read(found, layout);
+    }
     for program in headers {
-        match program.p_type(endian) {
-            elf::PT_LOAD => {
-                // A core that was cut has less than it says: what is there is good.
-                let offset = program.p_offset(endian);
-                let left = (bytes.len() as u64).saturating_sub(offset);
-                let len = program.p_filesz(endian).min(left);
-                let addr = program.p_vaddr(endian);
-                let flags = program.p_flags(endian);
-                ranges.push(CoreRange {
-                    start: addr,
-                    end: addr.saturating_add(program.p_memsz(endian)),
-                    claimed: program.p_filesz(endian),
-                    permissions: Permissions {
-                        writable: flags.contains(elf::PF_W),
-                        executable: flags.contains(elf::PF_X),
-                    },
-                });
-                if let Ok(offset) = usize::try_from(offset)
-                    && len > 0
-                    && addr.checked_add(len).is_some()
-                {
-                    segments.push(CoreSegment { addr, offset, len });
-                }
-            }
-            elf::PT_NOTE => {
-                if let Ok(Some(found)) = program.notes(endian, bytes) {
-                    notes.read(found);
-                }
-            }
-            _ => {}
+        if program.p_type(endian) != elf::PT_LOAD {
+            continue;
+        }
+        // A core that was cut has less than it says: what is there is good.
+        let offset = program.p_offset(endian);
+        let left = (bytes.len() as u64).saturating_sub(offset);
+        let len = program.p_filesz(endian).min(left);
+        let addr = program.p_vaddr(endian);
+        let flags = program.p_flags(endian);
+        ranges.push(CoreRange {
+            start: addr,
+            end: addr.saturating_add(program.p_memsz(endian)),
+            claimed: program.p_filesz(endian),
+            permissions: Permissions {
+                writable: flags.contains(elf::PF_W),
+                executable: flags.contains(elf::PF_X),
+            },
+        });
+        if let Ok(offset) = usize::try_from(offset)
+            && len > 0
+            && addr.checked_add(len).is_some()
+        {
+            segments.push(CoreSegment { addr, offset, len });
         }
     }
     segments.sort_by_key(|segment| segment.addr);

@@ -8,7 +8,6 @@ mod file;
 mod memory;
 mod module;
 mod notes;
-mod xstate;
 
 pub use file::{Core, CoreError, CoreSignal, CoreThread, Permissions};
 pub use memory::CoreMemory;

@@ -5,8 +5,7 @@ use object::elf::{self, FileHeader64};
 use object::read::elf::NoteIterator;
 
 use super::file::{CoreSignal, CoreThread};
-use super::xstate;
-use crate::unwind::ThreadRegisters;
+use crate::unwind::{ThreadRegisters, WrittenBy, XsaveLayout};
 
 /// The most threads of one core.
 const MAX_THREADS: usize = 1 << 20;
@@ -38,6 +37,8 @@ const FS_BASE: usize = 21;
 /// `NT_FPREGSET`: where `st0` and `xmm0` are (`user_fpregs_struct`), each in 16 bytes.
 const FPREGSET_ST: usize = 32;
 const FPREGSET_XMM: usize = 160;
+/// `NT_X86_XSAVE_LAYOUT` (`linux/elf.h`).
+const XSAVE_LAYOUT: elf::NoteType = elf::NoteType(0x205);
 
 /// A part of a file that was mapped when the core was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,14 +59,38 @@ pub(super) struct Notes {
 }
 
 impl Notes {
+    /// Where the threads' areas have their states, if a segment of notes says so: the kernel says
+    /// it behind all of them.
+    pub(super) fn layout(
+        mut notes: NoteIterator<'_, FileHeader64<LittleEndian>>,
+    ) -> Option<XsaveLayout> {
+        while let Ok(Some(note)) = notes.next() {
+            if note.name() == elf::ELF_NOTE_LINUX && note.n_type(LittleEndian) == XSAVE_LAYOUT {
+                return XsaveLayout::told(note.desc());
+            }
+        }
+        None
+    }
+
     /// Adds one segment of notes; what is broken in it ends it.
-    pub(super) fn read(&mut self, mut notes: NoteIterator<'_, FileHeader64<LittleEndian>>) {
+    pub(super) fn read(
+        &mut self,
+        mut notes: NoteIterator<'_, FileHeader64<LittleEndian>>,
+        layout: Option<XsaveLayout>,
+    ) {
         while let Ok(Some(note)) = notes.next() {
             if note.name() == elf::ELF_NOTE_LINUX
                 && note.n_type(LittleEndian) == elf::NT_X86_XSTATE
                 && let Some(thread) = self.threads.last_mut()
             {
-                xstate::read(note.desc(), &mut thread.registers);
+                // The kernel writes what there is once for the process behind the first part of
+                // the first thread, others behind all threads.
+                let by = match self.auxiliary.is_empty() {
+                    true => WrittenBy::Another,
+                    false => WrittenBy::Kernel,
+                };
+                let layout = layout.or_else(|| XsaveLayout::guessed(note.desc(), by));
+                thread.registers.add_extended(note.desc(), layout);
             }
             if note.name() != elf::ELF_NOTE_CORE {
                 continue;

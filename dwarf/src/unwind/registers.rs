@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use lr_probe::REGISTER_COUNT;
 
 /// The DWARF numbers of rsp and of the return address (System V psABI for x86-64, figure 3.36).
@@ -6,6 +8,9 @@ pub(crate) const RIP: usize = 16;
 /// Those of the first vector and of the first x87 register.
 const XMM0: u16 = 17;
 const ST0: u16 = 33;
+/// Those that AVX-512 adds.
+const XMM16: u16 = 67;
+const K0: u16 = 118;
 const FS_BASE: u16 = 58;
 /// Registers that a function leaves as it found them: rbx, rbp, r12 to r15.
 const PRESERVED: [usize; 6] = [3, 6, 12, 13, 14, 15];
@@ -24,8 +29,20 @@ pub struct ThreadRegisters {
     pub xmm: Option<[[u8; 16]; 16]>,
     /// The upper halves of `ymm0` to `ymm15`.
     pub ymm_high: Option<[[u8; 16]; 16]>,
+    pub avx512: Option<Arc<Avx512>>,
     /// `st0` to `st7`, ten bytes of each.
     pub st: Option<[[u8; 16]; 8]>,
+}
+
+/// What AVX-512 has beside `ymm0` to `ymm15`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Avx512 {
+    /// The upper halves of `zmm0` to `zmm15`.
+    pub zmm_high: [[u8; 32]; 16],
+    /// `zmm16` to `zmm31`.
+    pub zmm: [[u8; 64]; 16],
+    /// `k0` to `k7`.
+    pub masks: [[u8; 8]; 8],
 }
 
 /// What is known of the registers in one frame.
@@ -37,6 +54,7 @@ pub(crate) struct FrameRegisters {
     carried: [Option<u64>; REGISTER_COUNT],
     xmm: Option<[[u8; 16]; 16]>,
     ymm_high: Option<[[u8; 16]; 16]>,
+    avx512: Option<Arc<Avx512>>,
     st: Option<[[u8; 16]; 8]>,
     pub(crate) fs_base: u64,
 }
@@ -48,6 +66,7 @@ impl FrameRegisters {
             carried: [None; REGISTER_COUNT],
             xmm: registers.xmm,
             ymm_high: registers.ymm_high,
+            avx512: registers.avx512.clone(),
             st: registers.st,
             fs_base: registers.fs_base,
         }
@@ -124,11 +143,30 @@ impl FrameRegisters {
         {
             // The number means the whole register, as wide as it is.
             let mut bytes = self.xmm?[xmm].to_vec();
-            bytes.extend_from_slice(self.ymm_high.as_ref().map_or(&[], |high| &high[xmm]));
+            if let Some(high) = &self.ymm_high {
+                bytes.extend_from_slice(&high[xmm]);
+                let wide = self.avx512.as_ref();
+                bytes.extend_from_slice(wide.map_or(&[], |wide| &wide.zmm_high[xmm]));
+            }
             return Some(bytes);
+        }
+        if let Some(zmm) = indexed(XMM16)
+            && zmm < 16
+        {
+            return Some(self.avx512.as_ref()?.zmm[zmm].to_vec());
+        }
+        if let Some(mask) = indexed(K0)
+            && mask < 8
+        {
+            return Some(self.avx512.as_ref()?.masks[mask].to_vec());
         }
         Some(self.general(number)?.to_le_bytes().to_vec())
     }
+}
+
+/// Whether a register may be wider than a core or a kernel tells of it.
+pub(crate) fn is_vector(number: u16) -> bool {
+    matches!(number, XMM0..ST0 | XMM16..83)
 }
 
 /// A register as people call it.
@@ -137,6 +175,8 @@ pub(crate) fn name(number: u16) -> String {
         0..17 => NAMES[usize::from(number)].to_owned(),
         XMM0..ST0 => format!("xmm{}", number - XMM0),
         ST0..41 => format!("st{}", number - ST0),
+        XMM16..83 => format!("xmm{}", number - XMM16 + 16),
+        K0..126 => format!("k{}", number - K0),
         _ => format!("register {number}"),
     }
 }

@@ -14,7 +14,7 @@ use super::tree::{Absent, Reason};
 use crate::image::Bytes;
 use crate::info::{Die, DieRef, Info};
 use crate::target::Target;
-use crate::unwind::{FrameRegisters, Stack, register_name};
+use crate::unwind::{FrameRegisters, Stack, is_vector, register_name};
 
 /// The most operations of one expression, those of its loops included.
 const MAX_OPERATIONS: u32 = 10_000;
@@ -151,9 +151,14 @@ impl<'t, 'a> Context<'t, 'a> {
         let carried = carried.map(|value| value.to_le_bytes().to_vec());
         carried.ok_or_else(|| {
             let name = register_name(number);
-            Absent::optimized_out(format!(
-                "it was in {name}, which the functions called since then do not keep"
-            ))
+            match &self.frame {
+                Some(frame) if frame.activation == 0 => {
+                    Absent::unsupported(format!("it is in {name}, which is not known here"))
+                }
+                _ => Absent::optimized_out(format!(
+                    "it was in {name}, which the functions called since then do not keep"
+                )),
+            }
         })
     }
 
@@ -409,6 +414,19 @@ fn add<'a>(context: &Context<'_, 'a>, piece: &Piece<Bytes<'a>>, size: u64, parts
     {
         let offset = byte_offset;
         return parts.point(size, ImplicitPointer { to, offset });
+    }
+    if let Location::Register { register } = piece.location
+        && is_vector(register.0)
+        && let Ok(bytes) = context.register(register.0)
+    {
+        let there = (bytes.len() as u64 * 8).saturating_sub(offset).min(size);
+        parts.push(&bytes, offset, there);
+        let name = register_name(register.0);
+        let why = format!("only the first {} bytes of {name} are known", bytes.len());
+        if there < size {
+            parts.miss(size - there, Absent::unsupported(why));
+        }
+        return;
     }
     let bytes = match &piece.location {
         Location::Empty => Err(Absent::optimized_out("this part of it is gone")),

@@ -22,6 +22,14 @@ impl Drop for Kept {
 impl Kept {
     /// The core of a program at the `passes`th time that it is in a function.
     pub(crate) fn at(program: &Path, place: &str, passes: usize) -> Kept {
+        let at = format!("break {place}");
+        let before = format!("ignore 1 {}", passes - 1);
+        let commands = ["set breakpoint pending on", &at, &before];
+        Kept::made(program, &[], &commands)
+    }
+
+    /// The core of a program where gdb stops it.
+    pub(crate) fn made(program: &Path, arguments: &[&str], commands: &[&str]) -> Kept {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let (own, nth) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(format!("lr-core-{own}-{nth}"));
@@ -29,17 +37,17 @@ impl Kept {
         let kept = Kept(folder);
         let output = Command::new("gdb")
             .args(["-nx", "-q", "-batch", "-ex", "set debuginfod enabled off"])
-            .args(["-ex", "set breakpoint pending on"])
             .args(["-ex", "handle SIGUSR1 nostop noprint pass"])
-            .args(["-ex", &format!("break {place}")])
-            .args(["-ex", &format!("ignore 1 {}", passes - 1)])
+            .args(commands.iter().flat_map(|command| ["-ex", command]))
             .args(["-ex", "run"])
             .args([
                 "-ex",
                 &format!("generate-core-file {}", kept.path().display()),
             ])
             .args(["-ex", "kill"])
+            .arg("--args")
             .arg(program)
+            .args(arguments)
             .stdin(Stdio::null())
             .output()
             .unwrap();

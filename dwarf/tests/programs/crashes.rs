@@ -5,11 +5,13 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lr_dwarf::{
-    Core, CoreMemory, CoreModules, DebugFiles, Kind, Limits, Reached, Stack, StackEnd, Target,
-    Value, variables,
+    Core, CoreMemory, CoreModules, DebugFiles, Kind, Limits, Reached, Reason, Stack, StackEnd,
+    Target, Value, variables,
 };
 use lr_fixtures::{Fixture, copy_program};
 use lr_probe::Memory;
+
+use crate::cores::{Kept, check, find, of_function};
 
 /// A folder with a program and its core.
 struct Died {
@@ -390,4 +392,44 @@ fn what_is_in_it_is_found_by_whoever_reads_the_file_alone() {
     assert_eq!(end, StackEnd::Bottom, "{names:?}");
     assert!(names.len() > 4, "{names:?}");
     assert!(Path::new(&died.program).is_file());
+}
+
+#[test]
+fn vectors_of_64_bytes() {
+    if !std::arch::is_x86_feature_detected!("avx512bw") {
+        return;
+    }
+    let fixture = Fixture::c("vectors.c").opt('2');
+    if let Some(died) = Died::of(&fixture, "fail", USUAL) {
+        died.read(8, |target, stack| {
+            let values = of_function(target, stack, "fail");
+            for (path, expected) in [
+                ("low.0", "1"),
+                ("low.2", "300"),
+                ("low.4", "-5"),
+                ("low.7", "8"),
+                ("high.1", "-40"),
+                ("high.3", "-8000"),
+                ("high.6", "-14"),
+                ("mask", "9223372036854775813"),
+                ("zero.0", "0"),
+                ("zero.7", "0"),
+            ] {
+                check(&values, path, expected);
+            }
+        });
+    }
+    // gdb 13 takes the states from where Intel's processors have them, on others too.
+    let kept = Kept::made(&fixture.build(), &["fail"], &[]);
+    kept.read(|target, stack| {
+        let values = of_function(target, stack, "fail");
+        check(&values, "low.3", "-4000");
+        for (path, expected) in [("low.4", "-5"), ("high.1", "-40"), ("high.6", "-14")] {
+            let value = find(&values, path);
+            match &value.absent {
+                Some(absent) => assert_eq!(absent.reason, Reason::Unsupported, "{value:?}"),
+                None => assert_eq!(value.value.as_deref(), Some(expected), "{value:?}"),
+            }
+        }
+    });
 }
