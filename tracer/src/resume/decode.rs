@@ -6,6 +6,7 @@ use capstone::arch::{self, BuildsCapstone, DetailsArchInsn};
 use capstone::{Capstone, Insn, RegId};
 use lr_probe::Register;
 
+use super::bits::{BitChange, Count, Shift};
 use super::borrow::{self, Encoding, LoanPlan, Pattern, StoreForm};
 use super::emulated::{Alu, Emulated, Gpr, Operand, Place, Segment, Unary};
 use super::flags::Condition;
@@ -147,6 +148,8 @@ impl View<'_> {
         }
         match (self.x86.prefix()[0], self.mnemonic) {
             (0, mnemonic) => self.plain(mnemonic),
+            // Their encoding has the byte, and means something else by it.
+            (0xf3, "tzcnt" | "lzcnt" | "popcnt") => self.plain(self.mnemonic),
             // `repz ret` is a `ret` (AMD's optimisation guides recommended it).
             (0xf3, "repz ret") => Some(Emulated::Ret { extra: 0 }),
             _ => None,
@@ -228,8 +231,86 @@ impl View<'_> {
             "jmp" => Emulated::Jump {
                 to: self.jump_target()?,
             },
-            _ => return self.conditional_jump(mnemonic),
+            "imul" if self.operands.len() > 1 => Emulated::Multiply {
+                to: self.gpr(0)?,
+                left: self.operand(self.operands.len() - 2)?,
+                right: self.operand(self.operands.len() - 1)?,
+            },
+            "imul" | "mul" => Emulated::MultiplyA {
+                from: self.operand(0)?,
+                bits: self.bits(0),
+                signed: mnemonic == "imul",
+            },
+            // Older processors take the first two for `bsf` and `bsr`.
+            "tzcnt" if is_x86_feature_detected!("bmi1") => self.count(Count::TrailingZeros)?,
+            "lzcnt" if is_x86_feature_detected!("lzcnt") => self.count(Count::LeadingZeros)?,
+            "popcnt" if is_x86_feature_detected!("popcnt") => self.count(Count::Ones)?,
+            "bt" => self.test_bit(None)?,
+            "bts" => self.test_bit(Some(BitChange::Set))?,
+            "btr" => self.test_bit(Some(BitChange::Reset))?,
+            "btc" => self.test_bit(Some(BitChange::Complement))?,
+            // Of 16 bits it is undefined.
+            "bswap" => Emulated::SwapBytes {
+                of: self.gpr(0).filter(|gpr| gpr.bits >= 32)?,
+            },
+            "xchg" => Emulated::Exchange {
+                one: self.gpr(0)?,
+                other: self.gpr(1)?,
+            },
+            // A hint, which never faults.
+            _ if mnemonic.starts_with("prefetch") => Emulated::Nop,
+            _ if mnemonic.starts_with('j') => return self.conditional_jump(mnemonic),
+            _ => return self.shift(mnemonic),
         })
+    }
+
+    fn shift(&self, mnemonic: &str) -> Option<Emulated> {
+        let to = self.gpr(0)?;
+        if let Some(shift) = Shift::from_mnemonic(mnemonic) {
+            let count = match self.operands.len() {
+                1 => Operand::Imm(1),
+                _ => self.operand(1)?,
+            };
+            return Some(Emulated::Shift { shift, to, count });
+        }
+        let shift = Shift::from_flagless(mnemonic)?;
+        is_x86_feature_detected!("bmi2").then_some(Emulated::ShiftOnly {
+            shift,
+            to,
+            from: self.operand(1)?,
+            count: self.operand(2)?,
+        })
+    }
+
+    fn count(&self, count: Count) -> Option<Emulated> {
+        Some(Emulated::Count {
+            count,
+            to: self.gpr(0)?,
+            from: self.operand(1)?,
+        })
+    }
+
+    fn test_bit(&self, change: Option<BitChange>) -> Option<Emulated> {
+        let (of, index) = (self.operand(0)?, self.operand(1)?);
+        // A bit number in a register reaches beyond the operand in memory.
+        if matches!((of, index), (Operand::Mem(_), Operand::Gpr(_))) {
+            return None;
+        }
+        let change = match change {
+            Some(change) => Some((self.gpr(0)?, change)),
+            None => None,
+        };
+        Some(Emulated::TestBit {
+            of,
+            bits: self.bits(0),
+            index,
+            change,
+        })
+    }
+
+    fn bits(&self, index: usize) -> u32 {
+        let operand = self.operands.get(index);
+        operand.map_or(0, |operand| u32::from(operand.size) * 8)
     }
 
     fn conditional_jump(&self, mnemonic: &str) -> Option<Emulated> {
@@ -269,7 +350,7 @@ impl View<'_> {
 
     fn alu(&self, op: Alu, writes: bool) -> Option<Emulated> {
         let (left, right) = (self.operand(0)?, self.operand(1)?);
-        let bits = u32::from(self.operands[0].size) * 8;
+        let bits = self.bits(0);
         let to = if writes { Some(self.gpr(0)?) } else { None };
         Some(Emulated::Alu {
             op,

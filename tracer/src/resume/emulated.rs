@@ -2,6 +2,7 @@
 
 use lr_probe::{Memory, MemoryFault, Register, Registers};
 
+use super::bits::{self, BitChange, Count, Shift};
 use super::flags::{self, CF, Condition};
 
 /// What an emulated instruction may change.
@@ -127,6 +128,49 @@ pub(crate) enum Emulated {
     SpreadA {
         bits: u32,
     },
+    Shift {
+        shift: Shift,
+        to: Gpr,
+        count: Operand,
+    },
+    /// `shlx` and its like, which leave the flags alone.
+    ShiftOnly {
+        shift: Shift,
+        to: Gpr,
+        from: Operand,
+        count: Operand,
+    },
+    /// `imul` with a register for the low half alone.
+    Multiply {
+        to: Gpr,
+        left: Operand,
+        right: Operand,
+    },
+    /// `mul` and `imul` of rax, with rdx for the high half.
+    MultiplyA {
+        from: Operand,
+        bits: u32,
+        signed: bool,
+    },
+    Count {
+        count: Count,
+        to: Gpr,
+        from: Operand,
+    },
+    /// `bt`, and `bts`, `btr`, `btc` of a register.
+    TestBit {
+        of: Operand,
+        bits: u32,
+        index: Operand,
+        change: Option<(Gpr, BitChange)>,
+    },
+    SwapBytes {
+        of: Gpr,
+    },
+    Exchange {
+        one: Gpr,
+        other: Gpr,
+    },
 }
 
 impl Emulated {
@@ -239,6 +283,70 @@ impl Emulated {
                     if negative { u64::MAX } else { 0 },
                 );
             }
+            Emulated::Shift { shift, to, count } => {
+                let count = before.value(count, 8, memory)?;
+                let (result, new) = shift.compute(before.flags, before.read(to), count, to.bits);
+                after.flags = new;
+                after.write(to, result);
+            }
+            Emulated::ShiftOnly {
+                shift,
+                to,
+                from,
+                count,
+            } => {
+                let value = before.value(from, to.bits, memory)?;
+                let count = before.value(count, 8, memory)?;
+                after.write(to, shift.result(value, count, to.bits));
+            }
+            Emulated::Multiply { to, left, right } => {
+                let left = before.value(left, to.bits, memory)?;
+                let right = before.value(right, to.bits, memory)?;
+                let (low, _, new) = bits::multiply(before.flags, left, right, to.bits, true);
+                after.flags = new;
+                after.write(to, low);
+            }
+            Emulated::MultiplyA { from, bits, signed } => {
+                let left = before.read(gpr(Register::RAX, bits));
+                let right = before.value(from, bits, memory)?;
+                let (low, high, new) = bits::multiply(before.flags, left, right, bits, signed);
+                after.flags = new;
+                match bits {
+                    8 => after.write(gpr(Register::RAX, 16), high << 8 | low),
+                    _ => {
+                        after.write(gpr(Register::RAX, bits), low);
+                        after.write(gpr(Register::RDX, bits), high);
+                    }
+                }
+            }
+            Emulated::Count { count, to, from } => {
+                let value = before.value(from, to.bits, memory)?;
+                let (result, new) = count.compute(before.flags, value, to.bits);
+                after.flags = new;
+                after.write(to, result);
+            }
+            Emulated::TestBit {
+                of,
+                bits,
+                index,
+                change,
+            } => {
+                let value = before.value(of, bits, memory)?;
+                let index = before.value(index, bits, memory)? % u64::from(bits);
+                let bit = 1 << index;
+                after.flags = before.flags & !CF | flags::flag(value & bit != 0, CF);
+                if let Some((to, change)) = change {
+                    after.write(to, change.apply(value, bit));
+                }
+            }
+            Emulated::SwapBytes { of } => {
+                let swapped = before.read(of).swap_bytes() >> (64 - of.bits);
+                after.write(of, swapped);
+            }
+            Emulated::Exchange { one, other } => {
+                after.write(one, before.read(other));
+                after.write(other, before.read(one));
+            }
         }
         Ok(())
     }
@@ -265,7 +373,7 @@ impl Operand {
 
 impl Cpu {
     /// The value of an operand, zero-extended from its own width; immediates cut to `bits`.
-    fn value(
+    pub(super) fn value(
         &self,
         operand: Operand,
         bits: u32,
@@ -391,11 +499,11 @@ fn load(memory: &mut dyn Memory, address: u64, bits: u32) -> Result<u64, MemoryF
     Ok(u64::from_le_bytes(value))
 }
 
-fn low_mask(bits: u32) -> u64 {
+pub(super) fn low_mask(bits: u32) -> u64 {
     u64::MAX >> (64 - bits)
 }
 
-fn sign_extend(value: u64, bits: u32) -> u64 {
+pub(super) fn sign_extend(value: u64, bits: u32) -> u64 {
     let shift = 64 - bits;
     ((value << shift).cast_signed() >> shift).cast_unsigned()
 }

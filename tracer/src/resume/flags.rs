@@ -3,10 +3,10 @@
 pub(crate) const CF: u64 = 1 << 0;
 const PF: u64 = 1 << 2;
 const AF: u64 = 1 << 4;
-const ZF: u64 = 1 << 6;
+pub(super) const ZF: u64 = 1 << 6;
 const SF: u64 = 1 << 7;
-const OF: u64 = 1 << 11;
-const ALL: u64 = CF | PF | AF | ZF | SF | OF;
+pub(super) const OF: u64 = 1 << 11;
+pub(super) const ALL: u64 = CF | PF | AF | ZF | SF | OF;
 
 /// The condition of a `jcc`, `cmovcc` or `setcc` (SDM volume 1, appendix B).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,13 +111,13 @@ pub(crate) fn keeping_carry(before: u64, after: u64) -> u64 {
     after & !CF | before & CF
 }
 
-fn of_result(result: u64, bits: u32) -> u64 {
+pub(super) fn of_result(result: u64, bits: u32) -> u64 {
     flag(result == 0, ZF)
         | flag(result >> (bits - 1) & 1 != 0, SF)
         | flag((result & 0xff).count_ones().is_multiple_of(2), PF)
 }
 
-fn flag(set: bool, flag: u64) -> u64 {
+pub(super) fn flag(set: bool, flag: u64) -> u64 {
     if set { flag } else { 0 }
 }
 

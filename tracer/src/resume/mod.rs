@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod against_cpu;
+mod bits;
 mod borrow;
 mod decode;
 mod emulated;
