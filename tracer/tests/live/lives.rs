@@ -1,9 +1,9 @@
 //! Births, signals and job control are what they would have been.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use lr_fixtures::{Fixture, Target, wait_until};
+use lr_fixtures::{Fixture, PATIENCE, Target, wait_until};
 use lr_probe::{Op, Program, Register, Width};
 use lr_tracer::{Record, ResumeKind, SiteProgram, Slot};
 use nix::sys::signal::{Signal, kill};
@@ -185,7 +185,7 @@ fn leave_repeatedly(program: &Path, target: &mut Target, times: u32) {
         let began = Instant::now();
         tracer.release().unwrap();
         let took = began.elapsed();
-        assert!(took < Duration::from_secs(2), "letting go took {took:?}");
+        assert!(took < PATIENCE, "letting go took {took:?}");
         target.assert_clean();
         target.send("go");
         assert_eq!(target.line(), "harmed 0");
