@@ -40,8 +40,10 @@ pub(crate) struct Action {
     /// Hits that were kept, and whose thread went on before it was read.
     late: u64,
     late_told: u64,
-    /// How often it was planted again for those.
+    /// How often in a row it was planted for those in vain.
     tries: u32,
+    /// What had been kept when it was planted last.
+    kept_before: u64,
     /// Hits of what is planted that rows were told of.
     in_rows: u64,
     told: Option<Told>,
@@ -90,6 +92,7 @@ impl Action {
             late: 0,
             late_told: 0,
             tries: 0,
+            kept_before: 0,
             in_rows: 0,
             told: None,
         }
@@ -120,8 +123,13 @@ impl Action {
     /// Whether what it was wanted for has still to be done, because threads went on too early. Not
     /// for ever: a place that cannot be read in time stays one.
     pub(crate) fn tries_again(&mut self) -> bool {
-        self.tries += 1;
-        self.late > 0 && self.tries <= MOST_TRIES && self.limit() != Some(0)
+        let kept = self.counts().kept;
+        self.tries = match kept > self.kept_before {
+            true => 0,
+            false => self.tries + 1,
+        };
+        self.kept_before = kept;
+        self.late > 0 && self.tries < MOST_TRIES && self.limit() != Some(0)
     }
 
     /// Whether its hits hold their threads.
@@ -299,8 +307,9 @@ impl Action {
     }
 }
 
-/// Plantings of one snapshot.
-const MOST_TRIES: u32 = 20;
+/// Plantings in a row that may bring nothing. A machine with much to do gives the agent no turn
+/// within [`HOLD`](super::held::HOLD) for a while; each costs no more than that, and its budget.
+const MOST_TRIES: u32 = 100;
 const NS_PER_MS: u64 = 1_000_000;
 /// Over its budget an action is not planted, so nobody counts: `observed_ms` says for how long
 /// it was.
@@ -387,6 +396,36 @@ mod tests {
         assert_eq!(action.limit(), Some(2));
         action.look(counters(9, 9), 0);
         assert_eq!(action.limit(), Some(0));
+    }
+
+    #[test]
+    fn threads_that_go_on_too_early_are_tried_again_and_not_for_ever() {
+        let mut action = action();
+        action.wanted.spec.max_hits = Some(3);
+        let mut hits = 0;
+        let mut pass = |action: &mut Action, is_read: bool| {
+            hits += 1;
+            if !is_read {
+                action.went_on();
+            }
+            action.look(counters(1, 1), 0);
+            action.unplanted();
+            action.tries_again()
+        };
+        // What comes of one now and then begins anew.
+        for _ in 0..2 {
+            for _ in 1..MOST_TRIES {
+                assert!(pass(&mut action, false));
+            }
+            assert!(pass(&mut action, true));
+        }
+        for _ in 1..MOST_TRIES {
+            assert!(pass(&mut action, false));
+        }
+        assert!(!pass(&mut action, false));
+        let counts = action.counts();
+        assert_eq!((counts.hits, counts.kept), (hits, 2));
+        assert_eq!(counts.dropped, u64::from(3 * MOST_TRIES - 2));
     }
 
     #[test]
