@@ -79,8 +79,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// See [`Engine::look_share`].
 const LOOK_SHARE: u32 = 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long the tracer's own word on the end of a target is waited for: it knows the status.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the word of a tracer that lives on the end of a target is waited for: it knows the
+/// status. A machine with much to do may not give it its turn for seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// More records than the ring can hold: what was in it at one moment has been read after so many.
 const RING_RECORDS: usize = 200_000;
 /// Records that are read between two looks at the orders.
@@ -404,7 +405,8 @@ impl Engine {
         };
         // The tracer may hold the target's last records and its exit status.
         let since = *self.gone_since.get_or_insert(now);
-        if self.is_planted() && now < since + PATIENCE {
+        let may_tell = self.tracer.as_mut().is_some_and(|tracer| tracer.is_alive());
+        if self.is_planted() && may_tell && now < since + PATIENCE {
             return None;
         }
         Some(self.ended(end))
