@@ -218,11 +218,10 @@ mod tests {
     #[test]
     fn a_child_that_nobody_collected_is_a_zombie() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while !ProcessFacts::read(child.id()).unwrap().zombie {
-            assert!(std::time::Instant::now() < deadline, "it never ended");
-            std::thread::yield_now();
-        }
+        lr_fixtures::wait_until("the child to end", || {
+            let facts = ProcessFacts::read(child.id()).unwrap();
+            facts.zombie.then_some(())
+        });
         child.wait().unwrap();
         assert!(matches!(
             ProcessFacts::read(child.id()),

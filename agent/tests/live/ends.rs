@@ -114,7 +114,7 @@ pub(crate) fn an_exit_while_nothing_is_planted_is_told() {
 }
 
 pub(crate) fn a_silent_server_is_not_waited_for() {
-    let (server, target) = (Server::start_with(2), orders());
+    let (server, target) = (Server::start_with(5), orders());
     let agent = server.launch(target.pid()).unwrap();
     server.want(vec![log("a", &location("orders.c", "process"), "{o->id}")]);
     server.wait_for_state("a", State::Hit);

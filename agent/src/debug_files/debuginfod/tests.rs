@@ -276,7 +276,9 @@ fn hostile_servers_cost_an_error() {
         }
     });
     hasty.servers = vec![server.url.clone()];
-    check(&server, "less than 100 KiB in 1 s", hasty);
+    // Longer than a thread of a busy machine may have to wait for its turn.
+    hasty.timeout = Duration::from_secs(5);
+    check(&server, "less than 100 KiB in 5 s", hasty);
     // Leads round in a circle.
     let server = Server::start(|stream| {
         let _ = write!(
@@ -291,12 +293,13 @@ fn hostile_servers_cost_an_error() {
 fn no_server_costs_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let (program, _) = stripped(folder.path());
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://user:secret@{}", closed.local_addr().unwrap());
-    drop(closed);
+    // While the port is ours at one address of this machine, nobody listens at it at another.
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port();
+    let url = format!("http://user:secret@127.0.0.2:{port}");
     let binary = open(&program, settings(folder.path(), &[&url]), Asking::Servers);
     let why = why_missing(&binary);
-    assert!(why.contains("127.0.0.1"), "{why}");
+    assert!(why.contains("127.0.0.2"), "{why}");
     assert!(!why.contains("secret"), "{why}");
 }
 
