@@ -48,6 +48,7 @@ pub(crate) async fn serve(options: Options, ready: Ready) -> Answer<()> {
         Ok(server) => {
             ready.tell(&json!({
                 "socket": server.socket,
+                "listen": server.listen,
                 "portal": server.app.portal_url,
                 "pid": std::process::id(),
             }));
@@ -66,6 +67,8 @@ struct Server {
     writer: Writer,
     listeners: Vec<Listener>,
     socket: Option<PathBuf>,
+    /// Where it listens instead, with the port that it got where 0 was asked for.
+    listen: Option<SocketAddr>,
     /// Held until everything else has ended.
     _lock: nix::fcntl::Flock<fs::File>,
 }
@@ -79,17 +82,18 @@ async fn start(options: Options) -> Answer<Server> {
 
     let mut listeners = Vec::new();
     let mut socket = None;
+    let mut listen = None;
     if let Some(address) = options.listen {
-        listeners.push(Listener::Tcp(bind(address).await?, Caller::Bearer));
+        let listener = bind(address).await?;
+        listen = Some(address_of(&listener)?);
+        listeners.push(Listener::Tcp(listener, Caller::Bearer));
     } else {
         let path = state_dir.socket();
         listeners.push(Listener::Unix(bind_socket(&path)?));
         socket = Some(path);
     }
     let portal = bind((IpAddr::from(Ipv4Addr::LOCALHOST), options.portal_port).into()).await?;
-    let portal_address = portal.local_addr().map_err(|error| {
-        Refusal::internal("the portal has no address").detail(error.to_string())
-    })?;
+    let portal_address = address_of(&portal)?;
     listeners.push(Listener::Tcp(portal, Caller::Portal));
 
     let hub = Hub::default();
@@ -115,6 +119,7 @@ async fn start(options: Options) -> Answer<Server> {
         writer,
         listeners,
         socket,
+        listen,
         _lock: lock,
     })
 }
@@ -205,6 +210,12 @@ async fn bind(address: SocketAddr) -> Answer<TcpListener> {
             _ => Refusal::new("cannot_listen", format!("cannot listen on {address}"))
                 .detail(error.to_string()),
         })
+}
+
+fn address_of(listener: &TcpListener) -> Answer<SocketAddr> {
+    listener
+        .local_addr()
+        .map_err(|error| Refusal::internal("what listens has no address").detail(error.to_string()))
 }
 
 /// The bearer token in a file that nobody else may read.
