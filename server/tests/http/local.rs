@@ -1,12 +1,11 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::client::Address;
+use crate::client::{Address, wait_for};
 use crate::fixture::{Server, logs, state_dir, until_done};
 
 /// The variable that turns a copy of this binary into a client of the socket that it names.
@@ -81,11 +80,9 @@ fn stopping_stores_what_was_received_and_removes_the_socket() {
             })
         };
         // The server has heard of the request, which now waits.
-        let patience = Instant::now() + Duration::from_secs(30);
-        while last_seen() == before {
-            assert!(Instant::now() < patience, "the request never arrives");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for("the request's arrival", || {
+            (last_seen() != before).then_some(())
+        });
         match how {
             "request" => assert_eq!(
                 server.api.post("/api/v1/server/stop", &json!({})).status,

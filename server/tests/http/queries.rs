@@ -95,8 +95,8 @@ fn a_heavy_query_does_not_hold_up_ingest() {
             .ok();
         slowest = slowest.max(started.elapsed());
     }
-    // Far below the 30 s that the queries may run.
-    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
+    // Held up, the first would wait for most of the 30 s that the queries may run.
+    assert!(slowest < Duration::from_secs(20), "{slowest:?}");
     server.api.post("/api/v1/server/stop", &json!({})).ok();
     for query in heavy {
         // Cut off when the server stopped, or not even begun.

@@ -5,11 +5,8 @@ use crate::fixture::{Server, state_dir};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// A port that was free a moment ago; who takes it in between makes the test fail, not pass.
-fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
+/// A free port, which the server says.
+const ANY: &str = "127.0.0.1:0";
 
 #[test]
 fn the_api_over_tcp_asks_for_its_token() {
@@ -22,14 +19,13 @@ fn the_api_over_tcp_asks_for_its_token() {
     };
 
     std::fs::set_permissions(&token_file, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let (problem, _) = start(&free_address()).err().unwrap();
+    let (problem, _) = start(ANY).err().unwrap();
     assert_eq!(problem["code"], "token_file");
 
     std::fs::set_permissions(&token_file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let address = free_address();
-    let server = start(&address).unwrap();
+    let server = start(ANY).unwrap();
     assert!(!dir.join("server.sock").exists());
-    let api = Address::Tcp(address.clone());
+    let api = Address::Tcp(server.ready["listen"].as_str().unwrap().to_owned());
     let ask = |token: &str| {
         let value = format!("Bearer {token}");
         api.send("GET", "/api/v1/server", &[("authorization", &value)], b"")
@@ -48,7 +44,7 @@ fn the_api_over_tcp_asks_for_its_token() {
     assert!(!log.contains(TOKEN));
 
     drop(server);
-    let taken = std::net::TcpListener::bind(&address).unwrap();
+    let taken = std::net::TcpListener::bind(ANY).unwrap();
     let (problem, status) = start(&taken.local_addr().unwrap().to_string())
         .err()
         .unwrap();
