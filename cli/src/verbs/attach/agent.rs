@@ -186,15 +186,13 @@ mod tests {
 
     #[tokio::test]
     async fn one_takes_its_turn_after_the_other() {
-        let folder = std::env::temp_dir().join(format!("lr-turn-{}", std::process::id()));
-        std::fs::create_dir(&folder).unwrap();
-        let first = take_turn(&folder).await.unwrap();
-        let second = take_turn(&folder);
+        let folder = tempfile::tempdir().unwrap();
+        let first = take_turn(folder.path()).await.unwrap();
+        let second = take_turn(folder.path());
         tokio::pin!(second);
         let early = tokio::time::timeout(LOOK_AGAIN * 3, &mut second).await;
         assert!(early.is_err(), "both had it");
         drop(first);
         second.await.unwrap();
-        std::fs::remove_dir(&folder).unwrap();
     }
 }
