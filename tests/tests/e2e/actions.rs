@@ -71,8 +71,7 @@ fn two_logs_of_one_line_are_two_logs() {
         &line,
         "b={doubled}",
     ]);
-    attached.until_bound();
-    attached.until_bound();
+    attached.until_all_bound(2);
     target.send("go");
     let logs = attached.logs(100);
     let count = |prefix: &str| logs.iter().filter(|log| is_log_of(prefix)(log)).count();
@@ -155,7 +154,7 @@ fn log_waits_for_events() {
             "--wait",
             "3",
             "--timeout",
-            "30s",
+            "60s",
             "--json",
         ])
         .status(0);
@@ -239,15 +238,14 @@ fn background_ends_by_itself_after_its_hits() {
 #[test]
 fn by_name_where_one_process_has_it() {
     let world = World::new();
-    let copy = world.folder().join("uniquely-named");
+    // Another run of these tests on the same machine has others; a name has 15 letters at most.
+    let name = format!("only-{}", std::process::id());
+    let copy = world.folder().join(&name);
     copy_program(&Fixture::c("orders.c").build(), &copy);
     let target = Target::spawn(&copy, [""; 0]);
     let line = location("orders.c", "process");
     let log = ["--json", "--hits", "1", "--log", &line, "{o.id}"];
-    for selection in [
-        ["--comm", "uniquely-named"],
-        ["--exe", copy.to_str().unwrap()],
-    ] {
+    for selection in [["--comm", &name], ["--exe", copy.to_str().unwrap()]] {
         let mut arguments = vec!["attach"];
         arguments.extend(selection);
         arguments.extend(log);
@@ -256,7 +254,7 @@ fn by_name_where_one_process_has_it() {
         attached.ended().done();
     }
     let twin = Target::spawn(&copy, [""; 0]);
-    let refused = world.lr(["attach", "--comm", "uniquely-named"]);
+    let refused = world.lr(["attach", "--comm", &name]);
     assert_ne!(refused.status, Some(0));
     for pid in [target.pid(), twin.pid()] {
         assert!(

@@ -12,7 +12,16 @@ fn orders() -> Target {
 /// Attaches in the background, with an action that is never hit, so that the agent stays.
 fn attached(world: &World, target: &Target) {
     let pid = target.pid().to_string();
-    let anchor = ["attach", &pid, "--background", "--counter", "make_order"];
+    // A busy machine makes of each hit so much that it would be paused now and then.
+    let quota = "--ignore-quota";
+    let anchor = [
+        "attach",
+        &pid,
+        "--background",
+        quota,
+        "--counter",
+        "make_order",
+    ];
     world
         .lr(anchor
             .into_iter()
@@ -50,8 +59,7 @@ fn counters_and_metrics_of_eight_threads_are_exact() {
     let words = ["attach", &pid, "--json", "--ignore-quota", "--unit", "ns"];
     let actions = ["--counter", &line, "--metric", &line, "n"];
     let mut attached = world.start(words.into_iter().chain(actions));
-    attached.until_bound();
-    attached.until_bound();
+    attached.until_all_bound(2);
     target.send("go");
     assert!(target.line().starts_with("counted 8000 "));
     counted(&world, "counter", 8000);
@@ -239,7 +247,8 @@ fn an_action_tells_why_nothing_comes_of_it() {
 
 fn taken(world: &World, location: &str, name: &str) -> Value {
     let words = ["snapshot", location, "--name", name, "--watch", "o.id * 2"];
-    let taken = world.lr(words.into_iter().chain(["--wait", "1", "--json"]));
+    let more = ["--wait", "1", "--json", "--ignore-quota"];
+    let taken = world.lr(words.into_iter().chain(more));
     let lines = taken.status(0).json_lines();
     let mut snapshots = lines.into_iter().filter(|line| line["type"] == "snapshot");
     snapshots.next().unwrap()
@@ -252,10 +261,12 @@ fn a_snapshot_is_taken_stored_shown_and_taken_again() {
     attached(&world, &target);
     let process = location("orders.c", "process");
     // A busy machine may not read all of one in its time, and says so.
-    let snapshot = (0..20)
-        .map(|number| taken(&world, &process, &format!("stack-{number}")))
-        .find(|snapshot| !snapshot.to_string().contains(r#""budget""#))
-        .expect("one of them is whole");
+    let mut number = 0;
+    let snapshot = wait_until("a whole one", || {
+        number += 1;
+        let snapshot = taken(&world, &process, &format!("stack-{number}"));
+        (!snapshot.to_string().contains(r#""budget""#)).then_some(snapshot)
+    });
     let frame = &snapshot["frames"][0];
     assert_eq!(
         (&frame["function"], &snapshot["frames"][1]["function"]),

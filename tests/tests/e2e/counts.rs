@@ -1,8 +1,14 @@
 //! No hit is missed and none is invented: the program counts for itself.
 
-use lr_fixtures::{Fixture, Target, location};
+use std::time::{Duration, Instant};
+
+use lr_fixtures::{Fixture, PATIENCE, Target, location};
+use serde_json::Value;
 
 use crate::world::World;
+
+/// Longer than a line that costs too much is left alone, so that the next round finds it planted.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs `threads` times `hits` passes over a marked line, and compares with what came.
 fn check(fixture: &Fixture, threads: u32, hits: u32) {
@@ -144,13 +150,25 @@ fn a_line_that_costs_too_much_is_paused() {
     let world = World::new();
     let mut target = Target::spawn(&Fixture::c("counted.c").opt('2').build(), ["1", "3000000"]);
     let line = location("counted.c", "step");
+    let begun = Instant::now();
     let mut attached = world.attach(&target, &line, "n={n}", &["--rate", "1000000"]);
     attached.until_bound();
-    target.send("go");
-    attached.json_until(|value| value["type"] == "state" && value["state"] == "paused");
-    // Three million hits of 50 µs would take minutes; paused, they take hardly any time.
-    assert!(target.line().starts_with("counted 3000000 "));
+    // A pause of half a second may be over before a busy machine has told of it.
+    let mut rounds = 0;
+    let deadline = begun + PATIENCE;
+    let is_paused = |value: &Value| value["type"] == "state" && value["state"] == "paused";
+    loop {
+        target.send("go");
+        // Three million hits of 50 µs would take minutes; paused, they take hardly any time.
+        assert!(target.line().starts_with("counted 3000000 "));
+        rounds += 1;
+        if attached.json_within(PAUSE, is_paused).is_some() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "no pause in {rounds} rounds");
+    }
     attached.interrupted().status(0);
+    let most = i64::try_from(begun.elapsed().as_millis()).unwrap();
     target.assert_clean();
     let [hits, observed] = [
         "SELECT sum(hits) FROM coverage",
@@ -158,8 +176,8 @@ fn a_line_that_costs_too_much_is_paused() {
     ]
     .map(|query| world.sql_number(query));
     assert!(
-        hits < 3_000_000,
+        hits < 3_000_000 * rounds,
         "what was not observed is not counted: {hits} hits"
     );
-    assert!(observed < 60_000, "{observed} ms");
+    assert!(observed < most, "{observed} ms of {most}");
 }

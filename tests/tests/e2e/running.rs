@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -114,6 +115,24 @@ impl Running {
         }
     }
 
+    /// The first of the JSON lines that come within this time for which `wanted` holds.
+    pub(crate) fn json_within(
+        &mut self,
+        time: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Option<Value> {
+        let deadline = Instant::now() + time;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left).ok()?;
+            let value: Value = serde_json::from_str(&line)
+                .unwrap_or_else(|error| panic!("{}: {error} in {line:?}", self.words));
+            if wanted(&value) {
+                return Some(value);
+            }
+        }
+    }
+
     /// Reads up to the state line that says that an action is planted. On a busy machine it may
     /// have been hit, and even paused, by the time its state is told for the first time.
     pub(crate) fn until_bound(&mut self) -> Value {
@@ -123,6 +142,15 @@ impl Running {
             let state = value["state"].as_str().unwrap_or_default();
             value["type"] == "state" && ["bound", "hit", "paused"].contains(&state)
         })
+    }
+
+    /// The same of so many actions, which may each tell more than one state.
+    pub(crate) fn until_all_bound(&mut self, count: usize) {
+        let mut bound = BTreeSet::new();
+        while bound.len() < count {
+            let state = self.until_bound();
+            bound.insert(state["action"].as_str().unwrap().to_owned());
+        }
     }
 
     /// The next `count` logs; other lines are passed over.

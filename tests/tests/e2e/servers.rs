@@ -76,7 +76,7 @@ fn stop_ends_it_and_what_is_attached_is_let_go() {
     assert!(!ended.stderr.is_empty());
 }
 
-/// A server that listens on a port that was free a moment ago, with a token.
+/// A server that listens on a free port, with a token.
 fn listening(world: &World, token: &str) -> (Running, String) {
     let file = world.folder().join("token");
     let mut written = std::fs::File::create(&file).unwrap();
@@ -84,28 +84,19 @@ fn listening(world: &World, token: &str) -> (Running, String) {
         .set_permissions(std::fs::Permissions::from_mode(0o600))
         .unwrap();
     writeln!(written, "{token}").unwrap();
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
     let mut command = Command::new(binaries::lr_server());
     world.settle(&mut command);
     command
-        .args([
-            "serve",
-            "--listen",
-            &free.to_string(),
-            "--ready-fd",
-            "1",
-            "--token-file",
-        ])
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(["--ready-fd", "1", "--token-file"])
         .arg(&file)
         .arg("--state-dir")
         .arg(world.folder().join("remote"));
     let mut server = Running::start(command);
     let ready = server.json();
     assert_eq!(ready["pid"], server.pid(), "{ready}");
-    (server, format!("http://{free}"))
+    let url = format!("http://{}", ready["listen"].as_str().unwrap());
+    (server, url)
 }
 
 #[test]
@@ -146,12 +137,10 @@ fn unreachable() {
     let pid = target.pid().to_string();
     let socket = world.folder().join("nobody.sock");
     let nowhere = format!("unix:{}", socket.display());
-    // A port that was free a moment ago.
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    for server in [nowhere, format!("http://{port}")] {
+    // While the port is ours at one address of this machine, nobody listens at it at another.
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port();
+    for server in [nowhere, format!("http://127.0.0.2:{port}")] {
         let line = location("orders.c", "process");
         let arguments = [
             "attach", &pid, "--server", &server, "--log", &line, "{o.id}",

@@ -182,7 +182,9 @@ fn the_oracle_finds_a_difference() {
         "#!/bin/sh\n{} \"$@\" | sed -E 's/(\"kind\":\"int\",\"value\":)\"[0-9]+\"/\\1\"7654321\"/g'\n",
         lr().display()
     );
-    std::fs::write(&liar, script).unwrap();
+    let text = world.folder().join("script");
+    std::fs::write(&text, script).unwrap();
+    copy_program(&text, &liar);
     std::fs::set_permissions(&liar, std::fs::Permissions::from_mode(0o755)).unwrap();
     let output = compared(&liar, &[Fixture::c("frames.c").build()]);
     let shown = String::from_utf8_lossy(&output.stdout);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lr_fixtures::{Target, wait_until};
+use lr_fixtures::{PATIENCE, Target, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -109,8 +109,9 @@ impl World {
 
     /// What the server answers to a `GET`, straight from its socket.
     pub(crate) fn get(&self, path: &str) -> Value {
-        let mut stream =
-            UnixStream::connect(self.state_dir().join("server.sock")).expect("the server runs");
+        // Its socket is there a moment before it listens.
+        let socket = self.state_dir().join("server.sock");
+        let mut stream = wait_until("the server to listen", || UnixStream::connect(&socket).ok());
         write!(
             stream,
             "GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -187,7 +188,7 @@ fn end(pid: u32) {
 }
 
 fn ends_soon(pid: u32) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if !Path::new(&format!("/proc/{pid}")).exists() {
             return true;
