@@ -5,6 +5,7 @@ mod array;
 mod call_site;
 mod class;
 mod constant;
+mod decimal;
 mod dimension;
 mod dynamic;
 mod elsewhere;

@@ -150,6 +150,7 @@ impl<'t, 'a> Reader<'t, 'a> {
                 encoding: gimli::DW_ATE_complex_float,
                 bytes,
                 name,
+                ..
             } => {
                 let half = bytes / 2;
                 // clang calls all of them `complex`.
@@ -166,8 +167,9 @@ impl<'t, 'a> Reader<'t, 'a> {
                 encoding,
                 bytes,
                 name,
+                used,
             } => {
-                let bits = bytes.saturating_mul(8);
+                let bits = scalar::used_bits(name, bytes.saturating_mul(8), *used)?;
                 let word = match (*encoding, bits) {
                     // The room of a `long double` is larger than what it holds; what a register
                     // or a constant gives has no more than that.

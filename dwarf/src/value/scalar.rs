@@ -2,19 +2,36 @@
 
 use gimli::DwAte;
 
+use super::decimal::Decimal;
 use super::evaluate::Result;
 use super::extended::{self, Format};
 use super::text::character;
 use super::tree::Absent;
 
+/// How many bits of a value of a base type count.
+pub(super) fn used_bits(name: &str, bits: u64, told: Option<u64>) -> Result<u64> {
+    let is_bit_int = name.contains("_BitInt");
+    // gcc 14 and clang 15 call it `_BitInt(37)`.
+    let named = || {
+        name.split_once("_BitInt(")?
+            .1
+            .strip_suffix(')')?
+            .parse()
+            .ok()
+    };
+    let used = told.or_else(|| named().filter(|_| is_bit_int));
+    match used.filter(|&used| (1..=bits).contains(&used)) {
+        Some(used) => Ok(used),
+        // What the others of its room are, the compiler leaves open (System V psABI, 3.1.2).
+        None if is_bit_int => Err(Absent::unsupported(format!(
+            "a `{name}`: debug info does not tell how many of its bits count"
+        ))),
+        None => Ok(bits),
+    }
+}
+
 /// A value of a base type that has the low `bits` of `word`.
 pub(super) fn base(encoding: DwAte, name: &str, bits: u64, word: u128) -> Result<String> {
-    // clang 14 leaves the rest of the room as it is.
-    if name.ends_with("_BitInt") {
-        return Err(Absent::unsupported(format!(
-            "a `{name}`: debug info does not tell how many of its bits count"
-        )));
-    }
     Ok(match (encoding, bits) {
         (gimli::DW_ATE_boolean, _) => match word {
             0 => "false".to_owned(),
@@ -49,6 +66,9 @@ pub(super) fn base(encoding: DwAte, name: &str, bits: u64, word: u128) -> Result
         // x87: ten bytes in a room of sixteen.
         (gimli::DW_ATE_float, 128) if name.contains("long double") => extended::text(word),
         (gimli::DW_ATE_float, 80 | 96) => extended::text(word),
+        (gimli::DW_ATE_decimal_float, 32) => Decimal::D32.text(word),
+        (gimli::DW_ATE_decimal_float, 64) => Decimal::D64.text(word),
+        (gimli::DW_ATE_decimal_float, 128) => Decimal::D128.text(word),
         _ => return Err(odd(name)),
     })
 }
@@ -186,7 +206,6 @@ mod tests {
             base(gimli::DW_ATE_float, "_Float16", 16, 0x3c00).unwrap(),
             "1"
         );
-        assert!(base(gimli::DW_ATE_signed, "_BitInt", 64, 0).is_err());
         // Which format it is, nobody tells.
         assert!(base(gimli::DW_ATE_float, "t", 16, 0).is_err());
         assert!(base(gimli::DW_ATE_float, "t", 128, 0).is_err());
@@ -201,6 +220,27 @@ mod tests {
         assert_eq!(
             base(gimli::DW_ATE_signed_char, "signed char", 8, 0xff).unwrap(),
             "-1"
+        );
+    }
+
+    #[test]
+    fn bits_that_count() {
+        let check = |name, told, expected| {
+            assert_eq!(used_bits(name, 64, told).ok(), expected, "{name}");
+        };
+        check("int", None, Some(64));
+        check("int", Some(37), Some(37));
+        check("_BitInt", Some(37), Some(37));
+        check("unsigned _BitInt(37)", None, Some(37));
+        check("_BitInt(37)", Some(37), Some(37));
+        check("_BitInt", None, None);
+        check("unsigned _BitInt", None, None);
+        check("_BitInt(65)", None, None);
+        check("_BitInt(0)", None, None);
+        check("_BitInt(", None, None);
+        assert_eq!(
+            base(gimli::DW_ATE_signed, "_BitInt(5)", 5, 0b11011).unwrap(),
+            "-5"
         );
     }
 

@@ -16,6 +16,8 @@ pub(super) enum Shape {
         encoding: DwAte,
         bytes: u64,
         name: String,
+        /// How many of its bits count, where that is told apart from its size.
+        used: Option<u64>,
     },
     /// `None` points to void.
     Pointer(Option<DieRef>),
@@ -57,9 +59,11 @@ impl Shape {
                 encoding,
                 name,
                 bytes,
+                ..
             } => match *encoding {
                 gimli::DW_ATE_boolean => Kind::Bool,
                 gimli::DW_ATE_float
+                | gimli::DW_ATE_decimal_float
                 | gimli::DW_ATE_complex_float
                 | gimli::DW_ATE_imaginary_float => Kind::Float,
                 gimli::DW_ATE_UTF => Kind::Char,
@@ -114,6 +118,7 @@ pub(super) fn shape(info: &Info<'_>, of: Option<DieRef>) -> Result<Shape> {
                     encoding: if is_wide { gimli::DW_ATE_UTF } else { encoding },
                     bytes: bytes.unwrap_or(0),
                     name: info.own_name(&die).unwrap_or_default(),
+                    used: die.udata(gimli::DW_AT_bit_size),
                 },
                 _ => Shape::Other,
             },

@@ -72,6 +72,7 @@ pub(super) fn unit(shape: &Shape) -> Option<Unit> {
         encoding,
         bytes,
         name,
+        ..
     } = shape
     else {
         return None;

@@ -36,6 +36,21 @@ fn numbers_of_c() {
     for fixture in shapes() {
         at_rest(&fixture, "numbers", 1, |values| {
             check(values, "half", "-2.5");
+            check(values, "price", "-1.25");
+            check(values, "exact", "0.1234567890123456789012345678901234");
+            check(values, "endless", "inf");
+            for (index, expected) in [
+                "123456789.50",
+                "1e300",
+                "0.00",
+                "9999999999999999",
+                "-0.000001234",
+            ]
+            .iter()
+            .enumerate()
+            {
+                check(values, &format!("sums.{index}"), expected);
+            }
             check(values, "quad", "0.1");
             check(values, "other", "-1.5");
             check(values, "quads", "0.5+0i");
@@ -547,6 +562,23 @@ fn strides_and_wide_discriminants() {
         check(values, "second", "Second");
         check(values, "second.two", "22");
         absent(values, "neither", Reason::Unsupported, "no variant");
+        // The bits above the 37th, the 5th and the 65th are others.
+        check(values, "negative", "-5");
+        check(values, "positive", "137438953471");
+        check(values, "named", "-3");
+        check(values, "widest", "-7");
+        absent(
+            values,
+            "untold",
+            Reason::Unsupported,
+            "how many of its bits",
+        );
+        absent(
+            values,
+            "too_wide",
+            Reason::Unsupported,
+            "a number of 200 bits",
+        );
     });
 }
 
