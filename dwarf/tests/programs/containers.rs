@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use lr_dwarf::{Kind, Limits, Value, variables};
 use lr_fixtures::{Fixture, line_of};
 
-use crate::cores::{Kept, find, of_function};
+use crate::cores::{self, Kept, find, of_function};
 
 const PROGRAM: &str = "containers.cpp";
 /// How many elements are drawn, at most.
@@ -455,4 +455,31 @@ fn the_raw_form() {
             "sequences.many._Vector_base<int, std::allocator<int> >._M_impl",
         );
     });
+}
+
+#[test]
+fn handles_of_coroutines() {
+    let program = || Fixture::cpp("coroutines.cpp").flag("-std=c++20");
+    let gcc = program().flag("-fcoroutines");
+    let clang = program().clang().flag("-stdlib=libc++");
+    for fixture in [gcc.clone(), gcc.opt('2'), clang.clone(), clang.opt('2')] {
+        let built = fixture.build();
+        println!("{fixture:?}");
+        for (passes, state, value) in [
+            (1, "made::count, suspended at point 0", "-1"),
+            (3, "made::count, suspended at point 1", "6"),
+            (4, "made::count, suspended at point 2", "14"),
+            (5, "made::count, done", "14"),
+        ] {
+            let kept = Kept::at(&built, "at_rest", passes);
+            kept.read(|target, stack| {
+                let values = of_function(target, stack, "main");
+                for name in ["own", "any"] {
+                    cores::check(&values, name, state);
+                    cores::check(&values, &format!("{name}.promise.value"), value);
+                }
+                cores::check(&values, "none", "empty");
+            });
+        }
+    }
 }

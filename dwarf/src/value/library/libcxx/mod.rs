@@ -5,6 +5,7 @@
 mod any;
 mod atomic;
 mod chrono;
+mod coroutine;
 mod deque;
 mod function;
 mod hash;
@@ -52,6 +53,7 @@ pub(super) fn contents<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option
         "shared_ptr" | "weak_ptr" => owner::shared(look, object),
         "reference_wrapper" => owner::reference(look, object),
         "function" => function::contents(look, object),
+        "coroutine_handle" => coroutine::contents(look, object),
         "duration" => chrono::duration(look, object),
         "time_point" => chrono::time_point(look, object),
         "atomic" | "__atomic_base" | "atomic_flag" => atomic::contents(look, object),

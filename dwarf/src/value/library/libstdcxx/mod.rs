@@ -6,6 +6,7 @@ mod any;
 mod array;
 mod atomic;
 mod chrono;
+mod coroutine;
 mod deque;
 mod function;
 mod hash;
@@ -53,6 +54,7 @@ pub(super) fn contents<'a>(look: &Look<'_, 'a>, object: &Typed) -> Result<Option
         "shared_ptr" | "__shared_ptr" | "weak_ptr" | "__weak_ptr" => owner::shared(look, object),
         "reference_wrapper" => owner::reference(look, object),
         "function" => function::contents(look, object),
+        "coroutine_handle" => coroutine::contents(look, object),
         "duration" => chrono::duration(look, object),
         "time_point" => chrono::time_point(look, object),
         "atomic" | "__atomic_base" | "__atomic_float" | "atomic_flag" | "__atomic_flag_base" => {
