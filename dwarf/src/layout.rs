@@ -16,6 +16,8 @@ pub struct Layout {
     pub(crate) trees: Vec<Tree>,
     /// The instance that the place is in, whose names are meant.
     pub(crate) scope: Option<ScopeId>,
+    /// The place's line, and its file. Other lines may have the same address.
+    pub(crate) line: (String, u32),
 }
 
 /// A field that no program can keep: a whole, which is read while the thread is held.
@@ -169,10 +171,19 @@ impl Layout {
         self.segments == other.segments && self.fields == other.fields
     }
 
-    /// Takes away what is inlined where the thread stands and belongs to a line of its own: it has
-    /// not been entered yet.
+    /// Makes the stack of a thread that stands at the place begin with the place's own line: takes
+    /// away what is inlined there and has not been entered yet, and names that line where others
+    /// have the same address.
     pub fn begin(&self, stack: &mut Stack<'_>) {
         stack.begin_in(self.scope);
+        let (file, line) = &self.line;
+        if let Some(top) = stack.frames.first_mut()
+            && top.activation == 0
+            && top.file == *file
+            && *line != 0
+        {
+            top.line = *line;
+        }
     }
 
     /// Reads one record. A record that is cut short or malformed gives reasons, not garbage.

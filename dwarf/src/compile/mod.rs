@@ -84,6 +84,7 @@ fn compile_whole(
         ops: Vec::new(),
         layout: Layout {
             scope: place.scope,
+            line: (place.file.clone(), place.line),
             ..Layout::default()
         },
         warnings: Vec::new(),

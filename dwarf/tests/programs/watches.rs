@@ -194,3 +194,27 @@ fn a_stack_begins_in_the_function_of_the_line() {
         assert_eq!(stack.frames[1].function, "main");
     });
 }
+
+/// Where several lines have the address of a place, its stack begins with the place's line.
+#[test]
+fn a_stack_begins_with_the_line_of_the_place() {
+    let exe = Fixture::cpp("begins.cpp").opt('2').build();
+    let binary = open(&exe);
+    let place = one_place(&binary, "entered");
+    assert_eq!(
+        format!("begins.cpp:{}", place.line),
+        location("begins.cpp", "enter")
+    );
+    let source = Source {
+        condition: None,
+        wanted: Wanted::Nothing,
+    };
+    let compiled = binary.compile(&place, LoadBias(0), &source).unwrap();
+    Stopped::at(&exe, &place, 1).with_stack(&exe, |target, stack| {
+        // Otherwise this shows nothing.
+        assert_ne!(stack.frames[0].line, place.line);
+        compiled.layout.begin(stack);
+        let top = &stack.frames[0];
+        assert_eq!((top.function.as_str(), top.line), ("entered", place.line));
+    });
+}
