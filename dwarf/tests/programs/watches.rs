@@ -210,7 +210,7 @@ fn a_stack_begins_with_the_line_of_the_place() {
         wanted: Wanted::Nothing,
     };
     let compiled = binary.compile(&place, LoadBias(0), &source).unwrap();
-    Stopped::at(&exe, &place, 1).with_stack(&exe, |target, stack| {
+    Stopped::at(&exe, &place, 1).with_stack(&exe, |_, stack| {
         // Otherwise this shows nothing.
         assert_ne!(stack.frames[0].line, place.line);
         compiled.layout.begin(stack);
