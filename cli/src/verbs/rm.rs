@@ -19,8 +19,9 @@ pub(crate) struct Rm {
     server: ServerArgs,
 }
 
-/// An agent that is there takes milliseconds; one that is not is not waited for long.
-const CONFIRM_LIMIT: Duration = Duration::from_secs(5);
+/// An agent that is there takes milliseconds, on a busy machine seconds; one that is not is not
+/// waited for long.
+const CONFIRM_LIMIT: Duration = Duration::from_secs(15);
 
 impl Rm {
     /// Every one is tried; the exit status is that of the first that failed.
