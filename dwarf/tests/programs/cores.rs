@@ -33,6 +33,8 @@ impl Kept {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let (own, nth) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(format!("lr-core-{own}-{nth}"));
+        // Of a run that was killed, whose process had the same number.
+        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         let kept = Kept(folder);
         let output = Command::new("gdb")

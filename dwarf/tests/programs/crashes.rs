@@ -38,6 +38,8 @@ impl Died {
         }
         let (own, nth) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(format!("lr-died-{own}-{nth}"));
+        // Of a run that was killed, whose process had the same number.
+        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         let mut died = Died {
             program: folder.join("crashes"),

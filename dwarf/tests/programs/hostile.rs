@@ -100,7 +100,7 @@ fn mutate(exe: &Path, spots: &[&str], count: usize, seed: u64) {
         slowest = slowest.max(begin.elapsed());
     }
     std::fs::remove_file(&file).unwrap();
-    assert!(slowest < Duration::from_secs(20), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(60), "{slowest:?}");
 }
 
 #[test]

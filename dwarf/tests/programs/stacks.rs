@@ -76,6 +76,8 @@ impl Told {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let (own, nth) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(format!("lr-stacks-{own}-{nth}"));
+        // Of a run that was killed, whose process had the same number.
+        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         let mut told = Told {
             folder,
