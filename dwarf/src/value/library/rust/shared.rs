@@ -138,17 +138,28 @@ impl Counted {
                 behind(look, &fat, first_argument(name), 0)?
             }
         };
-        // All strong owners together are one of the weak ones; the largest number is a lock.
-        let weak = match weak {
-            u64::MAX => 0,
-            weak if strong > 0 => weak.saturating_sub(1),
-            weak => weak,
-        };
         Ok(Contents::Pointer {
             address,
             to: Some(to),
-            parts: vec![count("strong", strong), count("weak", weak)],
+            parts: vec![count("strong", strong), weak_owners(strong, weak)],
         })
+    }
+}
+
+/// All strong owners together are one of the weak ones, until the last of them has dropped the object.
+fn weak_owners<'a>(strong: u64, weak: u64) -> Part<'a> {
+    match weak {
+        // A lock, while `Arc::get_mut` looks.
+        u64::MAX => count("weak", 0),
+        _ if strong > 0 => count("weak", weak.saturating_sub(1)),
+        0 => count("weak", 0),
+        _ => {
+            let why = format!("{weak}, or one less while the last owner is being dropped");
+            Part {
+                name: "weak".to_owned(),
+                at: PartAt::Absent(Absent::new(Reason::NotLive, why)),
+            }
+        }
     }
 }
 
