@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::FRAMES;
 use super::leaf::{Form, Known, Leaves, is_same};
 use super::tails::{aligned, is_tail, joined};
+use super::wrong::{self, Seen};
 
 /// How many examples of each class are kept to be shown.
 const SHOWN: usize = 4;
@@ -48,7 +49,7 @@ pub(super) struct Counts {
 
 /// What became of a leaf.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Outcome {
+pub(super) enum Outcome {
     Equal,
     OursOnly,
     GdbOnly,
@@ -98,9 +99,10 @@ impl Comparison {
                         // What is in different functions cannot be compared.
                         return;
                     }
-                    self.leaves(frame, &raw[own], Form::Raw);
+                    let has_called = has_called(theirs, number);
+                    self.leaves(frame, &raw[own], Form::Raw, has_called);
                     if let Some(shown) = shown.get(own) {
-                        self.leaves(frame, shown, Form::Shown);
+                        self.leaves(frame, shown, Form::Shown, has_called);
                     }
                 }
                 (Some(number), None) if !is_cut => {
@@ -143,12 +145,20 @@ impl Comparison {
             self.class("gdb alone: a line where the line table has none", example);
             return true;
         }
+        if is_line && is_kind && is_inherited(gdb, own) {
+            self.frames.equal += 1;
+            self.class(
+                "gdb alone: the base's name of an inherited constructor",
+                example,
+            );
+            return true;
+        }
         self.frames.different += 1;
         self.class("different: a frame", example);
         is_function && is_kind
     }
 
-    fn leaves(&mut self, gdb: &Value, own: &Value, form: Form) {
+    fn leaves(&mut self, gdb: &Value, own: &Value, form: Form, has_called: bool) {
         let Some(variables) = own["variables"].as_array() else {
             return;
         };
@@ -158,6 +168,10 @@ impl Comparison {
         let name = match form {
             Form::Raw => "leaves",
             Form::Shown => "contents",
+        };
+        let seen = Seen {
+            has_called,
+            contents: gdb["contents"].as_array().map_or(&[], Vec::as_slice),
         };
         for leaf in gdb[name].as_array().into_iter().flatten() {
             let variable = leaf["variable"].as_str().unwrap_or_default();
@@ -175,38 +189,23 @@ impl Comparison {
                 .map(|part| part.as_str().unwrap_or_default().to_owned())
                 .collect();
             let said = known.at(variable, nth, &path);
-            let Some((mut outcome, mut class)) = outcome(form, said, leaf) else {
-                continue;
+            let is_untold = form == Form::Shown
+                && said.is_none()
+                && known.is_in_container(variable, nth, &path);
+            let (outcome, class) = match is_untold {
+                true => (
+                    None,
+                    "left out: what `lr` tells as one is made of".to_owned(),
+                ),
+                false => outcome(said, leaf, seen),
             };
-            let is_shown = form == Form::Shown;
-            if is_shown && said.is_none() && known.is_in_container(variable, nth, &path) {
-                continue;
+            if let Some(outcome) = outcome {
+                match form {
+                    Form::Raw => self.leaves.count(outcome),
+                    Form::Shown => self.contents.count(outcome),
+                }
             }
-            if outcome == Outcome::Different && is_told_otherwise(gdb, leaf, said) {
-                outcome = Outcome::MadeUp;
-                class = "gdb alone: asked outside of what is inlined it says what we do".to_owned();
-            }
-            let shows_all = |len| shows_variants(&gdb[name], leaf, len);
-            let other = match said {
-                // Where what tells the variant is gone, all of it is to us.
-                Some(Known::Absent(why)) if why.ends_with("this part of it is gone") => path
-                    .iter()
-                    .position(|part| part.starts_with(char::is_uppercase)),
-                _ => known.other_variant(variable, nth, &path),
-            };
-            if outcome == Outcome::Different && is_below_none(&path, leaf) {
-                outcome = Outcome::MadeUp;
-                class = "gdb alone: a count of one less than none".to_owned();
-            }
-            if outcome == Outcome::GdbOnly && other.is_some_and(shows_all) {
-                outcome = Outcome::MadeUp;
-                class = "gdb alone: of another variant than it is".to_owned();
-            }
-            match form {
-                Form::Raw => self.leaves.count(outcome),
-                Form::Shown => self.contents.count(outcome),
-            }
-            if outcome != Outcome::Equal {
+            if !class.is_empty() {
                 let (function, line) = (&own["function"], &own["line"]);
                 let path = path.join(".");
                 let said = match said {
@@ -256,77 +255,86 @@ fn number(gdb: &Value, known: &Leaves, variable: &str, nth: u64) -> Option<u64> 
     Some((0..nth).filter(|&before| !is_phantom(before)).count() as u64)
 }
 
-/// What became of a leaf, and the class of those that are not equal. None where nobody has a value.
-fn outcome(form: Form, said: Option<&Known>, gdb: &Value) -> Option<(Outcome, String)> {
-    Some(match (said, gdb["none"].as_str()) {
-        (Some(Known::Value { kind, value }), None) if is_same(kind, value, gdb) => {
-            (Outcome::Equal, String::new())
+/// What became of a leaf, and the class of those that are not equal. No outcome where nobody has a
+/// value, or was not asked for one.
+fn outcome(said: Option<&Known>, gdb: &Value, seen: Seen<'_>) -> (Option<Outcome>, String) {
+    let is_told = gdb["none"].is_null();
+    match said {
+        // For whoever judges the others.
+        _ if gdb["words"].is_object() => (None, String::new()),
+        _ if gdb["skipped"].is_string() => {
+            (None, format!("left out: {}", class_of(gdb, "skipped")))
         }
-        (Some(Known::Value { kind, .. }), None) => {
-            (Outcome::Different, format!("different: {kind}"))
+        Some(Known::Value { kind, value }) if is_told && is_same(kind, value, gdb) => {
+            (Some(Outcome::Equal), String::new())
         }
-        (Some(Known::Value { .. }), Some(why)) => (
-            Outcome::OursOnly,
-            format!("ours alone, gdb: {}", class(why)),
+        Some(own @ Known::Value { kind, .. }) if is_told => match wrong::different(own, gdb) {
+            Some(class) => (Some(Outcome::MadeUp), class.to_owned()),
+            None => (Some(Outcome::Different), format!("different: {kind}")),
+        },
+        Some(Known::Value { .. }) => {
+            let class = format!("ours alone, gdb: {}", class_of(gdb, "none"));
+            (Some(Outcome::OursOnly), class)
+        }
+        _ if !is_told => (None, String::new()),
+        Some(Known::Absent(why)) if is_limit(why) => {
+            (None, format!("left out: beyond the limits, {}", class(why)))
+        }
+        Some(Known::Absent(why)) => match wrong::alone(why, gdb, seen) {
+            Some(outcome) => (Some(outcome), format!("gdb wrong, ours: {}", class(why))),
+            None => {
+                let class = format!("gdb alone, ours: {}", class(why));
+                (Some(Outcome::GdbOnly), class)
+            }
+        },
+        None => (
+            Some(Outcome::GdbOnly),
+            "gdb alone, ours: not told".to_owned(),
         ),
-        (Some(Known::Absent(_)) | None, Some(_)) => return None,
-        // That far was not asked.
-        (Some(Known::Absent(why)), None) if is_limit(why) => return None,
-        (Some(Known::Absent(why)), None) => {
-            let outcome = match why {
-                _ if why.starts_with("not_live") => Outcome::NotLive,
-                _ if why.contains("which the functions called since then do not keep") => {
-                    Outcome::Stale
-                }
-                // A container that is not set up, or not any more: its words contradict each other.
-                _ if form == Form::Shown && is_contradicted(why) => Outcome::MadeUp,
-                // gdb has zeros for what is missing.
-                _ if why.contains("its location is too small") => Outcome::MadeUp,
-                _ => Outcome::GdbOnly,
-            };
-            (outcome, format!("gdb alone, ours: {}", class(why)))
+    }
+}
+
+fn class_of(gdb: &Value, name: &str) -> String {
+    class(gdb[name].as_str().unwrap_or_default())
+}
+
+/// Whether a frame's function is a constructor that a class has from its base. gdb has the name that
+/// debug info gives it, the base's; ours is the class's, as it is in a demangled symbol.
+fn is_inherited(gdb: &Value, own: &Value) -> bool {
+    let scoped = |frame: &Value| {
+        let name = frame["function"].as_str().unwrap_or_default();
+        let (scope, _) = split_scope(name)?;
+        Some((bare(scope), named(frame)))
+    };
+    match (scoped(gdb), scoped(own)) {
+        (Some((theirs, _)), Some((class, constructor))) => theirs == class && constructor == class,
+        _ => false,
+    }
+}
+
+/// `a::b<c::d>::e` is `a::b<c::d>` and `e`.
+fn split_scope(name: &str) -> Option<(&str, &str)> {
+    let mut depth = 0usize;
+    let mut last = None;
+    for (at, letter) in name.char_indices() {
+        match letter {
+            '<' | '(' | '{' => depth += 1,
+            '>' | ')' | '}' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 && name[at..].starts_with("::") => last = Some(at),
+            _ => {}
         }
-        (None, None) => (Outcome::GdbOnly, "gdb alone, ours: not told".to_owned()),
-    })
-}
-
-/// Whether gdb shows an enumeration as several variants at once, since it does not know which one it
-/// is. The enumeration is so many parts of the leaf's path.
-fn shows_variants(leaves: &Value, leaf: &Value, len: usize) -> bool {
-    let part = |other: &Value, at: usize| other["path"][at].clone();
-    leaves.as_array().into_iter().flatten().any(|other| {
-        let is_beside = other["variable"] == leaf["variable"] && other["nth"] == leaf["nth"];
-        is_beside
-            && (0..len).all(|at| part(other, at) == part(leaf, at))
-            && part(other, len) != part(leaf, len)
-    })
-}
-
-/// Whether gdb, asked for the variable in the frame of the function around an inlined one, says what
-/// we say; or what the variable leads to is compared, and it does so for the variable.
-fn is_told_otherwise(gdb: &Value, leaf: &Value, said: Option<&Known>) -> bool {
-    if let (Some(Known::Value { kind, value }), Some(outside)) = (said, leaf.get("outside")) {
-        return is_same(kind, value, outside);
     }
-    let leaves = || gdb["leaves"].as_array().into_iter().flatten();
-    // Of a variable's own leaves each is asked for itself.
-    if leaves().any(|other| other == leaf) {
-        return false;
-    }
-    leaves().any(|other| {
-        let is_it = other["variable"] == leaf["variable"] && other["nth"] == leaf["nth"];
-        is_it && other.get("outside").is_some()
-    })
+    last.map(|at| (&name[..at], &name[at + 2..]))
 }
 
-fn is_contradicted(why: &str) -> bool {
-    why.starts_with("size: ") || why.contains("a node's parent is another node")
-}
-
-/// Whether gdb takes away the weak owner that all strong ones are where there is none: of an `Arc`
-/// that is freed.
-fn is_below_none(path: &[String], leaf: &Value) -> bool {
-    path.last().is_some_and(|last| last == "weak") && leaf["int"] == "18446744073709551615"
+/// Whether one of gdb's frames waits for a function that it called: the next inner one that has
+/// registers of its own is no signal's, and some of it has run.
+fn has_called(gdb: &[Value], number: usize) -> bool {
+    // Frames of inlined functions come before the one that they are in.
+    let inner = gdb[..number].iter().rev();
+    let mut inner = inner.skip_while(|frame| frame["inlined"] == true);
+    let is_own = |frame: &Value| frame["signal"] != true && frame["entry"] != true;
+    inner.next().is_some_and(is_own)
 }
 
 /// Whether something is left out since there is so much of it.
@@ -393,4 +401,84 @@ fn class(why: &str) -> String {
         if is_number { "…" } else { word }
     });
     words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_inherited_constructor_has_two_names() {
+        let is = |gdb: &str, own: &str| {
+            is_inherited(&json!({"function": gdb}), &json!({"function": own}))
+        };
+        assert!(is(
+            "s::data<int, s::del<int> >::impl",
+            "s::data<int, s::del<int>>::data"
+        ));
+        assert!(is("s::data<int>::impl<char&>", "s::data<int>::data<char&>"));
+        // Ours is no constructor, or one of another class.
+        assert!(!is("s::data<int>::impl", "s::data<int>::put"));
+        assert!(!is("s::other<int>::impl", "s::data<int>::data"));
+        assert!(!is("impl", "data"));
+    }
+
+    #[test]
+    fn who_waits_has_called_a_function_that_has_begun() {
+        let frame = |inlined: bool| json!({"inlined": inlined});
+        let inside = [frame(true), frame(false), frame(false)];
+        assert_eq!(
+            [0, 1, 2].map(|number| has_called(&inside, number)),
+            [false, false, true]
+        );
+        let signal = [json!({"signal": true}), frame(false)];
+        assert!(!has_called(&signal, 1));
+        let begins = [json!({"entry": true}), frame(true), frame(false)];
+        assert_eq!(
+            [1, 2].map(|number| has_called(&begins, number)),
+            [false, false]
+        );
+    }
+
+    #[test]
+    fn what_becomes_of_a_leaf() {
+        let seen = Seen {
+            has_called: true,
+            contents: &[],
+        };
+        let value = |value: &str| Known::Value {
+            kind: "int".to_owned(),
+            value: value.to_owned(),
+        };
+        let absent = |why: &str| Known::Absent(why.to_owned());
+        let check = |said: Option<Known>, gdb: Value, expected: Option<Outcome>| {
+            assert_eq!(
+                outcome(said.as_ref(), &gdb, seen).0,
+                expected,
+                "{said:?} {gdb}"
+            );
+        };
+        let seven = json!({"int": "7"});
+        check(Some(value("7")), seven.clone(), Some(Outcome::Equal));
+        check(Some(value("8")), seven.clone(), Some(Outcome::Different));
+        check(
+            Some(value("7")),
+            json!({"none": "gone"}),
+            Some(Outcome::OursOnly),
+        );
+        check(None, seven.clone(), Some(Outcome::GdbOnly));
+        check(
+            Some(absent("optimized_out: x")),
+            seven.clone(),
+            Some(Outcome::GdbOnly),
+        );
+        check(
+            Some(absent("size: x")),
+            seven.clone(),
+            Some(Outcome::GdbOnly),
+        );
+        check(Some(absent("depth: ")), seven, None);
+        check(None, json!({"none": "gone"}), None);
+    }
 }

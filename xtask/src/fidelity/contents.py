@@ -16,16 +16,22 @@ TEXTS = {"StdStringPrinter", "StdExpStringViewPrinter", "StdStringProvider",
 ITEMS = {"StdVectorPrinter", "StdListPrinter", "StdDequePrinter", "StdSetPrinter",
          "Tr1UnorderedSetPrinter", "StdForwardListPrinter", "StdTuplePrinter", "StdSpanPrinter",
          "StdInitializerListPrinter", "StdSliceProvider", "StdVecProvider", "StdVecDequeProvider",
-         "StdBTreeSetProvider"}
+         "StdBTreeSetProvider", "StdStackOrQueuePrinter"}
 MAPS = {"StdMapPrinter", "Tr1UnorderedMapPrinter", "StdBTreeMapProvider"}
 HASHED = {"StdHashMapProvider"}
 SHARED = {"SharedPointerPrinter", "StdRcProvider"}
 WRAPPERS = {"StdCellProvider", "StdAtomicPrinter"}
+WEAK = re.compile("alloc::(rc|sync)::Weak<")
+# What a `Weak` that never had an object points to.
+DANGLING = 2**64 - 1
 POINTING = (gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_ARRAY)
 NOTHING = (gdb.TYPE_CODE_VOID, gdb.TYPE_CODE_FUNC)
 # How many elements of one container are told, and bytes of one text.
 FIRST = 40
 TEXT = 2048
+# How many words of a container are told, and how many nodes of a tree are looked at.
+WORDS = 40
+NODES = 1000
 
 
 class Way:
@@ -55,12 +61,16 @@ def walk(value, path, way, found):
         if of.code in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION):
             viewer = gdb.default_visualizer(value)
             name = type(viewer).__name__ if viewer else ""
+            if WEAK.match(of.name or ""):
+                weak(value, path, found)
+                return
             if of.name and of.name.startswith("std::") and not viewer:
                 # What is a wrapper to `lr` is a structure to gdb: compared as one elsewhere.
                 return
             if viewer and contents(name, viewer, value, path, way.inside(), found):
                 return
             if viewer and not name.endswith("Provider"):
+                found.append((path, {"skipped": "what " + name + " shows"}))
                 return
             members(value, of, path, way, found)
         elif of.code == gdb.TYPE_CODE_ARRAY:
@@ -75,8 +85,11 @@ def walk(value, path, way, found):
             add(path, way, found, lambda: tell.leaf(value, of))
             if of.code == gdb.TYPE_CODE_PTR or of.code in tell.REFERENCES:
                 pointee(value, of, path, way, found)
-    except tell.ERRORS as error:
-        found.append((path, {"none": str(error)}))
+    except tell.TooLong:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        # Printers fail in many ways on what is not set up.
+        found.append((path, {"none": "%s %s" % (type(error).__name__, error)}))
 
 
 def add(path, way, found, leaf):
@@ -86,6 +99,14 @@ def add(path, way, found, leaf):
 
 def members(value, of, path, way, found):
     if way.depth == 0:
+        return
+    active = tell.variant(value, of)
+    if active is not None and of.sizeof == 0:
+        return
+    if active is not None:
+        if way.is_new:
+            found.append((path + ["(which)"], {"text": active.name}))
+        walk(value[active], path + [active.name], way.deeper(), found)
         return
     for field, inside in tell.fields(of, path):
         try:
@@ -123,7 +144,8 @@ def what_is_there(value, of, path, way, found):
         return
     # The members of a structure are those of the pointer; whatever else it leads to is `*`.
     is_plain = inner.code in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION)
-    is_plain = is_plain and not gdb.default_visualizer(to)
+    is_plain = is_plain and not gdb.default_visualizer(to) and not WEAK.match(inner.name or "")
+    is_plain = is_plain and not tell.is_enum(inner)
     walk(to, path if is_plain else path + ["*"], way.behind(), found)
 
 
@@ -142,11 +164,34 @@ def up_to_nul(address, size):
                 break
     taken = taken[:end][:TEXT * size]
     taken = taken[:len(taken) // size * size]
-    return {"text": taken.decode(tell.ENCODINGS[size], errors="backslashreplace")}
+    return {"text": tell.decode(bytes(taken), size)}
+
+
+def weak(value, path, found):
+    """rustc has no printer for `Weak`, so this is one: the counts as `Weak::weak_count` has them while
+    there is an owner."""
+    pointer = value["ptr"]["pointer"]
+    while pointer.type.strip_typedefs().code != gdb.TYPE_CODE_PTR:
+        pointer = pointer[pointer.type.fields()[0]]
+    if int(pointer) % 2**64 == DANGLING:
+        found.append((path, {"text": "dangling"}))
+        return
+    strong, held = (innermost(pointer[name]) for name in ("strong", "weak"))
+    found.append((path + ["strong"], {"int": str(strong)}))
+    found.append((path + ["weak"], {"int": str(held - 1 if strong else held)}))
+
+
+def innermost(value):
+    """The number in a cell or an atomic."""
+    while value.type.strip_typedefs().code == gdb.TYPE_CODE_STRUCT:
+        value = value[value.type.fields()[0]]
+    return int(value)
 
 
 def contents(name, viewer, value, path, way, found):
-    """Whether a printer's answer is told."""
+    """Whether a printer's answer is told, and with it the words that it was made of."""
+    if name in ITEMS | MAPS | TEXTS | HASHED or name == "StdExpOptionalPrinter":
+        found.append((path + ["(words)"], {"words": words(value)}))
     if name in HASHED:
         name = "Tr1UnorderedMapPrinter" if viewer.display_hint() == "map" else "StdSetPrinter"
     if name in TEXTS:
@@ -154,15 +199,22 @@ def contents(name, viewer, value, path, way, found):
     elif name in ITEMS:
         if way.depth == 0:
             return True
-        for index, (_, child) in enumerate(itertools.islice(viewer.children(), FIRST)):
-            element(child, path + [str(index)], way, found)
+        count = 0
+        for _, child in itertools.islice(viewer.children(), FIRST):
+            element(child, path + [str(count)], way, found)
+            count += 1
+        if count < FIRST and name != "StdTuplePrinter":
+            found.append((path + ["(len)"], {"int": str(count)}))
     elif name in MAPS:
         if way.depth == 0:
             return True
-        children = itertools.islice(viewer.children(), 2 * FIRST)
-        for index, (_, child) in enumerate(children):
-            part = "value" if index % 2 else "key"
-            element(child, path + ["#%d" % (index // 2), part], way, found)
+        count = 0
+        for _, child in itertools.islice(viewer.children(), 2 * FIRST):
+            part = "value" if count % 2 else "key"
+            element(child, path + ["#%d" % (count // 2), part], way, found)
+            count += 1
+        if count < 2 * FIRST:
+            found.append((path + ["(len)"], {"int": str(count // 2)}))
     elif name == "StdExpOptionalPrinter":
         # Its children are those of what it contains, which may be an optional too.
         contained = viewer.contained_value
@@ -193,9 +245,19 @@ def contents(name, viewer, value, path, way, found):
                 found.append((path, tell.leaf(child, child.type.strip_typedefs())))
             elif label == "value":
                 element(child, path + ["*"], way.behind(), found)
+    elif name == "StdPairPrinter":
+        for label, child in viewer.children():
+            element(child, path + [label], way, found)
+    elif name == "StdPathPrinter":
+        walk(value["_M_pathname"], path, way, found)
+    elif name == "StdAtomicPrinter" and not hasattr(viewer, "children"):
+        element(atomic(value), path, way, found)
     elif name in WRAPPERS:
         for label, child in viewer.children():
             element(child, path, way, found)
+    elif name == "StdRefCellProvider":
+        for label, child in viewer.children():
+            element(child, path + [label], way, found)
     elif name == "StdNonZeroNumberProvider":
         found.append((path, {"int": str(viewer.to_string())}))
     else:
@@ -203,9 +265,56 @@ def contents(name, viewer, value, path, way, found):
     return True
 
 
+def atomic(value):
+    """What gdb's printer of `std::atomic` shows, which it gives as a text."""
+    names = {field.name for field in value.type.strip_typedefs().fields()}
+    for path in (["_M_i"], ["_M_fp"], ["_M_b", "_M_p"], ["_M_base", "_M_i"]):
+        if path[0] in names:
+            for name in path:
+                value = value[name]
+            return value
+    raise gdb.error("an atomic of another form")
+
+
+def words(value):
+    """The numbers and addresses that a container consists of, by their last names; and of a tree
+    whether each node's parent is the node that leads to it."""
+    leaves = []
+    tell.walk(value, [], 8, leaves)
+    told = {}
+    for path, leaf in leaves[:WORDS]:
+        number = leaf.get("address", leaf.get("int"))
+        if number is not None:
+            told.setdefault(path[-1] if path else "", int(number) % 2**64)
+    if "_M_node_count" in told:
+        told["strays"] = strays(value)
+    return told
+
+
+def strays(value):
+    """How many nodes of a tree have another parent than they are reached from, or cannot be read."""
+    header = value["_M_t"]["_M_impl"]["_M_header"]
+    left, count, seen = [(header["_M_parent"], int(header.address))], 0, 0
+    while left and seen < NODES:
+        at, parent = left.pop()
+        seen += 1
+        if int(at) == 0:
+            continue
+        try:
+            if int(at["_M_parent"]) != parent:
+                count += 1
+                continue
+            left += [(at["_M_left"], int(at)), (at["_M_right"], int(at))]
+        except gdb.MemoryError:
+            count += 1
+    return count
+
+
 def element(child, path, way, found):
     if isinstance(child, gdb.Value):
         walk(child, path, way.deeper(), found)
+    elif child == "inaccessible":
+        found.append((path, {"none": child}))
     else:
         found.append((path, {"int": str(int(child))}))
 
@@ -222,7 +331,7 @@ def content_text(text):
         if length < 0:
             return up_to_nul(address, size)["text"]
         taken = gdb.selected_inferior().read_memory(address, size * min(length, TEXT))
-        return bytes(taken).decode(tell.ENCODINGS[size], errors="backslashreplace")
+        return tell.decode(bytes(taken), size)
     if isinstance(text, gdb.Value):
         return text.string()
     return str(text)

@@ -79,6 +79,16 @@ impl Leaves {
             inside.2.push(name.to_owned());
             inside
         };
+        if is_container(value) && kind != "string" && value.get("absent").is_none() {
+            let children = value["children"].as_array().map_or(&[][..], Vec::as_slice);
+            // Behind an element that cannot be read there may be more.
+            if children
+                .last()
+                .is_none_or(|last| last["absent"]["reason"] != "unreadable")
+            {
+                self.say(inside("(len)"), "uint", &children.len().to_string());
+            }
+        }
         if let Some(text) = value["value"].as_str() {
             if kind == "variant" || kind == "optional" {
                 self.say(inside("(which)"), "string", text);
@@ -173,18 +183,6 @@ impl Leaves {
         })
     }
 
-    /// The enumeration that a place is in a variant of which it is not now, as so many parts of the
-    /// path.
-    pub(super) fn other_variant(&self, variable: &str, nth: u64, path: &[String]) -> Option<usize> {
-        (0..path.len()).find(|&len| {
-            let mut place = (variable.to_owned(), nth, path[..len].to_vec());
-            place.2.push("(which)".to_owned());
-            let which = self.known.get(&place);
-            let is_other = |value: &str| value != path[len] && !path[len].starts_with('(');
-            matches!(which, Some(Known::Value { value, .. }) if is_other(value))
-        })
-    }
-
     /// What is said of a place, or of what it is part of.
     pub(super) fn at(&self, variable: &str, nth: u64, path: &[String]) -> Option<&Known> {
         for len in (0..=path.len()).rev() {
@@ -237,8 +235,6 @@ pub(super) fn is_same(kind: &str, ours: &str, gdb: &Value) -> bool {
         return ours == number
             || kind == "enum" && enumerators(ours) == enumerators(name)
             || kind == "enum" && borrowed(ours).is_some_and(|count| number.parse() == Ok(count))
-            // Of an owned `str`, gdb's printer shows the first byte.
-            || kind == "string" && ours.bytes().next().is_some_and(|byte| number.parse() == Ok(byte))
             || kind == "bool" && (ours == "true") == (number == "1")
             || kind == "char" && character(ours).is_some_and(|code| same_code(code, number));
     }

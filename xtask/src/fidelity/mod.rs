@@ -9,6 +9,7 @@ mod recipes;
 mod stops;
 mod table;
 mod tails;
+mod wrong;
 
 use std::fs;
 use std::path::{Path, PathBuf};

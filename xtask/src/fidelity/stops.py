@@ -32,6 +32,8 @@ SECONDS = 300 + (10 if POISON else 2) * WANTED
 # Not every statement is reached: so many are planted in one run, and so many runs are made.
 PLANTED = 6 * WANTED
 ROUNDS = 12
+# A run is at most its share, so that no run's beginning takes all.
+SHARE = -(-WANTED // len(COMMANDS))
 # Of one function, so that large ones do not take all.
 OF_ONE = 6
 # Cores that wait to be read: there may be little room for them.
@@ -86,7 +88,11 @@ class Watchdog:
             start_new_session=True)
 
     def end(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            # It has done it.
+            pass
         Watchdog.ended_it = self.process.wait() == 0
 
 
@@ -150,7 +156,8 @@ def stops_of(arguments, planted, most):
 def run(arguments, planted, stops):
     """Writes what is at the stops of one run; returns the addresses."""
     reached = set()
-    for at in stops_of(arguments + " >/dev/null 2>&1 </dev/null", planted, WANTED - stops):
+    for at in stops_of(arguments + " >/dev/null 2>&1 </dev/null", planted,
+                       min(SHARE, WANTED - stops)):
         wait_for_room()
         name = "%s/%05d" % (FOLDER, stops + len(reached))
         gdb.execute("generate-core-file %s.new" % name, to_string=True)

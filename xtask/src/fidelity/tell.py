@@ -21,6 +21,12 @@ SECONDS = 3
 TEXT = 2048
 # An assertion of gdb's that fails is an interrupt to Python, and what has no address is None.
 ERRORS = (gdb.error, gdb.MemoryError, KeyboardInterrupt, AttributeError, TypeError)
+
+
+class TooLong(Exception):
+    """What is asked takes longer than it may."""
+
+
 NUMBERS = (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_CHAR, gdb.TYPE_CODE_BOOL, gdb.TYPE_CODE_ENUM)
 # Characters of several bytes, and how such texts are encoded.
 WIDE = {"wchar_t", "char16_t", "char32_t", "char8_t"}
@@ -59,6 +65,37 @@ def fields(of, path):
             continue
         name = field_name(field)
         yield field, path + [name] if name else path
+
+
+def variant(value, of):
+    """Of an enumeration of Rust, the member that is its active variant; None of what is none. Of one that is in several places, Python is shown all variants; gdb's `print` finds the
+    active one by the bytes."""
+    members = variants(of)
+    if not members:
+        return None
+    if len(members) == 1:
+        return members[0]
+    # A part that is gone makes a whole that is gone, even if gdb has bytes for it.
+    text = value.format_string(raw=True, max_elements=1)
+    for field in members:
+        rest = text.removeprefix(field.type.name)
+        if rest != text and rest[:1] in ("", "(", "{"):
+            return field
+    raise gdb.error("which variant it is: " + text)
+
+
+def variants(of):
+    """The type of each is in the scope of the enumeration."""
+    members = [field for field in of.fields()
+               if hasattr(field, "bitpos") and not field.artificial]
+    are_variants = all(of.name and field.name
+                       and field.type.name == "%s::%s" % (of.name, field.name)
+                       for field in members)
+    return members if are_variants else []
+
+
+def is_enum(of):
+    return bool(variants(of))
 
 
 def is_text(of):
@@ -108,6 +145,15 @@ def number(value, of):
     return word - (1 << 8 * of.sizeof) if is_negative else word
 
 
+def decode(letters, size):
+    """Bytes as the text that `lr` makes of them: what is no character is its number."""
+    if size < 4:
+        return letters.decode(ENCODINGS[size], errors="backslashreplace")
+    words = [int.from_bytes(letters[at:at + 4], "little") for at in range(0, len(letters), 4)]
+    return "".join(chr(word) if word < 0xd800 or 0xe000 <= word <= 0x10ffff
+                   else "\\u{%x}" % word for word in words)
+
+
 def text(value, count):
     """An array of characters up to its NUL."""
     taken = bytearray()
@@ -117,7 +163,7 @@ def text(value, count):
         if letter == 0:
             break
         taken += letter.to_bytes(size, "little")
-    return {"text": taken.decode(ENCODINGS[size], errors="backslashreplace")}
+    return {"text": decode(bytes(taken), size)}
 
 
 def walk(value, path, depth, found):
@@ -125,6 +171,14 @@ def walk(value, path, depth, found):
     try:
         if of.code in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION):
             if depth == 0:
+                return
+            active = variant(value, of)
+            if active is not None and of.sizeof == 0:
+                # Without a byte, gdb takes the last one, which may be one that cannot be.
+                return
+            if active is not None:
+                found.append((path + ["(which)"], {"text": active.name}))
+                walk(value[active], path + [active.name], depth - 1, found)
                 return
             for field, inside in fields(of, path):
                 try:
@@ -179,8 +233,22 @@ def tell(frame):
         "inlined": frame.type() == gdb.INLINE_FRAME,
         "tail": frame.type() == gdb.TAILCALL_FRAME,
         "signal": frame.type() == gdb.SIGTRAMP_FRAME,
+        "entry": is_at_entry(frame),
         "address": frame.pc(),
     }
+
+
+def is_at_entry(frame):
+    """Whether nothing of a function has run: what its caller had in registers is still there."""
+    if frame.level() > 0:
+        return False
+    try:
+        block = frame.block()
+    except RuntimeError:
+        return False
+    while block.function is None and block.superblock is not None:
+        block = block.superblock
+    return block.start == frame.pc()
 
 
 def frames():
@@ -196,11 +264,13 @@ def frames():
                 nth = seen.get(symbol.name, 0)
                 seen[symbol.name] = nth + 1
                 leaves, contents = [], []
+                # Values are printed in the language of the frame that is selected.
+                frame.select()
                 try:
                     value = frame.read_var(symbol)
                     walk(value, [], DEPTH, leaves)
-                    ask_outside(frame, symbol, leaves)
                     printed(value, contents)
+                    ask_outside(frame, symbol, leaves, contents)
                 except ERRORS as error:
                     leaves.append(([], {"none": str(error)}))
                 for name, of_kind in [("leaves", leaves), ("contents", contents)]:
@@ -223,22 +293,33 @@ def is_there(symbol):
         return False
 
 
-def ask_outside(frame, symbol, leaves):
+def outside_of(frame):
+    """The frame of the function that inlined ones are in."""
+    while frame.type() == gdb.INLINE_FRAME:
+        frame = frame.older()
+    return frame
+
+
+def ask_outside(frame, symbol, leaves, contents):
     """In an inlined function gdb computes entry values from wrong registers. Its variables are
     those of the function around it too, which has the same address and registers."""
     if frame.type() != gdb.INLINE_FRAME:
         return
-    while frame.type() == gdb.INLINE_FRAME:
-        frame = frame.older()
+    frame = outside_of(frame)
+    frame.select()
+    value = frame.read_var(symbol)
     outside = []
-    walk(frame.read_var(symbol), [], DEPTH, outside)
-    for (_, leaf), (_, other) in zip(leaves, outside):
-        if leaf != other:
-            leaf["outside"] = other
-
-
-class TooLong(Exception):
-    pass
+    walk(value, [], DEPTH, outside)
+    if outside == leaves:
+        return
+    of_contents = []
+    printed(value, of_contents)
+    for told, others in ((leaves, outside), (contents, of_contents)):
+        others = {tuple(path): dict(leaf) for path, leaf in others}
+        for path, leaf in told:
+            other = others.get(tuple(path), {"none": "it is not there"})
+            if leaf != other:
+                leaf["outside"] = other
 
 
 def too_long(*_):
@@ -253,7 +334,7 @@ def printed(value, found):
     try:
         contents.of_variable(value, found)
     except (Exception, KeyboardInterrupt) as error:
-        found.append((["(printer)"], {"none": "%s %s" % (type(error).__name__, error)}))
+        found.append(([], {"skipped": "the printers end with " + type(error).__name__}))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

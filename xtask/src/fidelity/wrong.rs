@@ -1,0 +1,350 @@
+use serde_json::{Map, Value};
+
+use super::compare::Outcome;
+use super::leaf::{Known, is_same};
+
+/// What `lr` says of variables that have no value yet (dwarf's listing of a frame).
+const NOT_YET: [&str; 4] = [
+    "declared further down",
+    "declared on this line, which is being executed",
+    "the function has no frame here, not yet or not any more",
+    "not initialised here",
+];
+/// Of owners that own nothing any more.
+const NO_OWNER: [&str; 2] = ["no owner is left", "it was dropped"];
+/// Registers that a called function need not keep (System V psABI, figure 3.4).
+const SCRATCH: [&str; 9] = ["rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"];
+/// More bytes than a process has.
+const MAX_BYTES: u64 = 1 << 47;
+
+/// What gdb knows of the frame and the variable that a leaf is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'a> {
+    /// Whether the frame waits for a function that it called, and not for a signal's.
+    pub(super) has_called: bool,
+    /// All that gdb's printers show in the frame.
+    pub(super) contents: &'a [Value],
+}
+
+/// What a value is that gdb alone has, by the reason for which `lr` has none. None where gdb may be
+/// right: each rule asks gdb for something that only holds if it is wrong.
+pub(super) fn alone(why: &str, leaf: &Value, seen: Seen<'_>) -> Option<Outcome> {
+    let (reason, detail) = why.split_once(": ")?;
+    match reason {
+        "not_live" if NOT_YET.contains(&detail) => Some(Outcome::NotLive),
+        "not_live" if NO_OWNER.contains(&detail) => {
+            has_no_owner(leaf, seen).then_some(Outcome::NotLive)
+        }
+        "not_live" if is_below_none(leaf) => Some(Outcome::MadeUp),
+        "optimized_out" if detail == "its location is too small" => {
+            is_zero(leaf).then_some(Outcome::MadeUp)
+        }
+        "optimized_out" => {
+            let rest = detail.strip_prefix("it was in ")?;
+            let (register, rest) = rest.split_once(", ")?;
+            let is_said = rest == "which the functions called since then do not keep";
+            (is_said && seen.has_called && is_scratch(register)).then_some(Outcome::Stale)
+        }
+        "size" | "unreadable" => contradicts_itself(detail, leaf, seen).then_some(Outcome::MadeUp),
+        _ => None,
+    }
+}
+
+/// Whether a value of which both have one is gdb's mistake, and why.
+pub(super) fn different(said: &Known, leaf: &Value) -> Option<&'static str> {
+    let Known::Value { kind, value } = said else {
+        return None;
+    };
+    if is_below_none(leaf) && value == "0" {
+        return Some("gdb alone: a count of one less than none");
+    }
+    let outside = leaf.get("outside")?;
+    let is_it = is_same(kind, value, outside);
+    is_it.then_some("gdb alone: asked outside of what is inlined it says what we do")
+}
+
+fn is_scratch(register: &str) -> bool {
+    SCRATCH.contains(&register) || register.starts_with("xmm")
+}
+
+/// gdb fills up with zeros.
+fn is_zero(leaf: &Value) -> bool {
+    let is = |name: &str, zero: &str| leaf[name] == zero;
+    leaf["address"] == 0
+        || is("int", "0")
+        || is("text", "")
+        || is("float", "0.0")
+        || is("float", "0")
+}
+
+/// Whether gdb takes away the weak owner that all strong ones are where there is none: of an `Arc`
+/// that is freed.
+fn is_below_none(leaf: &Value) -> bool {
+    let path = leaf["path"].as_array();
+    let last = path.and_then(|path| path.last());
+    last.is_some_and(|last| last == "weak") && leaf["int"] == "18446744073709551615"
+}
+
+/// Whether gdb counts no strong owner of what the leaf is in.
+fn has_no_owner(leaf: &Value, seen: Seen<'_>) -> bool {
+    let path = path(leaf);
+    let mut strong = path.as_slice();
+    while let Some((_, above)) = strong.split_last() {
+        strong = above;
+        let count = find(seen.contents, leaf, strong, "strong");
+        if let Some(count) = count {
+            return count["int"] == "0";
+        }
+    }
+    false
+}
+
+/// Whether the words that gdb has of a container contradict each other as `lr` says that they do.
+fn contradicts_itself(detail: &str, leaf: &Value, seen: Seen<'_>) -> bool {
+    let Some(words) = words_around(leaf, seen) else {
+        return false;
+    };
+    let word = |name: &str| words.get(name).and_then(Value::as_u64);
+    let is_before = |end: &str, begin: &str| word(end) < word(begin) && word(end).is_some();
+    let has = |number: u64| words.values().any(|word| *word == number);
+    let numbers = numbers(detail);
+    let number = numbers.first().copied();
+    match detail {
+        "its end is before its begin" => is_before("_M_finish", "_M_start"),
+        "its end is behind the memory that it has" => is_before("_M_end_of_storage", "_M_finish"),
+        "a node's parent is another node" => word("strays").is_some_and(|strays| strays > 0),
+        _ if detail.starts_with("its length is ") && numbers.len() == 2 => {
+            numbers[0] > numbers[1] && has(numbers[0])
+        }
+        _ if detail.ends_with(", which no memory holds") => {
+            number.is_some_and(|len| len > MAX_BYTES && has(len))
+        }
+        _ if detail.starts_with("whether it has a value is told by ") => {
+            number.is_some_and(|flag| flag > 1) && word("_M_engaged") == number
+        }
+        _ if detail.starts_with("its alternative is ") && numbers.len() == 2 => {
+            numbers[0] >= numbers[1] && word("_M_index") == number
+        }
+        _ => false,
+    }
+}
+
+/// What gdb has of the innermost container that a leaf is in.
+fn words_around<'a>(leaf: &'a Value, seen: Seen<'a>) -> Option<&'a Map<String, Value>> {
+    let path = path(leaf);
+    let around = |len: usize| find(seen.contents, leaf, &path[..len], "(words)");
+    let words = (0..=path.len()).rev().find_map(around)?;
+    words["words"].as_object()
+}
+
+fn numbers(text: &str) -> Vec<u64> {
+    let words = text.split([' ', ',']);
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+fn of_variable<'a>(leaves: &'a [Value], leaf: &'a Value) -> impl Iterator<Item = &'a Value> {
+    leaves
+        .iter()
+        .filter(|other| other["variable"] == leaf["variable"] && other["nth"] == leaf["nth"])
+}
+
+fn path(leaf: &Value) -> Vec<&str> {
+    let parts = leaf["path"].as_array().into_iter().flatten();
+    parts.filter_map(Value::as_str).collect()
+}
+
+/// A leaf of the same variable, by the place that it is in and its name there.
+fn find<'a>(leaves: &'a [Value], leaf: &'a Value, place: &[&str], name: &str) -> Option<&'a Value> {
+    of_variable(leaves, leaf).find(|other| {
+        let path = path(other);
+        path.split_last()
+            .is_some_and(|(last, above)| *last == name && above == place)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const CALLED: Seen<'_> = Seen {
+        has_called: true,
+        contents: &[],
+    };
+
+    /// What gdb has in a variable `v`.
+    fn leaf(path: &[&str], told: &Value) -> Value {
+        let mut leaf = told.clone();
+        leaf["variable"] = "v".into();
+        leaf["nth"] = 0.into();
+        leaf["path"] = path.into();
+        leaf
+    }
+
+    fn check(why: &str, leaf: &Value, seen: Seen<'_>, expected: Option<Outcome>) {
+        assert_eq!(alone(why, leaf, seen), expected, "{why}: {leaf}");
+    }
+
+    #[test]
+    fn only_what_is_not_there_yet_is_not_live() {
+        let number = leaf(&[], &json!({"int": "32767"}));
+        for detail in NOT_YET {
+            let why = format!("not_live: {detail}");
+            check(&why, &number, CALLED, Some(Outcome::NotLive));
+        }
+        check("not_live: some other reason", &number, CALLED, None);
+        check(
+            "optimized_out: declared further down",
+            &number,
+            CALLED,
+            None,
+        );
+    }
+
+    #[test]
+    fn an_object_without_owner_has_none_by_gdbs_count() {
+        let why = "not_live: no owner is left";
+        let object = leaf(&["rc", "*"], &json!({"int": "8"}));
+        for (count, expected) in [("0", Some(Outcome::NotLive)), ("1", None)] {
+            let strong = [leaf(&["rc", "strong"], &json!({"int": count}))];
+            let seen = Seen {
+                has_called: false,
+                contents: &strong,
+            };
+            check(why, &object, seen, expected);
+            // Another owner's count is not this one's.
+            check(
+                why,
+                &leaf(&["other", "*"], &json!({"int": "8"})),
+                seen,
+                None,
+            );
+        }
+        check(why, &object, CALLED, None);
+    }
+
+    #[test]
+    fn a_register_is_stale_in_who_waits_for_a_call() {
+        let why = |register: &str| {
+            format!(
+                "optimized_out: it was in {register}, which the functions called since then do not keep"
+            )
+        };
+        let address = leaf(&[], &json!({"address": 140_737_488_346_120_u64}));
+        check(&why("rdi"), &address, CALLED, Some(Outcome::Stale));
+        check(&why("xmm3"), &address, CALLED, Some(Outcome::Stale));
+        // Functions keep these, and gdb has them from where they are kept.
+        for register in ["rbx", "rbp", "r12", "r15", "rsp"] {
+            check(&why(register), &address, CALLED, None);
+        }
+        let innermost = Seen {
+            has_called: false,
+            ..CALLED
+        };
+        check(&why("rdi"), &address, innermost, None);
+    }
+
+    #[test]
+    fn what_is_missing_is_zero_to_gdb() {
+        let why = "optimized_out: its location is too small";
+        for zero in [
+            json!({"int": "0"}),
+            json!({"address": 0}),
+            json!({"text": ""}),
+        ] {
+            check(
+                why,
+                &leaf(&["length"], &zero),
+                CALLED,
+                Some(Outcome::MadeUp),
+            );
+        }
+        check(why, &leaf(&["length"], &json!({"int": "6"})), CALLED, None);
+        check(
+            "optimized_out: x",
+            &leaf(&[], &json!({"int": "0"})),
+            CALLED,
+            None,
+        );
+    }
+
+    #[test]
+    fn gdbs_own_words_contradict_each_other() {
+        let check = |why: &str, words: Value, expected: bool| {
+            let contents = [leaf(&["a", "(words)"], &json!({ "words": words }))];
+            let seen = Seen {
+                has_called: false,
+                contents: &contents,
+            };
+            let expected = expected.then_some(Outcome::MadeUp);
+            check(
+                why,
+                &leaf(&["a", "0"], &json!({"int": "600"})),
+                seen,
+                expected,
+            );
+            // Nothing is known of the words of another container.
+            super::tests::check(why, &leaf(&["b", "0"], &json!({"int": "600"})), seen, None);
+        };
+        let why = "size: its end is before its begin";
+        check(why, json!({"_M_start": 32, "_M_finish": 16}), true);
+        check(why, json!({"_M_start": 16, "_M_finish": 32}), false);
+        check(why, json!({"_M_start": 16}), false);
+        let why = "size: its end is behind the memory that it has";
+        check(why, json!({"_M_finish": 32, "_M_end_of_storage": 16}), true);
+        check(
+            why,
+            json!({"_M_finish": 32, "_M_end_of_storage": 32}),
+            false,
+        );
+        let why = "size: its length is 6, its capacity 5";
+        check(why, json!({"len": 6, "cap": 5}), true);
+        check(why, json!({"len": 4, "cap": 5}), false);
+        // What `lr` says must contradict itself too.
+        check(
+            "size: its length is 4, its capacity 5",
+            json!({"len": 4}),
+            false,
+        );
+        let why = "size: its length is 1152921504606846976, which no memory holds";
+        check(why, json!({"length": 1u64 << 60}), true);
+        check(why, json!({"length": 3}), false);
+        let why = "size: whether it has a value is told by 14";
+        check(why, json!({"_M_engaged": 14}), true);
+        check(why, json!({"_M_engaged": 1}), false);
+        let why = "size: its alternative is 9, of 3";
+        check(why, json!({"_M_index": 9}), true);
+        check(why, json!({"_M_index": 2}), false);
+        let why = "unreadable: a node's parent is another node";
+        check(why, json!({"strays": 1}), true);
+        check(why, json!({"strays": 0}), false);
+        check("unreadable: no memory at 0x8", json!({"strays": 1}), false);
+        check(
+            "size: it is odd",
+            json!({"_M_start": 32, "_M_finish": 16}),
+            false,
+        );
+    }
+
+    #[test]
+    fn a_count_below_none_and_what_is_told_otherwise_outside() {
+        let said = |value: &str| Known::Value {
+            kind: "uint".to_owned(),
+            value: value.to_owned(),
+        };
+        let weak = |count: &str| leaf(&["weak"], &json!({ "int": count }));
+        let below = "18446744073709551615";
+        assert!(different(&said("0"), &weak(below)).is_some());
+        assert!(different(&said("1"), &weak(below)).is_none());
+        assert!(different(&said("2"), &weak("1")).is_none());
+        assert!(different(&said("0"), &leaf(&["len"], &json!({"int": below}))).is_none());
+        let held = "not_live: 1, or one less while the last owner is being dropped";
+        check(held, &weak(below), CALLED, Some(Outcome::MadeUp));
+        check(held, &weak("0"), CALLED, None);
+        let inside = |outside: &str| leaf(&[], &json!({"int": "7", "outside": {"int": outside}}));
+        assert!(different(&said("5"), &inside("5")).is_some());
+        assert!(different(&said("5"), &inside("6")).is_none());
+        let gone = json!({"int": "7", "outside": {"none": "it is not there"}});
+        assert!(different(&said("5"), &leaf(&[], &gone)).is_none());
+    }
+}
