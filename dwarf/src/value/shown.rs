@@ -126,6 +126,9 @@ impl<'a> Reader<'_, 'a> {
         mut walk: Box<dyn Walk<'a, Item = Typed> + 'a>,
         way: Way<'_>,
     ) -> Value {
+        if len == Some(0) {
+            return self.none(value, walk.next(&self.look).map(|first| first.is_some()));
+        }
         let Some(way) = self.within(&mut value, len, way) else {
             return value;
         };
@@ -156,6 +159,9 @@ impl<'a> Reader<'_, 'a> {
         mut walk: Box<dyn Walk<'a, Item = (Typed, Typed)> + 'a>,
         way: Way<'_>,
     ) -> Value {
+        if len == Some(0) {
+            return self.none(value, walk.next(&self.look).map(|first| first.is_some()));
+        }
         let Some(way) = self.within(&mut value, len, way) else {
             return value;
         };
@@ -204,11 +210,20 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
+    /// What says that it has nothing: whether that is so.
+    fn none(&self, value: Value, has_one: Result<bool>) -> Value {
+        match has_one {
+            Ok(false) => value,
+            Ok(true) => {
+                let detail = "it says that it has 0, and has more";
+                value.without(Absent::new(Reason::Length, detail))
+            }
+            Err(absent) => value.without(absent),
+        }
+    }
+
     /// One level further in; `None` where that is too deep, which the value then says.
     fn within<'w>(&self, value: &mut Value, len: Option<u64>, way: Way<'w>) -> Option<Way<'w>> {
-        if len == Some(0) {
-            return None;
-        }
         if way.depth >= self.limits.depth {
             let detail = len.map_or(String::new(), |len| format!("{len} elements"));
             value.absent = Some(Absent::new(Reason::Depth, detail));

@@ -625,6 +625,10 @@ fn corrupted_containers() {
             let knot = draw(find(&values, "knot"));
             assert!(knot.starts_with("{0: 0 1: 1 2: 2"), "{knot}");
             assert!(knot.contains("}<cycle: the node at 0x"), "{knot}");
+            check(
+                "list_none",
+                "[]<length: it says that it has 0, and has more>",
+            );
             check("iter_gone", "[]<size: it begins at address 0>");
             check("iter_crossed", "[]<size: it begins at 0x");
             check("iter_odd", "[]<size: it begins at 0x");

@@ -171,9 +171,14 @@ impl Comparison {
         };
         let seen = Seen {
             has_called,
+            leaves: gdb["leaves"].as_array().map_or(&[], Vec::as_slice),
             contents: gdb["contents"].as_array().map_or(&[], Vec::as_slice),
         };
         for leaf in gdb[name].as_array().into_iter().flatten() {
+            if leaf["words"].is_object() {
+                // For whoever judges the others.
+                continue;
+            }
             let variable = leaf["variable"].as_str().unwrap_or_default();
             let nth = leaf["nth"].as_u64().unwrap_or(0);
             let nth = numbers
@@ -260,8 +265,6 @@ fn number(gdb: &Value, known: &Leaves, variable: &str, nth: u64) -> Option<u64> 
 fn outcome(said: Option<&Known>, gdb: &Value, seen: Seen<'_>) -> (Option<Outcome>, String) {
     let is_told = gdb["none"].is_null();
     match said {
-        // For whoever judges the others.
-        _ if gdb["words"].is_object() => (None, String::new()),
         _ if gdb["skipped"].is_string() => {
             (None, format!("left out: {}", class_of(gdb, "skipped")))
         }
@@ -337,9 +340,11 @@ fn has_called(gdb: &[Value], number: usize) -> bool {
     inner.next().is_some_and(is_own)
 }
 
-/// Whether something is left out since there is so much of it.
+/// Whether something is left out since there is so much of it, or since it is told where it is.
 fn is_limit(why: &str) -> bool {
-    why.starts_with("depth: ") || why.starts_with("length: ")
+    ["depth: ", "length: first ", "cycle: "]
+        .iter()
+        .any(|limit| why.starts_with(limit))
 }
 
 /// The class of a frame that one of the two has.
@@ -445,6 +450,7 @@ mod tests {
     fn what_becomes_of_a_leaf() {
         let seen = Seen {
             has_called: true,
+            leaves: &[],
             contents: &[],
         };
         let value = |value: &str| Known::Value {

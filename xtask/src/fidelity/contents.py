@@ -105,7 +105,7 @@ def members(value, of, path, way, found):
         return
     if active is not None:
         if way.is_new:
-            found.append((path + ["(which)"], {"text": active.name}))
+            found.append((path + ["(which)"], tell.which(value, active)))
         walk(value[active], path + [active.name], way.deeper(), found)
         return
     for field, inside in tell.fields(of, path):
@@ -178,7 +178,8 @@ def weak(value, path, found):
         return
     strong, held = (innermost(pointer[name]) for name in ("strong", "weak"))
     found.append((path + ["strong"], {"int": str(strong)}))
-    found.append((path + ["weak"], {"int": str(held - 1 if strong else held)}))
+    if strong:
+        found.append((path + ["weak"], {"int": str(held - 1)}))
 
 
 def innermost(value):

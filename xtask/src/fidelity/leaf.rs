@@ -10,6 +10,8 @@ type Path = (String, u64, Vec<String>);
 pub(super) struct Leaves {
     form: Form,
     known: HashMap<Path, Known>,
+    /// Why what pointers lead to is not told.
+    behind: HashMap<Path, Known>,
     /// What is told as its elements, and not as the structure that it is.
     containers: HashSet<Path>,
 }
@@ -44,6 +46,7 @@ impl Leaves {
         let mut leaves = Leaves {
             form,
             known: HashMap::new(),
+            behind: HashMap::new(),
             containers: HashSet::new(),
         };
         let mut seen: HashMap<&str, u64> = HashMap::new();
@@ -60,10 +63,14 @@ impl Leaves {
     fn add(&mut self, path: Path, value: &Value) {
         let kind = value["kind"].as_str().unwrap_or_default();
         let is_whole = value.get("value").is_none() || kind == "array";
-        if let Some(absent) = value.get("absent").filter(|_| is_whole) {
+        if let Some(absent) = value.get("absent") {
             let word = |name: &str| absent[name].as_str().unwrap_or_default().to_owned();
-            let why = format!("{}: {}", word("reason"), word("detail"));
-            self.known.insert(path.clone(), Known::Absent(why));
+            let why = Known::Absent(format!("{}: {}", word("reason"), word("detail")));
+            if is_whole {
+                self.known.insert(path.clone(), why);
+            } else if kind == "pointer" {
+                self.behind.insert(path.clone(), why);
+            }
         }
         let is_container = |value: &Value| {
             let kind = value["kind"].as_str().unwrap_or_default();
@@ -106,6 +113,8 @@ impl Leaves {
             _ => self.children(&path, value),
         }
         if self.form == Form::Shown && kind == "pointer" {
+            // gdb has tuples and pairs behind `*`, since they have printers.
+            self.children(&inside("*"), value);
             self.bases(&path, value);
         }
     }
@@ -117,6 +126,7 @@ impl Leaves {
             let mut inside = Leaves {
                 form: self.form,
                 known: HashMap::new(),
+                behind: HashMap::new(),
                 containers: HashSet::new(),
             };
             inside.children(path, base);
@@ -186,11 +196,16 @@ impl Leaves {
     /// What is said of a place, or of what it is part of.
     pub(super) fn at(&self, variable: &str, nth: u64, path: &[String]) -> Option<&Known> {
         for len in (0..=path.len()).rev() {
-            let place = (variable.to_owned(), nth, path[..len].to_vec());
+            let mut place = (variable.to_owned(), nth, path[..len].to_vec());
             match self.known.get(&place) {
-                Some(Known::Value { .. }) if len < path.len() => return None,
+                Some(Known::Value { .. }) if len < path.len() => return self.behind.get(&place),
                 Some(known) => return Some(known),
                 None => {}
+            }
+            // Members of a union without a name are gdb's without it too.
+            place.2.push(String::new());
+            if let Some(absent @ Known::Absent(_)) = self.known.get(&place) {
+                return Some(absent);
             }
         }
         None

@@ -34,7 +34,7 @@ PLANTED = 6 * WANTED
 ROUNDS = 12
 # A run is at most its share, so that no run's beginning takes all.
 SHARE = -(-WANTED // len(COMMANDS))
-# Of one function, so that large ones do not take all.
+# Of one function at a time, so that large ones do not take all.
 OF_ONE = 6
 # Cores that wait to be read: there may be little room for them.
 WAITING = 4
@@ -53,7 +53,9 @@ def functions():
 
 
 def statements():
-    """Addresses of statements, some of each function."""
+    """Addresses of statements in the order in which they are tried: some of each function, then some
+    more."""
+    turns = []
     tables = {}
     for begin, size in sorted(set(functions())):
         symtab = gdb.find_pc_line(begin).symtab
@@ -66,7 +68,10 @@ def statements():
         inside = [pc for pc in tables[name] if begin <= pc < begin + size]
         chooser = random.Random(begin)
         chooser.shuffle(inside)
-        yield from inside[:OF_ONE]
+        turns += [(index // OF_ONE, pc) for index, pc in enumerate(inside)]
+    random.Random(1).shuffle(turns)
+    turns.sort(key=lambda turn: turn[0])
+    return [pc for _, pc in turns]
 
 
 def address(expression):
@@ -180,8 +185,7 @@ MAIN = address("(long)&main")
 
 
 def main():
-    left = list(statements())
-    random.Random(1).shuffle(left)
+    left = statements()
     if POISON:
         for number, command in enumerate(COMMANDS):
             begin = number * PLANTED

@@ -16,7 +16,8 @@ LOOKED_INTO = int(os.environ["LR_LOOKED_INTO"])
 # Elements of one array, and how deep structures nest.
 ITEMS = 100
 DEPTH = 5
-# How long the printers may take for one variable: in what was never set up, lists have no end.
+# How much of a processor the printers may take for one variable: in what was never set up, lists
+# have no end.
 SECONDS = 3
 TEXT = 2048
 # An assertion of gdb's that fails is an interrupt to Python, and what has no address is None.
@@ -84,6 +85,15 @@ def variant(value, of):
     raise gdb.error("which variant it is: " + text)
 
 
+def which(value, active):
+    """The active variant's name, and whether gdb itself says that what tells it is not there."""
+    told = {"text": active.name}
+    by = [field for field in value.type.strip_typedefs().fields()
+          if hasattr(field, "bitpos") and field.artificial]
+    is_gone = bool(by) and value[by[0]].is_optimized_out
+    return {**told, "gone": True} if is_gone else told
+
+
 def variants(of):
     """The type of each is in the scope of the enumeration."""
     members = [field for field in of.fields()
@@ -125,6 +135,8 @@ def leaf(value, of):
         return {"int": str(int(value)), "name": str(value)}
     if of.code in NUMBERS:
         return {"int": str(number(value, of))}
+    if value.is_optimized_out:
+        raise gdb.error("optimized out")
     return {"text": str(value)}
 
 
@@ -177,7 +189,7 @@ def walk(value, path, depth, found):
                 # Without a byte, gdb takes the last one, which may be one that cannot be.
                 return
             if active is not None:
-                found.append((path + ["(which)"], {"text": active.name}))
+                found.append((path + ["(which)"], which(value, active)))
                 walk(value[active], path + [active.name], depth - 1, found)
                 return
             for field, inside in fields(of, path):
@@ -329,14 +341,14 @@ def too_long(*_):
 def printed(value, found):
     """What printers show. They are made for what was set up, and fail in many ways on other things."""
     import contents
-    signal.signal(signal.SIGALRM, too_long)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.signal(signal.SIGPROF, too_long)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         contents.of_variable(value, found)
     except (Exception, KeyboardInterrupt) as error:
         found.append(([], {"skipped": "the printers end with " + type(error).__name__}))
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def load_printers():

@@ -22,7 +22,8 @@ const MAX_BYTES: u64 = 1 << 47;
 pub(super) struct Seen<'a> {
     /// Whether the frame waits for a function that it called, and not for a signal's.
     pub(super) has_called: bool,
-    /// All that gdb's printers show in the frame.
+    /// All that gdb has of variables as they are declared, and all that its printers show.
+    pub(super) leaves: &'a [Value],
     pub(super) contents: &'a [Value],
 }
 
@@ -36,6 +37,8 @@ pub(super) fn alone(why: &str, leaf: &Value, seen: Seen<'_>) -> Option<Outcome> 
             has_no_owner(leaf, seen).then_some(Outcome::NotLive)
         }
         "not_live" if is_below_none(leaf) => Some(Outcome::MadeUp),
+        // gdb decodes zeros where the enumeration's bytes are gone.
+        "optimized_out" if is_of_unknown_variant(leaf, seen) => Some(Outcome::MadeUp),
         "optimized_out" if detail == "its location is too small" => {
             is_zero(leaf).then_some(Outcome::MadeUp)
         }
@@ -45,7 +48,9 @@ pub(super) fn alone(why: &str, leaf: &Value, seen: Seen<'_>) -> Option<Outcome> 
             let is_said = rest == "which the functions called since then do not keep";
             (is_said && seen.has_called && is_scratch(register)).then_some(Outcome::Stale)
         }
-        "size" | "unreadable" => contradicts_itself(detail, leaf, seen).then_some(Outcome::MadeUp),
+        "size" | "unreadable" | "length" => {
+            contradicts_itself(detail, leaf, seen).then_some(Outcome::MadeUp)
+        }
         _ => None,
     }
 }
@@ -58,13 +63,42 @@ pub(super) fn different(said: &Known, leaf: &Value) -> Option<&'static str> {
     if is_below_none(leaf) && value == "0" {
         return Some("gdb alone: a count of one less than none");
     }
+    if kind == "enum" && is_without_sign(value, leaf) {
+        return Some("gdb alone: an enumeration of a signed type has no sign");
+    }
     let outside = leaf.get("outside")?;
     let is_it = is_same(kind, value, outside);
     is_it.then_some("gdb alone: asked outside of what is inlined it says what we do")
 }
 
+/// Whether gdb shows a number of no enumerator as an unsigned one: it takes the sign from the
+/// enumerators, and the language from the type below them.
+fn is_without_sign(value: &str, leaf: &Value) -> bool {
+    let name = leaf["name"].as_str().unwrap_or_default();
+    let number: Option<i64> = leaf["int"].as_str().and_then(|number| number.parse().ok());
+    let own: Option<i64> = value.parse().ok();
+    match (own, number) {
+        (Some(own), Some(number)) if own < 0 && name.contains("unknown") => {
+            [8, 16, 32].iter().any(|bits| own + (1 << bits) == number)
+        }
+        _ => false,
+    }
+}
+
 fn is_scratch(register: &str) -> bool {
     SCRATCH.contains(&register) || register.starts_with("xmm")
+}
+
+/// Whether a leaf is of a variant of which gdb says that what would tell it is gone.
+fn is_of_unknown_variant(leaf: &Value, seen: Seen<'_>) -> bool {
+    let path = path(leaf);
+    (0..=path.len()).any(|len| {
+        let which = |leaves| find(leaves, leaf, &path[..len], "(which)");
+        [which(seen.leaves), which(seen.contents)]
+            .iter()
+            .flatten()
+            .any(|which| which["gone"] == true)
+    })
 }
 
 /// gdb fills up with zeros.
@@ -99,20 +133,37 @@ fn has_no_owner(leaf: &Value, seen: Seen<'_>) -> bool {
     false
 }
 
-/// Whether the words that gdb has of a container contradict each other as `lr` says that they do.
+/// Whether the words that gdb has of a container around a leaf contradict each other as `lr` says
+/// that they do.
 fn contradicts_itself(detail: &str, leaf: &Value, seen: Seen<'_>) -> bool {
-    let Some(words) = words_around(leaf, seen) else {
-        return false;
-    };
+    let path = path(leaf);
+    (0..=path.len()).any(|len| {
+        let words = find(seen.contents, leaf, &path[..len], "(words)");
+        let words = words.and_then(|found| found["words"].as_object());
+        let shown = find(seen.contents, leaf, &path[..len], "(len)");
+        let shown = shown.and_then(|shown| shown["int"].as_str()?.parse().ok());
+        words.is_some_and(|words| are_contradicting(detail, words, shown))
+    })
+}
+
+/// `shown` is how many elements gdb shows.
+fn are_contradicting(detail: &str, words: &Map<String, Value>, shown: Option<u64>) -> bool {
     let word = |name: &str| words.get(name).and_then(Value::as_u64);
     let is_before = |end: &str, begin: &str| word(end) < word(begin) && word(end).is_some();
     let has = |number: u64| words.values().any(|word| *word == number);
+    let has_strays = || word("strays").is_some_and(|strays| strays > 0);
     let numbers = numbers(detail);
     let number = numbers.first().copied();
     match detail {
         "its end is before its begin" => is_before("_M_finish", "_M_start"),
         "its end is behind the memory that it has" => is_before("_M_end_of_storage", "_M_finish"),
-        "a node's parent is another node" => word("strays").is_some_and(|strays| strays > 0),
+        // Also where what leads to a node is no address.
+        "a node's parent is another node" => has_strays(),
+        _ if detail.starts_with("no memory at ") => has_strays(),
+        _ if detail.starts_with("it says that it has ") => {
+            let count = number.filter(|&count| has(count));
+            count.is_some() && shown.is_some_and(|shown| Some(shown) != count)
+        }
         _ if detail.starts_with("its length is ") && numbers.len() == 2 => {
             numbers[0] > numbers[1] && has(numbers[0])
         }
@@ -127,14 +178,6 @@ fn contradicts_itself(detail: &str, leaf: &Value, seen: Seen<'_>) -> bool {
         }
         _ => false,
     }
-}
-
-/// What gdb has of the innermost container that a leaf is in.
-fn words_around<'a>(leaf: &'a Value, seen: Seen<'a>) -> Option<&'a Map<String, Value>> {
-    let path = path(leaf);
-    let around = |len: usize| find(seen.contents, leaf, &path[..len], "(words)");
-    let words = (0..=path.len()).rev().find_map(around)?;
-    words["words"].as_object()
 }
 
 fn numbers(text: &str) -> Vec<u64> {
@@ -169,6 +212,7 @@ mod tests {
 
     const CALLED: Seen<'_> = Seen {
         has_called: true,
+        leaves: &[],
         contents: &[],
     };
 
@@ -209,6 +253,7 @@ mod tests {
             let strong = [leaf(&["rc", "strong"], &json!({"int": count}))];
             let seen = Seen {
                 has_called: false,
+                leaves: &[],
                 contents: &strong,
             };
             check(why, &object, seen, expected);
@@ -269,11 +314,27 @@ mod tests {
     }
 
     #[test]
+    fn which_variant_it_is_cannot_be_told_by_bytes_that_are_gone() {
+        let why = "optimized_out: this part of it is gone";
+        let told = |told: Value| [leaf(&["e", "(which)"], &told)];
+        let gone = told(json!({"text": "None", "gone": true}));
+        let there = told(json!({"text": "None"}));
+        let inside = leaf(&["e", "None", "0"], &json!({"int": "7"}));
+        let seen = |leaves| Seen { leaves, ..CALLED };
+        check(why, &gone[0], seen(&gone), Some(Outcome::MadeUp));
+        check(why, &inside, seen(&gone), Some(Outcome::MadeUp));
+        check(why, &inside, seen(&there), None);
+        check(why, &leaf(&["f"], &json!({"int": "7"})), seen(&gone), None);
+        check("not_live: x", &inside, seen(&gone), None);
+    }
+
+    #[test]
     fn gdbs_own_words_contradict_each_other() {
         let check = |why: &str, words: Value, expected: bool| {
             let contents = [leaf(&["a", "(words)"], &json!({ "words": words }))];
             let seen = Seen {
                 has_called: false,
+                leaves: &[],
                 contents: &contents,
             };
             let expected = expected.then_some(Outcome::MadeUp);
@@ -318,12 +379,60 @@ mod tests {
         let why = "unreadable: a node's parent is another node";
         check(why, json!({"strays": 1}), true);
         check(why, json!({"strays": 0}), false);
-        check("unreadable: no memory at 0x8", json!({"strays": 1}), false);
+        check("unreadable: no memory at 0x8", json!({"strays": 1}), true);
+        check("unreadable: no memory at 0x8", json!({"strays": 0}), false);
+        check(
+            "unreadable: no memory at 0x8",
+            json!({"_M_start": 8}),
+            false,
+        );
         check(
             "size: it is odd",
             json!({"_M_start": 32, "_M_finish": 16}),
             false,
         );
+    }
+
+    #[test]
+    fn more_or_fewer_elements_than_are_counted() {
+        let why = "length: it says that it has 0, and has more";
+        let check = |count: u64, shown: &str, expected: Option<Outcome>| {
+            let words = json!({"words": {"_M_element_count": count}});
+            let contents = [
+                leaf(&["a", "(words)"], &words),
+                leaf(&["a", "(len)"], &json!({ "int": shown })),
+            ];
+            let seen = Seen {
+                has_called: false,
+                leaves: &[],
+                contents: &contents,
+            };
+            super::tests::check(
+                why,
+                &leaf(&["a", "0"], &json!({"int": "1"})),
+                seen,
+                expected,
+            );
+        };
+        check(0, "2", Some(Outcome::MadeUp));
+        // gdb counts what `lr` does not, or shows what it counts.
+        check(2, "2", None);
+        check(0, "0", None);
+    }
+
+    #[test]
+    fn the_sign_of_a_number_that_is_no_enumerator() {
+        let gdb = |int: &str, name: &str| leaf(&[], &json!({"int": int, "name": name}));
+        assert!(is_without_sign(
+            "-134225184",
+            &gdb("4160742112", "(unknown: 0xf7ffe2e0)")
+        ));
+        assert!(!is_without_sign(
+            "-134225184",
+            &gdb("4160742113", "(unknown: 0xf7ffe2e1)")
+        ));
+        assert!(!is_without_sign("-1", &gdb("4294967295", "Last")));
+        assert!(!is_without_sign("5", &gdb("4294967301", "(unknown: 0x5)")));
     }
 
     #[test]
