@@ -257,7 +257,9 @@ fn number(gdb: &Value, known: &Leaves, variable: &str, nth: u64) -> Option<u64> 
     if is_phantom(nth) {
         return None;
     }
-    Some((0..nth).filter(|&before| !is_phantom(before)).count() as u64)
+    // The block's own is the last of both.
+    let later = (nth + 1..=last).filter(|&later| !is_phantom(later)).count() as u64;
+    count.checked_sub(1 + later)
 }
 
 /// What became of a leaf, and the class of those that are not equal. No outcome where nobody has a

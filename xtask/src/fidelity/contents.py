@@ -22,6 +22,7 @@ HASHED = {"StdHashMapProvider"}
 SHARED = {"SharedPointerPrinter", "StdRcProvider"}
 WRAPPERS = {"StdCellProvider", "StdAtomicPrinter"}
 WEAK = re.compile("alloc::(rc|sync)::Weak<")
+OF_STR = re.compile("alloc::(rc::Rc|sync::Arc)<str[,>]")
 # What a `Weak` that never had an object points to.
 DANGLING = 2**64 - 1
 POINTING = (gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_ARRAY)
@@ -244,6 +245,11 @@ def contents(name, viewer, value, path, way, found):
                 found.append((path, {"text": "expired"}))
             elif label == "get()":
                 found.append((path, tell.leaf(child, child.type.strip_typedefs())))
+            elif label == "value" and OF_STR.match(value.type.name or ""):
+                # rustc's printer has the first byte.
+                length = int(value["ptr"]["pointer"]["length"])
+                letters = gdb.selected_inferior().read_memory(int(child.address), length)
+                found.append((path + ["*"], {"text": tell.decode(bytes(letters)[:TEXT], 1)}))
             elif label == "value":
                 element(child, path + ["*"], way.behind(), found)
     elif name == "StdPairPrinter":

@@ -90,7 +90,8 @@ def which(value, active):
     told = {"text": active.name}
     by = [field for field in value.type.strip_typedefs().fields()
           if hasattr(field, "bitpos") and field.artificial]
-    is_gone = bool(by) and value[by[0]].is_optimized_out
+    # One that can be of one variant only has nothing that tells it.
+    is_gone = (value[by[0]] if by else value).is_optimized_out
     return {**told, "gone": True} if is_gone else told
 
 
