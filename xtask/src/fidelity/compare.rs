@@ -379,6 +379,8 @@ fn bare(name: &str) -> String {
                 symbol.chars().take(1).map(u32::from).sum::<u32>()
             )
         }
+        // A type has several names: `__sv_type` is a `basic_string_view`.
+        Some((scope, of)) if is_conversion(of) => format!("{scope}operator conversion"),
         _ => name.to_owned(),
     };
     let mut depth = 0usize;
@@ -399,6 +401,14 @@ fn bare(name: &str) -> String {
     let plain = plain.strip_suffix(" const").unwrap_or(plain);
     // glibc's second names for its own functions: the symbol's and not the debug info's.
     plain.strip_prefix("__GI_").unwrap_or(plain).to_owned()
+}
+
+/// Whether what stands behind `operator` is a type.
+fn is_conversion(of: &str) -> bool {
+    let of = of
+        .strip_prefix(' ')
+        .filter(|of| !of.starts_with("new") && !of.starts_with("delete"));
+    of.is_some_and(|of| of.starts_with(|letter: char| letter.is_alphabetic()))
 }
 
 /// A reason without the numbers in it.
@@ -429,6 +439,18 @@ mod tests {
         assert!(!is("s::data<int>::impl", "s::data<int>::put"));
         assert!(!is("s::other<int>::impl", "s::data<int>::data"));
         assert!(!is("impl", "data"));
+    }
+
+    #[test]
+    fn conversions_have_several_names() {
+        let same = |a: &str, b: &str| bare(a) == bare(b);
+        assert!(same(
+            "s::text<char>::operator s::text<char>::__sv_type",
+            "s::text<char>::operator s::view<char>"
+        ));
+        assert!(!same("s::operator bool", "s::operator new"));
+        assert!(!same("s::operator bool", "s::operator=="));
+        assert!(!same("s::operator delete", "s::operator new"));
     }
 
     #[test]

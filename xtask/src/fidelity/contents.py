@@ -246,6 +246,8 @@ def contents(name, viewer, value, path, way, found):
             elif label == "get()":
                 found.append((path, tell.leaf(child, child.type.strip_typedefs())))
             elif label == "value" and OF_STR.match(value.type.name or ""):
+                if way.followed:
+                    continue
                 # rustc's printer has the first byte.
                 length = int(value["ptr"]["pointer"]["length"])
                 letters = gdb.selected_inferior().read_memory(int(child.address), length)

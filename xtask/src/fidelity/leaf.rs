@@ -259,7 +259,7 @@ pub(super) fn is_same(kind: &str, ours: &str, gdb: &Value) -> bool {
         || kind == "float" && complex(ours).is_some_and(|ours| complex(text) == Some(ours))
         || ours
             .strip_suffix('…')
-            .is_some_and(|begin| begin.len() > 1000 && text.starts_with(begin))
+            .is_some_and(|begin| begin.chars().count() > 500 && text.starts_with(begin))
 }
 
 /// `0x1234 <f>, this +8`, and `virtual function 3`.
