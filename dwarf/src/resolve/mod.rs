@@ -22,7 +22,7 @@ use crate::location::{Location, Spot};
 use crate::place::{Place, Resolved};
 
 pub(crate) use owner::owner;
-pub(crate) use prologue::{after_prologue, producer};
+pub(crate) use prologue::{after_prologue, is_optimised, producer};
 pub(crate) use suggest::similar;
 pub(crate) use units::each_unit;
 

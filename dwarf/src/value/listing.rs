@@ -1,13 +1,14 @@
-use std::cell::{Cell, RefCell};
-use std::cmp::Ordering;
+use std::cell::{Cell, OnceCell, RefCell};
 
 use super::constant;
+use super::declaration::{Slot, Writes};
 use super::evaluate::{self, Context, NOT_HERE, Result};
 use super::limits::Limits;
 use super::lines::{self, Lost};
 use super::object::Object;
 use super::reader::Reader;
 use super::referent::Surroundings;
+use super::shape::{Shape, shape};
 use super::tree::{Absent, Kind, Reason, Value};
 use crate::image::Bytes;
 use crate::info::{Cfa, Die, DieRef, Language, same_file};
@@ -62,6 +63,8 @@ pub(super) struct Listing<'t, 'a> {
     /// The scope whose variables are being read.
     node: Cell<usize>,
     lost: RefCell<Vec<Lost>>,
+    /// Of the function; none of an optimised one.
+    writes: OnceCell<Option<Writes>>,
 }
 
 impl<'t, 'a> Listing<'t, 'a> {
@@ -85,6 +88,7 @@ impl<'t, 'a> Listing<'t, 'a> {
             reader: Reader::new(target, &code.info, limits).in_frame(surroundings),
             node: Cell::new(0),
             lost: RefCell::default(),
+            writes: OnceCell::new(),
         })
     }
 
@@ -275,10 +279,60 @@ impl<'t, 'a> Listing<'t, 'a> {
         if here == 0 || !same_file(&file, &self.frame.file) {
             return Ok(None);
         }
-        Ok(match line.cmp(&here) {
-            Ordering::Greater => Some("declared further down"),
-            Ordering::Equal => Some("declared on this line, which is being executed"),
-            _ => None,
+        if line > here {
+            return Ok(Some("declared further down"));
+        }
+        let is_made = self
+            .is_written(die, line, line < here)?
+            .unwrap_or(line < here);
+        Ok((!is_made).then_some("declared on this line, which is being executed"))
+    }
+
+    /// Whether a number or pointer in the frame was written to on each way to this instruction.
+    fn is_written(&self, die: &Die<'a>, line: u64, is_later: bool) -> Result<Option<bool>> {
+        let info = &self.code.info;
+        let of = info.type_die_of(die.at)?;
+        let is_scalar = matches!(
+            shape(info, of)?,
+            Shape::Base { .. }
+                | Shape::Pointer(_)
+                | Shape::MemberPointer { .. }
+                | Shape::Enum { .. }
+        );
+        let (Some(offset), Some(function), true) =
+            (self.frame_offset(die)?, self.code.function(), is_scalar)
+        else {
+            return Ok(None);
+        };
+        let slot = match self.frame_base(function)? {
+            Some(gimli::Operation::CallFrameCFA) => Slot::FromCfa(offset),
+            Some(gimli::Operation::Register { register: RBP }) => Slot::FromRbp(offset),
+            _ => return Ok(None),
+        };
+        let frame = self.context.frame()?;
+        let addr = frame.stack.activations[frame.activation].addr;
+        let writes = match self.writes.get() {
+            Some(writes) => writes,
+            None => {
+                let writes = Writes::read(self.code)?;
+                self.writes.get_or_init(|| writes)
+            }
+        };
+        match writes {
+            Some(writes) => writes.precede(self.code, slot, (line, is_later), addr),
+            None => Ok(None),
+        }
+    }
+
+    /// What the place of a function's frame begins with.
+    fn frame_base(&self, function: usize) -> Result<Option<gimli::Operation<Bytes<'a>>>> {
+        let info = &self.code.info;
+        let base = info.die(self.code.die(function))?;
+        let base = self.context.location(&base, gimli::DW_AT_frame_base)?;
+        let encoding = info.unit(self.code.unit)?.encoding();
+        Ok(match base {
+            Some(base) => base.operations(encoding).next()?,
+            None => None,
         })
     }
 
@@ -294,13 +348,7 @@ impl<'t, 'a> Listing<'t, 'a> {
             return Ok(false);
         };
         let info = &self.code.info;
-        let base = info.die(self.code.die(function))?;
-        let base = self.context.location(&base, gimli::DW_AT_frame_base)?;
-        let encoding = info.unit(self.code.unit)?.encoding();
-        let first = match base {
-            Some(base) => base.operations(encoding).next()?,
-            None => None,
-        };
+        let first = self.frame_base(function)?;
         // What lies above the frame was put there by the caller.
         if first == Some(gimli::Operation::CallFrameCFA) && offset >= 0 {
             return Ok(false);

@@ -6,6 +6,7 @@ mod call_site;
 mod class;
 mod constant;
 mod decimal;
+mod declaration;
 mod dimension;
 mod dynamic;
 mod elsewhere;

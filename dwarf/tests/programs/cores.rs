@@ -133,6 +133,37 @@ fn values_of_all_kinds() {
     });
 }
 
+/// In the callee's caller, at each of the calls in their order: what is declared where the call is.
+#[test]
+fn variables_on_the_line_that_declares_them() {
+    let program = Fixture::c("declared.c").build();
+    // `next(n)`, then the condition that is true, after the step that it is false.
+    let calls = [
+        (1, "i", None),
+        (2, "i", Some("4")),
+        (3, "i", Some("5")),
+        (5, "j", Some("4")),
+        (6, "k", Some("0")),
+        (8, "k", Some("1")),
+        // Lines that follow the declaration's, in its initialiser.
+        (11, "whole", None),
+        (12, "whole", None),
+        (13, "chosen", None),
+    ];
+    for (passes, name, expected) in calls {
+        let kept = Kept::at(&program, "next", passes);
+        kept.read(|target, stack| {
+            let values = of_function(target, stack, "run");
+            let value = find(&values, name);
+            println!("call {passes}: {value:?}");
+            assert_eq!(value.value.as_deref(), expected, "call {passes}: {value:?}");
+            let reason = value.absent.as_ref().map(|absent| absent.reason);
+            let wanted = expected.is_none().then_some(Reason::NotLive);
+            assert_eq!(reason, wanted, "call {passes}");
+        });
+    }
+}
+
 /// Where the function has stored nothing yet, its parameters are not what is in their places.
 #[test]
 fn parameters_before_they_are_stored() {
