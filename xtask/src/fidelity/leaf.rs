@@ -114,7 +114,9 @@ impl Leaves {
         }
         if self.form == Form::Shown && kind == "pointer" {
             // gdb has tuples and pairs behind `*`, since they have printers.
-            self.children(&inside("*"), value);
+            if !has_pointee(value) {
+                self.children(&inside("*"), value);
+            }
             self.bases(&path, value);
         }
     }
@@ -210,6 +212,12 @@ impl Leaves {
         }
         None
     }
+}
+
+/// Whether what a pointer leads to is a child of its own, and not the pointer's children.
+fn has_pointee(value: &Value) -> bool {
+    let mut children = value["children"].as_array().into_iter().flatten();
+    children.any(|child| child["name"] == "*")
 }
 
 /// The whole object that a pointer to a part of it leads to.
@@ -382,6 +390,27 @@ mod tests {
         assert_eq!(leaves.at("o", 0, &path(&["gone", "deep"])), Some(&gone));
         assert_eq!(leaves.at("o", 0, &path(&["no"])), None);
         assert_eq!(leaves.at("o", 1, &path(&["id"])), None);
+    }
+
+    #[test]
+    fn what_pointers_lead_to_has_two_notations() {
+        let number = |name: &str| json!({"name": name, "kind": "int", "value": "7"});
+        let pointer = |name: &str, to: Value| json!({"name": name, "kind": "pointer", "value": "0x10", "children": [to]});
+        let variables = [
+            pointer("tuple", number("0")),
+            pointer("twice", pointer("*", number("*"))),
+        ];
+        let leaves = Leaves::of(&variables, Form::Shown);
+        let check = |variable: &str, path: &[&str], expected: &str| {
+            let path: Vec<String> = path.iter().map(|&part| part.to_owned()).collect();
+            let said = leaves.at(variable, 0, &path);
+            let is_it = matches!(said, Some(Known::Value { value, .. }) if value == expected);
+            assert!(is_it, "{variable} {path:?}: {said:?}");
+        };
+        check("tuple", &["0"], "7");
+        check("tuple", &["*", "0"], "7");
+        check("twice", &["*"], "0x10");
+        check("twice", &["*", "*"], "7");
     }
 
     #[test]
