@@ -17,6 +17,7 @@ mod hostile_files;
 mod languages;
 mod live;
 mod locations;
+mod mutations;
 mod passes;
 mod properties;
 mod refused;
