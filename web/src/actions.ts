@@ -9,6 +9,16 @@ import { count, duration, visible } from "./text";
 const WORD_MS = 10_000;
 const FINAL = new Set(["done", "expired", "error", "removed", "gone"]);
 
+type Kind = "log" | "snapshot" | "counter" | "metric";
+
+/** What a kind is asked beside its place: the label, an example, and whether it has to be said. */
+const WHAT: Record<Kind, { label: string; example: string; required: boolean } | null> = {
+  log: { label: "Template", example: "id={o.id} total={o.total}", required: true },
+  snapshot: { label: "Watch", example: "o.items[0].price", required: false },
+  counter: null,
+  metric: { label: "Expression", example: "o.total", required: true },
+};
+
 /** Fetches the actions and shows them. */
 export async function refreshActions(): Promise<void> {
   const all = byId("actions-all", HTMLInputElement).checked;
@@ -21,8 +31,9 @@ export async function refreshActions(): Promise<void> {
   replace(list, shown.length ? shown.map(card) : [empty]);
   // Listeners are not part of the markup that `replace` compares, so they sit on the list.
   list.onclick = (event) => {
-    const button = (event.target as Element).closest<HTMLButtonElement>("button[data-remove]");
-    if (button?.dataset.remove) void remove(button.dataset.remove, button);
+    const button = (event.target as Element).closest<HTMLButtonElement>("button[data-id]");
+    const { id, act } = button?.dataset ?? {};
+    if (button && id && act) void change(id, act, button);
   };
 }
 
@@ -32,21 +43,64 @@ export function setUpForm(): void {
     void add();
   });
   byId("actions-all", HTMLInputElement).addEventListener("change", () => void refreshActions());
+  byId("add-kind", HTMLSelectElement).addEventListener("change", showKind);
+  showKind();
+}
+
+function chosenKind(): Kind {
+  return byId("add-kind", HTMLSelectElement).value as Kind;
+}
+
+/** The fields of the chosen kind. */
+function showKind(): void {
+  const kind = chosenKind();
+  const what = WHAT[kind];
+  const row = byId("add-what", HTMLLabelElement);
+  const input = byId("add-template", HTMLInputElement);
+  row.hidden = what === null;
+  input.required = what?.required ?? false;
+  input.placeholder = what?.example ?? "";
+  const label = row.querySelector("span");
+  if (label) label.textContent = what?.label ?? "";
+  byId("add-groups", HTMLLabelElement).hidden = kind !== "counter" && kind !== "metric";
+}
+
+/** The fields that only its kind has. */
+function ofKind(kind: Kind): Record<string, unknown> {
+  const what = byId("add-template", HTMLInputElement).value;
+  const by = byId("add-by", HTMLInputElement).value.trim();
+  const group = by ? { by } : {};
+  switch (kind) {
+    case "log":
+      return { template: what };
+    case "snapshot":
+      return what.trim() ? { watches: [what.trim()] } : {};
+    case "counter":
+      return group;
+    case "metric":
+      return { expression: what.trim(), ...group };
+  }
 }
 
 function card(action: Action): HTMLElement {
   const over = action.statuses.length > 0 && action.statuses.every((status) => FINAL.has(status.state));
   const minutes = (action.expires_at / 1e6 - Date.now() / 1000) / 60;
   const left = over || minutes <= 0 ? "" : `ends in ${duration(Math.ceil(minutes) * 60)} · `;
-  const remove = make("button", { class: "small", type: "button", data: { remove: action.id } }, "Remove");
-  remove.setAttribute("aria-label", `Remove ${visible(action.name ?? action.id)}`);
+  const button = (act: string, label: string) => {
+    const element = make("button", { class: "small", type: "button", data: { id: action.id, act } }, label);
+    element.setAttribute("aria-label", `${label} ${visible(action.name ?? action.id)}`);
+    return element;
+  };
+  const again = over && !action.statuses.some((status) => status.state === "removed");
   return make(
     "li",
     { data: { state: stateOf(action) } },
     make("div", { class: "line" },
       make("b", {}, visible(action.name ?? action.location)),
       make("span", { class: "chip" }, stateOf(action)),
-      over ? null : remove,
+      over ? null : action.enabled ? button("disable", "Switch off") : button("enable", "Switch on"),
+      again ? button("retake", "Again") : null,
+      over ? null : button("remove", "Remove"),
     ),
     action.name ? make("div", {}, make("code", {}, visible(action.location))) : null,
     make("div", {}, make("code", { class: "template" }, visible(asked(action)))),
@@ -101,10 +155,11 @@ function statusLine(status: ActionStatus, action: Action): HTMLElement {
   );
 }
 
-async function remove(id: string, button: HTMLButtonElement): Promise<void> {
+async function change(id: string, act: string, button: HTMLButtonElement): Promise<void> {
   button.disabled = true;
   try {
-    await send("DELETE", `/actions/${id}`);
+    if (act === "remove") await send("DELETE", `/actions/${id}`);
+    else await send("POST", `/actions/${id}/${act}`);
   } catch (error) {
     byId("add-result", HTMLOutputElement).replaceChildren(problemBox(problemOf(error)));
   }
@@ -114,9 +169,9 @@ async function remove(id: string, button: HTMLButtonElement): Promise<void> {
 async function add(): Promise<void> {
   const text = (id: string) => byId(id, HTMLInputElement).value.trim();
   const action: Record<string, unknown> = {
-    kind: "log",
+    kind: chosenKind(),
+    ...ofKind(chosenKind()),
     location: text("add-location"),
-    template: byId("add-template", HTMLInputElement).value,
     target: { agent: byId("add-agent", HTMLSelectElement).value },
   };
   if (text("add-condition")) action.condition = text("add-condition");

@@ -45,6 +45,7 @@ export interface Action {
   by?: string;
   condition?: string;
   max_hits?: number;
+  enabled: boolean;
   target: { agent?: string; tag?: string };
   created_by: string;
   expires_at: number;
@@ -101,6 +102,13 @@ export interface SnapshotFrame {
   variables?: CapturedValue[];
 }
 
+export interface SnapshotThread {
+  tid: number;
+  name?: string;
+  end?: string;
+  frames: SnapshotFrame[];
+}
+
 export interface LiveSnapshot {
   type: "snapshot";
   ts: string;
@@ -116,6 +124,7 @@ export interface LiveSnapshot {
   stop_ns: number;
   frames: SnapshotFrame[];
   watches?: CapturedValue[];
+  threads?: SnapshotThread[];
 }
 
 export type LiveEvent =

@@ -1,5 +1,5 @@
 import { make } from "./dom";
-import type { CapturedValue, LiveSnapshot, SnapshotFrame } from "./protocol";
+import type { CapturedValue, LiveSnapshot, SnapshotFrame, SnapshotThread } from "./protocol";
 import { fileName, visible } from "./text";
 
 /** Values of one frame that are drawn; the rest is in the store. */
@@ -10,11 +10,23 @@ export function drawSnapshot(snapshot: LiveSnapshot): HTMLElement {
   const budget = { left: MAX_VALUES };
   const frames = snapshot.frames.map((frame, number) => drawFrame(frame, number, budget));
   const watches = (snapshot.watches ?? []).map((value) => drawValue(value, budget));
+  const threads = (snapshot.threads ?? []).map((thread) => drawThread(thread, budget));
   return make("div", { class: "snapshot" },
     ...frames,
     watches.length > 0 ? make("div", { class: "quiet" }, "watches") : null,
     watches.length > 0 ? make("ul", {}, ...watches) : null,
+    ...threads,
     make("div", { class: "quiet" }, "lr show ", make("code", {}, visible(snapshot.id))),
+  );
+}
+
+/** Another thread's stack, folded. */
+function drawThread(thread: SnapshotThread, budget: { left: number }): HTMLElement {
+  const name = thread.name ? ` ${visible(thread.name)}` : "";
+  const end = thread.end ? `: ${visible(thread.end)}` : "";
+  return make("details", {},
+    make("summary", {}, `thread ${thread.tid}${name}${end}`),
+    ...thread.frames.map((frame, number) => drawFrame(frame, number, budget)),
   );
 }
 
