@@ -36,6 +36,7 @@ cargo xtask <command>
   test [ARGUMENTS]             everything that can fail; arguments go to `cargo test`
   install [--prefix FOLDER]    lr, lr-server and the DuckDB library, into ~/.local unless said
   bench hit                    hits per second: lr, gdb and what ptrace allows
+  bench actions                what a hit costs, of each kind of action and of a false condition
   bench index                  the time to find a line in a large program: lr, gdb and lldb
   bench attach                 the longest gap that a running thread sees: lr, gdb and nothing
   fuzz [TARGET] [--for SECONDS]
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         ["install"] => install::run(None),
         ["install", "--prefix", folder] => install::run(Some(folder)),
         ["bench", "hit"] => bench::hit(),
+        ["bench", "actions"] => bench::actions(),
         ["bench", "index"] => bench::index(),
         ["bench", "attach"] => bench::attach(),
         ["fuzz"] => fuzz::run(None, None),

@@ -45,7 +45,7 @@ pub(crate) fn hit() -> Result<()> {
 }
 
 /// Hits per second that the bare loop reaches.
-fn limit() -> Result<f64> {
+pub(super) fn limit() -> Result<f64> {
     let source = folders::root().join("xtask/limits/emulate.c");
     let folder = folders::target().join("limits");
     std::fs::create_dir_all(&folder)?;

@@ -1,10 +1,12 @@
 //! What `lr` costs, beside what gdb costs and what ptrace allows, in the same run.
 
+mod actions;
 mod attach;
 mod gdb;
 mod hit;
 mod index;
 
+pub(crate) use actions::actions;
 pub(crate) use attach::attach;
 pub(crate) use hit::hit;
 pub(crate) use index::index;
