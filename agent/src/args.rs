@@ -13,6 +13,8 @@ pub(crate) struct AgentArgs {
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) server: Endpoint,
     pub(crate) linger: Linger,
+    /// Standard input is where its standard output goes, once the ready line is written.
+    pub(crate) has_output: bool,
 }
 
 /// Why the arguments are none. Only `launch` writes them, so that this is for developers.
@@ -29,12 +31,14 @@ pub(crate) const VERB: &str = "agent-process";
 
 const LEASE: &str = "lease:";
 const UNTIL_DONE: &str = "until-done";
+const ON_STDIN: &str = "stdin";
 
 impl AgentArgs {
     /// Decodes what [`AgentArgs::write`] wrote, without the program's name and the verb.
     pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<AgentArgs, ArgsError> {
         let (mut pid, mut name, mut server, mut linger) = (None, None, None, None);
         let mut tags = BTreeMap::new();
+        let mut has_output = false;
         let mut args = args.into_iter();
         while let Some(option) = args.next() {
             let option = option.to_string_lossy().into_owned();
@@ -44,6 +48,7 @@ impl AgentArgs {
                 "--name" => name = value,
                 "--server" => server = value.and_then(|text| Endpoint::parse(&text).ok()),
                 "--linger" => linger = value.as_deref().and_then(linger_of),
+                "--output" => has_output = value.as_deref() == Some(ON_STDIN),
                 "--tag" => {
                     let text = value.ok_or(ArgsError::Value("--tag"))?;
                     let (key, value) = text.split_once('=').ok_or(ArgsError::Value("--tag"))?;
@@ -58,6 +63,7 @@ impl AgentArgs {
             tags,
             server: server.ok_or(ArgsError::Value("--server"))?,
             linger: linger.ok_or(ArgsError::Value("--linger"))?,
+            has_output,
         })
     }
 
@@ -75,6 +81,9 @@ impl AgentArgs {
             ("--linger", linger),
         ] {
             args.extend([option.to_owned(), value]);
+        }
+        if self.has_output {
+            args.extend(["--output".to_owned(), ON_STDIN.to_owned()]);
         }
         for (key, value) in &self.tags {
             args.extend(["--tag".to_owned(), format!("{key}={value}")]);
@@ -100,6 +109,7 @@ mod tests {
             name: "--orders =x".to_owned(),
             tags: BTreeMap::from([("env".to_owned(), "a=b".to_owned())]),
             server: Endpoint::parse("unix:/run/lr.sock").unwrap(),
+            has_output: linger == Linger::UntilDone,
             linger,
         }
     }

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lr_protocol::{Linger, Problem, Registered};
@@ -26,6 +28,8 @@ pub struct LaunchRequest {
     pub linger: Linger,
     /// Where its messages go; nowhere if there is none.
     pub log: Option<PathBuf>,
+    /// Its standard output, for actions that ask for it; it leads nowhere if there is none.
+    pub output: Option<Arc<OwnedFd>>,
 }
 
 /// Why there is no agent.
@@ -68,6 +72,13 @@ pub async fn launch(request: &LaunchRequest) -> Result<Registered, LaunchFailure
         tags: request.tags.clone(),
         server: request.server.clone(),
         linger: request.linger.clone(),
+        has_output: request.output.is_some(),
+    };
+    // Standard output says first whether there is an agent. So the other comes in by the one
+    // descriptor that an agent has no use for.
+    let stdin = match &request.output {
+        Some(output) => Stdio::from(output.try_clone().map_err(LaunchFailure::Spawn)?),
+        None => Stdio::null(),
     };
     let log = match &request.log {
         Some(path) => Stdio::from(open_log(path)?),
@@ -76,7 +87,7 @@ pub async fn launch(request: &LaunchRequest) -> Result<Registered, LaunchFailure
     let mut child = Command::new(own_executable())
         .args(args.write())
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(log)
         .kill_on_drop(false)

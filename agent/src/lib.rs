@@ -16,6 +16,7 @@ mod clock;
 mod convert;
 mod debug_files;
 mod engine;
+pub mod escape;
 mod event;
 mod explain;
 pub mod host;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::bind::Binder;
 use crate::checks::{self, Asker};
 use crate::client::{Client, Endpoint, Token};
 use crate::clock::now_micros;
-use crate::engine::{Engine, StartTracer, Target, Trace, Writer};
+use crate::engine::{Engine, StartTracer, Stream, Target, Trace, Writer};
 use crate::host::ProcessFacts;
 use crate::launch::own_executable;
 use crate::modules::{ModuleError, Modules};
@@ -67,11 +68,12 @@ async fn attach(args: AgentArgs) -> i32 {
         Err(error) => return refused(error.to_problem()),
     };
     say(&Ready::Registered(registered.clone()));
+    let stdout = args.has_output.then(take_output).flatten();
     note(&format!(
         "attached to process {} ({}) as agent {}",
         args.pid, attachment.agent.process.comm, registered.agent_id
     ));
-    run(client, attachment, registered).await;
+    run(client, attachment, registered, stdout).await;
     DONE
 }
 
@@ -135,7 +137,12 @@ async fn local_server(client: &Client) -> Result<Option<u32>, Problem> {
     }
 }
 
-async fn run(client: Client, attachment: Attachment, registered: Registered) {
+async fn run(
+    client: Client,
+    attachment: Attachment,
+    registered: Registered,
+    stdout: Option<Arc<Stream>>,
+) {
     let outbox = Arc::new(Outbox::new(Limits::default()));
     let orders = Arc::new(Orders::default());
     let writer = Writer {
@@ -146,6 +153,7 @@ async fn run(client: Client, attachment: Attachment, registered: Registered) {
             Endpoint::Unix(_) => Some(Writer::invoking_user()),
             Endpoint::Tcp { .. } => None,
         },
+        stdout,
     };
     start_engine(&attachment.facts, writer, &orders, &outbox);
     let session = Session::new(
@@ -234,6 +242,8 @@ fn failed(message: &str) -> End {
 
 /// Who asks us to end gets a target without any of our bytes in it.
 async fn obey_signals(orders: &Orders) {
+    // Whose default is to end us. Where it is caught, write(2) says that the file is too large.
+    let _ = signal(SignalKind::from_raw(Signal::SIGXFSZ as i32));
     let streams = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -269,6 +279,19 @@ fn say(ready: &Ready) {
     if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
         let _ = nix::unistd::dup2_stdout(null);
     }
+}
+
+/// Standard output, as it came in by standard input: see [`crate::launch`].
+fn take_output() -> Option<Arc<Stream>> {
+    let taken = || {
+        let output = std::io::stdin().as_fd().try_clone_to_owned()?;
+        nix::unistd::dup2_stdout(&output)?;
+        nix::unistd::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+        Stream::start(output.into())
+    };
+    taken()
+        .inspect_err(|error: &std::io::Error| note(&format!("no standard output: {error}")))
+        .ok()
 }
 
 fn not_loaded(error: &ModuleError) -> Problem {

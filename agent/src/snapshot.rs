@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use lr_dwarf::{
-    Core, CoreMemory, CoreModules, CoreThread, DebugFiles, FrameKind, Limits, Reached, Stack,
-    StackEnd, Target,
+    CompileErrorKind, Core, CoreMemory, CoreModules, CoreThread, DebugFiles, FrameKind, Limits,
+    Part, Reached, Stack, StackEnd, Target,
 };
-use lr_protocol::{Problem, Snapshot, SnapshotFrame, SnapshotThread};
+use lr_protocol::{CapturedValue, Problem, Snapshot, SnapshotFrame, SnapshotThread};
 
 use crate::convert;
 use crate::problem::problem;
@@ -29,6 +29,8 @@ pub struct CoreSnapshotRequest {
     pub frames: usize,
     /// How many of them with their variables.
     pub with_variables: usize,
+    /// Expressions over the variables of the innermost frame in which they mean something.
+    pub watches: Vec<String>,
     /// Whether containers are shown as the structures that they are made of.
     pub raw: bool,
 }
@@ -40,17 +42,28 @@ pub fn snapshot_of_core(request: &CoreSnapshotRequest) -> Result<Snapshot, Probl
     let memory = CoreMemory::new(&core, &found.modules);
     let target = Target::new(&found.modules, Box::new(memory)).with_missing(&found.missing);
     let chosen = chosen(&core, request)?;
-    let (frames, end) = variables(&target, chosen, request);
+    let stack = walk(&target, chosen, request);
+    let frames = variables(&target, &stack, request);
     let mut snapshot = Snapshot {
         tid: chosen.tid,
         signal: chosen.signal.as_ref().map(signal::of),
         frames,
         watches: Vec::new(),
         registers: Vec::new(),
-        end,
+        end: end_of(&stack, request.frames),
         threads: Vec::new(),
         warnings: Vec::new(),
     };
+    for expression in &request.watches {
+        let (watched, frame) = watched(&target, &stack, expression, request)?;
+        if frame > 0 {
+            let function = &snapshot.frames[frame].function;
+            snapshot
+                .warnings
+                .push(format!("`{expression}` is of frame {frame}, {function}"));
+        }
+        snapshot.watches.push(watched);
+    }
     for thread in core.threads() {
         if std::ptr::eq(thread, chosen) {
             continue;
@@ -58,6 +71,7 @@ pub fn snapshot_of_core(request: &CoreSnapshotRequest) -> Result<Snapshot, Probl
         let stack = walk(&target, thread, request);
         snapshot.threads.push(SnapshotThread {
             tid: thread.tid,
+            name: String::new(),
             end: end_of(&stack, request.frames),
             frames: stack.frames.iter().map(frame).collect(),
         });
@@ -131,27 +145,78 @@ fn walk<'a>(target: &Target<'a>, thread: &CoreThread, request: &CoreSnapshotRequ
     Stack::walk(target, &thread.registers, request.frames)
 }
 
-fn variables(
-    target: &Target<'_>,
-    thread: &CoreThread,
+/// A value, and the number of its frame.
+fn watched<'a>(
+    target: &Target<'a>,
+    stack: &Stack<'a>,
+    expression: &str,
     request: &CoreSnapshotRequest,
-) -> (Vec<SnapshotFrame>, String) {
+) -> Result<(CapturedValue, usize), Problem> {
     let limits = Limits {
         raw: request.raw,
         ..Limits::WHOLE
     };
-    let stack = walk(target, thread, request);
+    let mut first = None;
+    for (number, frame) in stack.frames.iter().enumerate().take(request.frames) {
+        target.limit(MAX_READ);
+        match lr_dwarf::watch(target, stack, frame, expression, &limits) {
+            Ok(value) => return Ok((convert::captured(value), number)),
+            // The names may be those of a caller.
+            Err(error) => {
+                let is_final = matches!(error.kind, CompileErrorKind::Syntax { .. });
+                let is_first = first.is_none();
+                if is_first
+                    || !matches!(
+                        error.kind,
+                        CompileErrorKind::UnknownVariable { .. } | CompileErrorKind::NoCode
+                    )
+                {
+                    first = Some(error);
+                }
+                if is_final {
+                    break;
+                }
+            }
+        }
+    }
+    Err(match first {
+        Some(mut error) => {
+            error.part = Part::Watch;
+            let error = convert::compile_error(&error);
+            let tried = format!("the watch `{expression}`, in each frame");
+            let mut problem = problem(&error.code, error.message, tried, &[]);
+            problem.suggestions = error.suggestions;
+            problem
+        }
+        None => problem(
+            "no_frames",
+            "the stack has no frames to look for variables in",
+            format!("the watch `{expression}`"),
+            &[],
+        ),
+    })
+}
+
+fn variables<'a>(
+    target: &Target<'a>,
+    stack: &Stack<'a>,
+    request: &CoreSnapshotRequest,
+) -> Vec<SnapshotFrame> {
+    let limits = Limits {
+        raw: request.raw,
+        ..Limits::WHOLE
+    };
     let mut frames = Vec::new();
     for (index, known) in stack.frames.iter().enumerate() {
         let mut frame = frame(known);
         if index < request.with_variables {
             target.limit(MAX_READ);
-            let values = lr_dwarf::variables(target, &stack, known, &limits);
+            let values = lr_dwarf::variables(target, stack, known, &limits);
             frame.variables = Some(values.into_iter().map(convert::captured).collect());
         }
         frames.push(frame);
     }
-    (frames, end_of(&stack, request.frames))
+    frames
 }
 
 pub(crate) fn frame(frame: &lr_dwarf::Frame) -> SnapshotFrame {

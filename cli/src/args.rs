@@ -6,7 +6,7 @@ use crate::tell::tell;
 use crate::verbs::{
     actions, agents, attach, completions, counter, detach, disable, doctor, duplicate, edit,
     enable, explain, log, metric, metrics, portal, ps, retake, rm, server, show, snapshot,
-    snapshots, sql, stop, tail, version,
+    snapshots, sql, stop, tail, top, version,
 };
 
 /// Logs from running processes, at any source line, and SQL over what they saw.
@@ -60,6 +60,8 @@ pub(crate) enum Verb {
     Stop(stop::Stop),
     /// Print events as they are stored
     Tail(tail::Tail),
+    /// Show what each action costs and keeps, as it goes on
+    Top(top::Top),
     /// Show what counters and metrics have counted
     Metrics(metrics::Metrics),
     /// List the snapshots
@@ -82,8 +84,7 @@ pub(crate) enum Verb {
 
 /// Verbs and options that other versions have or will have.
 const NOT_YET: &[&str] = &[
-    "tictoc", "duration", "top", "agent", "login", "users", "keys", "pools", "audit", "erase",
-    "repair",
+    "tictoc", "duration", "agent", "login", "users", "keys", "pools", "audit", "erase", "repair",
 ];
 
 /// The verb of this process's arguments. Ends the process on `--help` and on wrong usage.

@@ -67,9 +67,13 @@ impl EventLines {
         let head = self.style.dim(&format!("{time} {}", escaped(&place)));
         let stopped = format!("stopped for {} ms", number(stopped_ms));
         let tree = text::of(&snapshot.snapshot, self.style);
+        // Without a server nobody keeps it under a name.
+        let id = match snapshot.id.as_str() {
+            "" => String::new(),
+            id => format!("{} ", escaped(id)),
+        };
         format!(
-            "{head} snapshot {} {}\n{}",
-            escaped(&snapshot.id),
+            "{head} snapshot {id}{}\n{}",
             self.style.dim(&stopped),
             tree.trim_end()
         )
@@ -140,6 +144,8 @@ pub(crate) fn loss_line(loss: &LiveLoss) -> String {
         "slow_client" => "this terminal was too slow; they are stored",
         "ring_full" => "hits came faster than the agent could take them",
         "queue_full" => "the agent could not send them in time",
+        "output_full" => "whoever reads the agent's standard output was too slow",
+        "output_failed" => "the output could not be written",
         "too_large" => "larger than a snapshot may be",
         "condition_error" => "the condition had no value",
         other => other,

@@ -10,7 +10,6 @@
 mod args;
 mod connect;
 mod duration;
-mod escape;
 mod event;
 mod exit;
 mod failure;
@@ -30,6 +29,8 @@ mod time;
 mod verbs;
 
 use std::process::ExitCode;
+
+use lr_agent::escape;
 
 fn main() -> ExitCode {
     if let Some(status) = hidden::run() {

@@ -28,8 +28,8 @@ pub(crate) struct ActionOptions {
     /// Go on beyond the limits that protect the process's speed
     #[arg(long)]
     ignore_quota: bool,
-    /// Where events go: server, stdout (the agent's) or a file on the agent's host
-    #[arg(long, value_name = "server|stdout|FILE", default_value = "server", value_parser = output)]
+    /// Where events go: server, stdout (the agent's), both, or a file on the agent's host
+    #[arg(long, value_name = "server|stdout|both|FILE", default_value = "server", value_parser = output)]
     output: Output,
 }
 
@@ -87,6 +87,16 @@ impl ActionOptions {
             output: self.output.clone(),
         }
     }
+
+    /// Whether events go to the agent's standard output.
+    pub(crate) fn has_stdout(&self) -> bool {
+        matches!(self.output, Output::Stdout | Output::Both)
+    }
+
+    /// Whether events come by way of the server, where they can be waited for.
+    pub(crate) fn has_server(&self) -> bool {
+        matches!(self.output, Output::Server | Output::Both)
+    }
 }
 
 impl LogOptions {
@@ -100,6 +110,10 @@ impl LogOptions {
 }
 
 impl SnapshotOptions {
+    pub(crate) fn watches(&self) -> &[String] {
+        &self.watches
+    }
+
     pub(crate) fn snapshot(&self, location: &str) -> ActionKind {
         ActionKind::Snapshot(SnapshotSpec {
             location: location.into(),
@@ -154,7 +168,8 @@ fn output(text: &str) -> Result<Output, String> {
     match text {
         "server" => Ok(Output::Server),
         "stdout" => Ok(Output::Stdout),
-        "" => Err("expected server, stdout or a file".into()),
+        "both" => Ok(Output::Both),
+        "" => Err("expected server, stdout, both or a file".into()),
         path => match std::path::absolute(path).map(|path| path.into_os_string().into_string()) {
             Ok(Ok(path)) => Ok(Output::File(path)),
             _ => Err("not a path that can be sent".into()),
@@ -187,6 +202,7 @@ mod tests {
     fn outputs() {
         assert_eq!(output("server"), Ok(Output::Server));
         assert_eq!(output("stdout"), Ok(Output::Stdout));
+        assert_eq!(output("both"), Ok(Output::Both));
         assert_eq!(output("/var/x"), Ok(Output::File("/var/x".into())));
         let relative = std::env::current_dir().unwrap().join("x");
         assert_eq!(

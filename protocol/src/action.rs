@@ -148,6 +148,8 @@ pub enum Output {
     Server,
     /// The agent's standard output, as JSON lines.
     Stdout,
+    /// The server and the agent's standard output.
+    Both,
     /// A file on the agent's host, as JSON lines.
     File(String),
 }

@@ -56,6 +56,9 @@ pub struct SnapshotSignal {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SnapshotThread {
     pub tid: u32,
+    /// Its name; empty where it is not known, as in cores.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     pub frames: Vec<SnapshotFrame>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub end: String,

@@ -12,9 +12,10 @@ use lr_protocol::{API_PREFIX, Problem};
 use super::connection::{Connections, Sender, no_answer_within};
 use super::{ClientError, Endpoint, Token};
 
-/// What an answer may be long, unless it is a download: a query of the largest allowed number of
-/// rows is below it.
-const ANSWER_LIMIT: usize = 512 << 20;
+/// What an answer may be long, unless it is a download: thousands of actions are below it.
+pub(super) const ANSWER_LIMIT: usize = 64 << 20;
+/// The same of a query: the largest allowed number of rows is below it.
+pub(super) const ROWS_LIMIT: usize = 512 << 20;
 
 /// One request, before it is sent.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Ask {
     /// JSON.
     pub body: Option<Bytes>,
     pub limit: Duration,
+    /// The most bytes of an answer.
+    pub most: usize,
     /// Whether doing it twice is the same as doing it once.
     pub repeatable: bool,
 }
@@ -78,7 +81,7 @@ impl Transport {
     pub(super) async fn whole(&self, ask: &Ask) -> Result<Bytes, ClientError> {
         let whole = async {
             let (response, sender) = self.send(ask).await?;
-            let (status, body) = self.read(response).await?;
+            let (status, body) = self.read(response, ask.most).await?;
             self.connections.give_back(sender);
             match status.is_success() {
                 true => Ok(body),
@@ -95,7 +98,7 @@ impl Transport {
         let begin = async {
             let (response, sender) = self.send(ask).await?;
             if !response.status().is_success() {
-                let (status, body) = self.read(response).await?;
+                let (status, body) = self.read(response, ask.most).await?;
                 return Err(self.refusal(status, &body));
             }
             Ok(Download {
@@ -158,15 +161,19 @@ impl Transport {
             .map_err(|error| self.not_understood(format!("cannot ask for {}: {error}", ask.path)))
     }
 
-    async fn read(&self, response: Response<Incoming>) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn read(
+        &self,
+        response: Response<Incoming>,
+        most: usize,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_LIMIT)
+        let body = Limited::new(response.into_body(), most)
             .collect()
             .await
             .map_err(|error| match error.downcast::<hyper::Error>() {
                 Ok(error) => from_hyper(self.endpoint(), *error),
                 Err(error) if error.is::<LengthLimitError>() => {
-                    self.not_understood(format!("an answer longer than {ANSWER_LIMIT} bytes"))
+                    self.not_understood(format!("an answer longer than {most} bytes"))
                 }
                 Err(error) => self.not_understood(error.to_string()),
             })?;

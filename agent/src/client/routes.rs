@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::live::LiveStream;
-use super::request::{Ask, Download, Transport};
+use super::request::{ANSWER_LIMIT, Ask, Download, ROWS_LIMIT, Transport};
 use super::{ClientError, Endpoint, LiveQuery, Token};
 
 /// For what the server answers at once.
@@ -222,6 +222,7 @@ fn get(path: &str) -> Ask {
         path: path.into(),
         body: None,
         limit: PROMPT,
+        most: ANSWER_LIMIT,
         repeatable: true,
     }
 }
@@ -252,6 +253,7 @@ fn put(path: &str, body: Bytes) -> Ask {
 fn query(request: &QueryRequest) -> Ask {
     Ask {
         limit: QUERY,
+        most: ROWS_LIMIT,
         repeatable: true,
         ..post("/query", json(request))
     }

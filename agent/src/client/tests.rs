@@ -192,6 +192,7 @@ async fn a_server_that_does_not_answer_is_waited_for_no_longer_than_allowed() {
         method: hyper::Method::GET,
         path: "/server".into(),
         body: None,
+        most: 1 << 20,
         limit: Duration::from_millis(50),
         repeatable: true,
     };

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lr_protocol::{
@@ -6,7 +7,7 @@ use lr_protocol::{
 };
 use lr_tracer::SlotCounters;
 
-use super::output::Lines;
+use super::output::Way;
 use super::planted::Planted;
 use super::trace::BoundSite;
 use crate::clock::now_micros;
@@ -18,8 +19,8 @@ pub(crate) struct Action {
     pub(crate) state: State,
     pub(crate) deadline: Instant,
     pub(crate) planted: Option<Planted>,
-    /// Where its events go, if not to the server.
-    pub(crate) lines: Option<Lines>,
+    /// Where its events go.
+    pub(crate) way: Way,
     pub(crate) warnings: Vec<String>,
     pub(crate) error: Option<StatusError>,
     /// Microseconds since the Unix epoch, of its last pause.
@@ -35,8 +36,8 @@ pub(crate) struct Action {
     looked_at: Instant,
     /// Hits that were kept and then found the outbox, or the disk, full.
     refused: u64,
-    /// What of that is told as a loss.
-    refused_told: u64,
+    /// What of that is not told as a loss yet, by reason.
+    to_tell: BTreeMap<&'static str, u64>,
     /// Hits that were kept, and whose thread went on before it was read.
     late: u64,
     late_told: u64,
@@ -78,7 +79,7 @@ impl Action {
             wanted,
             state: State::Delivered,
             planted: None,
-            lines: None,
+            way: Way::server(),
             warnings: Vec::new(),
             error: None,
             paused_until: None,
@@ -88,7 +89,7 @@ impl Action {
             counted: SlotCounters::default(),
             looked_at: received,
             refused: 0,
-            refused_told: 0,
+            to_tell: BTreeMap::new(),
             late: 0,
             late_told: 0,
             tries: 0,
@@ -110,9 +111,10 @@ impl Action {
         Some(of_all.saturating_sub(self.counts().kept + self.refused))
     }
 
-    /// An event of it could not be kept.
-    pub(crate) fn event_refused(&mut self) {
-        self.refused += 1;
+    /// Events of it could not be kept.
+    pub(crate) fn events_refused(&mut self, reason: &'static str, count: u64) {
+        self.refused += count;
+        *self.to_tell.entry(reason).or_default() += count;
     }
 
     /// A thread went on before it was read: there is nothing to tell.
@@ -147,13 +149,6 @@ impl Action {
         }
     }
 
-    fn reason_to_refuse(&self) -> &'static str {
-        match self.lines {
-            None => "queue_full",
-            Some(_) => "output_failed",
-        }
-    }
-
     pub(crate) fn counts(&self) -> Counts {
         let (sum, now) = (&self.earlier, &self.counted);
         let kept = sum.kept + now.kept;
@@ -175,8 +170,8 @@ impl Action {
         let passed = now.duration_since(std::mem::replace(&mut self.looked_at, now));
         let old = std::mem::replace(&mut self.counted, counters);
         let since = |new: u64, old: u64| new.saturating_sub(old);
-        let refused = self.refused - self.refused_told;
-        self.refused_told = self.refused;
+        let to_tell = std::mem::take(&mut self.to_tell);
+        let refused: u64 = to_tell.values().sum();
         let late = self.late - std::mem::replace(&mut self.late_told, self.late);
         let kept = since(counters.kept, old.kept);
         let rate_limited = since(counters.rate_limited, old.rate_limited);
@@ -197,16 +192,16 @@ impl Action {
             over_budget: NOT_COUNTED,
             dropped: ring_full + refused + late,
         };
-        let losses = vec![
+        let mut losses = vec![
             (self.reason_to_drop(), ring_full),
             ("went_on", late),
-            (self.reason_to_refuse(), refused),
             ("rate_limited", rate_limited),
             (
                 "condition_error",
                 since(counters.condition_error, old.condition_error),
             ),
         ];
+        losses.extend(to_tell);
         let stop_ns = since(counters.stop_ns, old.stop_ns);
         let overhead = Overhead {
             ts: row.ts,
@@ -362,20 +357,20 @@ mod tests {
     #[test]
     fn what_the_outbox_refuses_is_dropped_and_not_kept() {
         let mut action = action();
-        action.event_refused();
+        action.events_refused("queue_full", 1);
         let second = action.look(counters(10, 10), 0);
         assert_eq!((second.row.kept, second.row.dropped), (9, 1));
         assert!(second.losses.contains(&("queue_full", 1)));
         let counts = action.counts();
         assert_eq!((counts.kept, counts.dropped, counts.hits), (9, 1, 10));
         let second = action.look(counters(10, 10), 0);
-        assert!(second.losses.contains(&("queue_full", 0)));
+        assert!(second.losses.iter().all(|(_, count)| *count == 0));
     }
 
     #[test]
     fn counts_go_on_when_it_is_planted_again() {
         let mut action = action();
-        action.event_refused();
+        action.events_refused("queue_full", 1);
         action.look(counters(10, 5), 0);
         action.unplanted();
         let second = action.look(counters(3, 3), 0);

@@ -218,7 +218,7 @@ impl Engine {
         }
     }
 
-    fn has_failed(&mut self, id: &str, error: StatusError) {
+    pub(super) fn has_failed(&mut self, id: &str, error: StatusError) {
         if let Some(action) = self.actions.get_mut(id) {
             action.forget_what_it_waits_for();
             action.error = Some(error);
@@ -228,13 +228,20 @@ impl Engine {
 
     fn open_output(&mut self, id: &str) -> Result<(), StatusError> {
         if let Some(action) = self.actions.get_mut(id) {
-            action.lines = self.writer.open(&action.wanted.spec.output)?;
+            action.way = self.writer.open(&action.wanted.spec.output)?;
         }
         Ok(())
     }
 
     fn bind_and_arm(&mut self, id: &str) -> Result<(Planted, Vec<String>), Unbound> {
         let bound = self.bind(id, &[])?;
+        // Planting may take its time: what a thread is to be read for is read ahead of it.
+        if let Some(action) = self.actions.get_mut(id)
+            && action.state != State::Pending
+        {
+            action.state = State::Verified;
+            self.tell(id);
+        }
         Ok(self.arm(id, bound)?)
     }
 

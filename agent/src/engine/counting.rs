@@ -24,8 +24,33 @@ impl Engine {
         self.tracer.as_mut()?.take_groups(slot).ok()
     }
 
+    /// Counts what the action's output took and did not write.
+    fn count_unwritten(&mut self, id: &str) {
+        let Some(action) = self.actions.get_mut(id) else {
+            return;
+        };
+        let unwritten = action.way.take_unwritten();
+        // What is counted in rows is kept in the tracer already, and so are copies by the server.
+        let is_kept = unwritten.are_copies || action.is_counting();
+        for (reason, count) in unwritten.lost {
+            match is_kept {
+                true => self.outbox.put_loss(Some(id), reason, count),
+                false => action.events_refused(reason, count),
+            }
+        }
+    }
+
+    /// The last words of an action's output.
+    pub(super) fn settle_output(&mut self, id: &str) {
+        if let Some(action) = self.actions.get(id) {
+            action.way.settle();
+        }
+        self.count_unwritten(id);
+    }
+
     /// The same with what the tracer has told already.
     pub(super) fn count_with(&mut self, id: &str, groups: Option<Groups>) {
+        self.count_unwritten(id);
         let Some(action) = self.actions.get_mut(id) else {
             return;
         };
@@ -86,11 +111,7 @@ impl Engine {
         };
         for row in rows_of(&groups, &counted) {
             let count = row.count;
-            let (is_kept, reason) = match &mut action.lines {
-                None => (self.outbox.put_event(row).is_ok(), "queue_full"),
-                Some(lines) => (self.writer.write(lines, row).is_ok(), "output_failed"),
-            };
-            if !is_kept {
+            if let Err(reason) = action.way.put(row, &self.writer, &self.outbox) {
                 self.outbox.put_loss(Some(id), reason, count);
             }
         }

@@ -102,12 +102,8 @@ pub(crate) fn take(
         message,
         fields: fields.into_iter().map(convert::field).collect(),
     };
-    let is_kept = match &mut action.lines {
-        None => outbox.put_event(event).is_ok(),
-        Some(lines) => writer.write(lines, event).is_ok(),
-    };
-    if !is_kept {
-        action.event_refused();
+    if let Err(reason) = action.way.put(event, writer, outbox) {
+        action.events_refused(reason, 1);
     }
     Notice::Hit {
         first_of: (action.state == State::Bound).then(|| action.wanted.action_id.clone()),

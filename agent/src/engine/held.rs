@@ -243,12 +243,8 @@ impl Engine {
         let Some(event) = event else {
             return action.went_on();
         };
-        let is_kept = match &mut action.lines {
-            None => self.outbox.put_event(event).is_ok(),
-            Some(lines) => self.writer.write(lines, event).is_ok(),
-        };
-        if !is_kept {
-            action.event_refused();
+        if let Err(reason) = action.way.put(event, &self.writer, &self.outbox) {
+            action.events_refused(reason, 1);
         }
     }
 

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use lr_protocol::{ActionKind, End, EndReason, State, WantedAction, WantedActions};
 use lr_tracer::{Ended, Groups, TracerError};
 
-pub(crate) use output::Writer;
+pub(crate) use output::{Stream, Writer};
 pub(crate) use target::Target;
 pub(crate) use trace::{Bind, BindRequest, Bound, BoundSite, StartTracer, Trace};
 
@@ -263,10 +263,13 @@ impl Engine {
     /// The bytes are back and the records are read. `last` is what the tracer gave with the slot.
     fn unplanted(&mut self, id: &str, last: Option<Groups>) {
         self.await_readings(id);
+        self.settle_output(id);
         match last {
             Some(last) => self.count_with(id, Some(last)),
             None => self.count(id),
         }
+        // The rows of what was counted until now went there too.
+        self.settle_output(id);
         if let Some(action) = self.actions.get_mut(id)
             && let Some(planted) = &action.planted
         {
@@ -382,6 +385,9 @@ impl Engine {
             let ids: Vec<String> = self.actions.keys().cloned().collect();
             for id in ids {
                 self.count(&id);
+                if let Err(end) = self.end_unwritable(&id) {
+                    return Some(end);
+                }
                 self.tell(&id);
             }
         }
@@ -395,6 +401,18 @@ impl Engine {
             return end;
         }
         None
+    }
+
+    /// Nobody would see what an action sees whose output takes nothing any more.
+    fn end_unwritable(&mut self, id: &str) -> Result<(), End> {
+        let action = self.actions.get(id);
+        let planted = action.filter(|action| action.planted.is_some());
+        let failure = planted.and_then(|action| action.way.failure());
+        if let Some(failure) = failure {
+            self.unplant(id)?;
+            self.has_failed(id, failure);
+        }
+        Ok(())
     }
 
     fn look(&mut self, now: Instant) -> Option<End> {

@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,6 +42,7 @@ fn bench_with(limits: Limits) -> Bench {
             process_id: "7-8".to_owned(),
             pid: 7,
             owner: Some(nix::unistd::geteuid().as_raw()),
+            stdout: None,
         },
         Box::new(binder.clone()),
         Box::new(move || Ok(Box::new(started.clone()) as Box<dyn Trace>)),
@@ -132,6 +135,22 @@ fn an_action_is_bound_hit_counted_and_removed() {
     assert_eq!(states(&parcel), [State::Removed]);
     assert_eq!(parcel.statuses[0].counts.kept, 2);
     assert_eq!(bench.tracer.calls(), ["arm 0x1000", "disarm 0x1000"]);
+}
+
+#[test]
+fn an_action_is_verified_before_anything_is_planted() {
+    let mut bench = bench();
+    let (outbox, tracer) = (Arc::clone(&bench.outbox), bench.tracer.clone());
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&told);
+    // It is started once there is something to plant.
+    bench.engine.start_tracer = Box::new(move || {
+        seen.borrow_mut().extend(states(&outbox.take()));
+        Ok(Box::new(tracer.clone()) as Box<dyn Trace>)
+    });
+    bench.want(vec![wanted("a")]);
+    assert_eq!(*told.borrow(), [State::Verified]);
+    assert_eq!(bench.states(), [State::Bound]);
 }
 
 #[test]

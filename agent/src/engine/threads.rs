@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::host::thread_name;
+
 /// The names of a target's threads. A name may change, and a tid may name another thread later,
 /// so what is known is believed for a second only.
 #[derive(Debug)]
@@ -31,23 +33,14 @@ impl ThreadNames {
         let known = self
             .names
             .entry(tid)
-            .or_insert_with(|| (now, read(pid, tid).unwrap_or_default()));
+            .or_insert_with(|| (now, thread_name(pid, tid).unwrap_or_default()));
         if now.duration_since(known.0) > BELIEVED {
             // A thread that has ended keeps the name that it had.
-            let name = read(pid, tid).unwrap_or_else(|| std::mem::take(&mut known.1));
+            let name = thread_name(pid, tid).unwrap_or_else(|| std::mem::take(&mut known.1));
             *known = (now, name);
         }
         &known.1
     }
-}
-
-fn read(pid: u32, tid: u32) -> Option<String> {
-    let comm = std::fs::read(format!("/proc/{pid}/task/{tid}/comm")).ok()?;
-    Some(
-        String::from_utf8_lossy(&comm)
-            .trim_end_matches('\n')
-            .to_owned(),
-    )
 }
 
 #[cfg(test)]

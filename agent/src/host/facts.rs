@@ -102,6 +102,13 @@ pub fn comm_of(pid: u32) -> Option<String> {
     Some(String::from_utf8_lossy(&comm).trim_end().to_owned())
 }
 
+/// The name of a thread.
+pub(crate) fn thread_name(pid: u32, tid: u32) -> Option<String> {
+    let comm = fs::read(proc_of(pid).join(format!("task/{tid}/comm"))).ok()?;
+    let name = String::from_utf8_lossy(&comm);
+    Some(name.trim_end_matches('\n').to_owned())
+}
+
 /// The pids that `/proc` lists.
 pub fn process_ids() -> io::Result<Vec<u32>> {
     let mut pids: Vec<u32> = fs::read_dir("/proc")?

@@ -197,6 +197,7 @@ fn others(target: &Target<'_>, memory: &StoodMemory, standing: &Standing) -> Vec
 fn other(target: &Target<'_>, memory: &StoodMemory, pid: u32, tid: u32) -> Option<SnapshotThread> {
     let running = |end: &str| SnapshotThread {
         tid,
+        name: thread_name(pid, tid),
         frames: Vec::new(),
         end: end.to_owned(),
     };
@@ -209,6 +210,11 @@ fn other(target: &Target<'_>, memory: &StoodMemory, pid: u32, tid: u32) -> Optio
         }
     }
     Some(running("it runs: it never slept until it was read"))
+}
+
+/// Empty where it has ended.
+fn thread_name(pid: u32, tid: u32) -> String {
+    crate::host::thread_name(pid, tid).unwrap_or_default()
 }
 
 /// How reading another thread went.
@@ -234,6 +240,7 @@ fn sleeper(target: &Target<'_>, memory: &StoodMemory, pid: u32, tid: u32) -> Sle
     let stack = Stack::walk_asleep(target, pc, sp, FRAMES);
     let thread = SnapshotThread {
         tid,
+        name: thread_name(pid, tid),
         frames: stack.frames.iter().map(frame).collect(),
         end: end_of(&stack, FRAMES),
     };

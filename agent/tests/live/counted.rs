@@ -175,6 +175,57 @@ fn check_counts(shop: &Shop, level: char) {
     target.assert_clean();
 }
 
+pub(crate) fn every_log_in_every_language() {
+    for shop in &SHOPS {
+        for level in ['0', '2'] {
+            check_logs(shop, level);
+        }
+    }
+}
+
+/// Every order of every thread is told once, with its own values.
+fn check_logs(shop: &Shop, level: char) {
+    let program = (shop.fixture)(shop.file).opt(level).build();
+    let mut target = Target::spawn(&program, [THREADS.to_string(), HITS.to_string()]);
+    let undisturbed = round(&mut target);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let place = location(shop.file, "sell");
+    server.want(vec![log(
+        "l",
+        &place,
+        "{o.id} {o.country} {o.price} {o.id * 2}",
+    )]);
+    server.wait_for_state("l", State::Bound);
+    assert_eq!(round(&mut target), undisturbed, "{}", shop.file);
+    let all = THREADS * HITS;
+    let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
+    for event in server.wait_for_logs(usize::try_from(all).unwrap()) {
+        let words: Vec<&str> = event.message.split(' ').collect();
+        let id: u32 = words[0].parse().unwrap();
+        let country = ["DE", "FR", "PT", "other"][id as usize % 4];
+        let price: f64 = words[2].parse().unwrap();
+        assert_eq!(
+            (words[1], price, words[3]),
+            (
+                country,
+                f64::from(id) * 0.25 - 10.0,
+                (id * 2).to_string().as_str()
+            ),
+            "{} -O{level}: {event:?}",
+            shop.file
+        );
+        *seen.entry(u64::from(id)).or_default() += 1;
+    }
+    let expected: BTreeMap<u64, u64> = (0..HITS).map(|id| (id, THREADS)).collect();
+    assert_eq!(seen, expected, "{} -O{level}", shop.file);
+    server.want(vec![]);
+    let counts = server.wait_for_state("l", State::Removed).counts;
+    assert_eq!((counts.hits, counts.kept), (all, all));
+    assert_eq!(server.logs().len() as u64, all);
+    target.assert_clean();
+}
+
 fn round(target: &mut Target) -> String {
     target.send("go");
     target.line()
@@ -247,17 +298,22 @@ pub(crate) fn a_busy_line_is_paused_and_every_hit_accounted_for() {
     let server = Server::start();
     let _agent = server.launch(target.pid()).unwrap();
     let place = location("tight.c", "process");
+    let mut unmet = counter("unmet", &place, None);
+    unmet.spec.condition = Some("n < 0".to_owned());
     let mut actions = vec![
         log("log", &place, "{n}"),
         counter("counter", &place, None),
+        counter("grouped", &place, Some("n % 7")),
         metric("metric", &place, "n"),
+        unmet,
     ];
+    let ids = ["log", "counter", "grouped", "metric", "unmet"];
     for action in &mut actions {
         action.spec.rate = None;
         action.spec.ignore_quota = false;
     }
     server.want(actions);
-    for id in ["log", "counter", "metric"] {
+    for id in ids {
         wait_until("a pause", || {
             let status = server.status(id)?;
             assert!(!status.state.is_final(), "{status:?}");
@@ -265,17 +321,32 @@ pub(crate) fn a_busy_line_is_paused_and_every_hit_accounted_for() {
         });
     }
     server.want(vec![]);
-    for id in ["log", "counter", "metric"] {
+    for id in ids {
         let counts = server.wait_for_state(id, State::Removed).counts;
         assert!(counts.hits > 0);
         assert_eq!(
             counts.hits,
-            counts.kept + counts.rate_limited + counts.dropped + counts.condition_error,
+            counts.kept
+                + counts.condition_false
+                + counts.condition_error
+                + counts.rate_limited
+                + counts.dropped,
             "{id}: {counts:?}"
         );
-        if id != "log" {
-            wait_for_count(&server, id, counts.kept);
+        match id {
+            "log" => assert_eq!(server.logs().len() as u64, counts.kept),
+            _ => drop(wait_for_count(&server, id, counts.kept)),
         }
+        // The rows of its seconds say the same.
+        let batches = server.batches();
+        let rows = batches.iter().flat_map(|batch| &batch.coverage);
+        let rows = rows.filter(|row| row.action_id == id);
+        let sums = rows.fold((0, 0, 0), |sums, row| {
+            let lost = row.rate_limited + row.over_budget + row.dropped;
+            (sums.0 + row.hits, sums.1 + row.kept, sums.2 + lost)
+        });
+        let lost = counts.rate_limited + counts.over_budget + counts.dropped;
+        assert_eq!(sums, (counts.hits, counts.kept, lost), "{id}");
     }
     server.detach();
     server.wait_for_end();

@@ -6,6 +6,8 @@
 mod attached;
 mod counted;
 mod ends;
+mod nonsense;
+mod outputs;
 mod refusals;
 mod server;
 mod snapshots;
@@ -31,6 +33,7 @@ fn main() {
         attached::an_edit_and_a_removal_are_followed,
         attached::a_function_in_a_library_is_found,
         counted::every_pass_is_counted_in_every_language,
+        counted::every_log_in_every_language,
         counted::what_was_counted_before_the_end_arrives,
         counted::a_limit_of_counted_hits_ends_the_action,
         counted::rows_go_to_a_file_too,
@@ -43,6 +46,11 @@ fn main() {
         ends::an_exec_is_told,
         ends::an_exit_while_nothing_is_planted_is_told,
         ends::a_silent_server_is_not_waited_for,
+        nonsense::a_server_that_answers_nonsense_changes_nothing,
+        outputs::standard_output_has_every_event_and_the_server_none,
+        outputs::a_reader_that_is_stuck_keeps_nobody_waiting,
+        outputs::a_reader_that_goes_away_ends_the_action_and_what_is_stored_goes_on,
+        outputs::a_full_disk_ends_the_action_with_what_was_lost,
         refusals::nobody_has_that_pid,
         refusals::a_traced_process_names_its_tracer,
         refusals::a_process_that_ignores_sigtrap,

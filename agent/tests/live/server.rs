@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::nonsense::Nonsense;
+
 /// A server on a socket of its own that keeps what it is sent in memory.
 pub(crate) struct Server {
     runtime: Runtime,
@@ -30,6 +34,9 @@ pub(crate) struct Server {
 }
 
 struct Shared {
+    /// What is answered instead, and how often it was.
+    nonsense: watch::Sender<Option<Nonsense>>,
+    asked_in_vain: AtomicUsize,
     wanted: watch::Sender<WantedActions>,
     kept: Mutex<Kept>,
     registered: Registered,
@@ -71,6 +78,8 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let (wanted, _) = watch::channel(WantedActions::default());
         let shared = Arc::new(Shared {
+            nonsense: watch::channel(None).0,
+            asked_in_vain: AtomicUsize::new(0),
             wanted,
             kept: Mutex::default(),
             registered: Registered {
@@ -101,6 +110,22 @@ impl Server {
     }
 
     pub(crate) fn launch(&self, pid: u32) -> Result<Launched, LaunchFailure> {
+        self.launch_any(pid, None)
+    }
+
+    pub(crate) fn launch_with_output(
+        &self,
+        pid: u32,
+        output: OwnedFd,
+    ) -> Result<Launched, LaunchFailure> {
+        self.launch_any(pid, Some(Arc::new(output)))
+    }
+
+    fn launch_any(
+        &self,
+        pid: u32,
+        output: Option<Arc<OwnedFd>>,
+    ) -> Result<Launched, LaunchFailure> {
         let request = LaunchRequest {
             pid,
             name: "orders".to_owned(),
@@ -108,6 +133,7 @@ impl Server {
             server: Endpoint::Unix(self.socket()),
             linger: Linger::UntilDone,
             log: Some(self.log()),
+            output,
         };
         let registered = self.runtime.block_on(launch(&request))?;
         assert_eq!(registered, self.shared.registered);
@@ -128,6 +154,15 @@ impl Server {
             wanted.revision += 1;
             wanted.actions = actions;
         });
+    }
+
+    /// Answers everybody so from now on.
+    pub(crate) fn answer(&self, nonsense: Option<Nonsense>) {
+        self.shared.nonsense.send_replace(nonsense);
+    }
+
+    pub(crate) fn asked_in_vain(&self) -> usize {
+        self.shared.asked_in_vain.load(Ordering::Relaxed)
     }
 
     pub(crate) fn detach(&self) {
@@ -222,11 +257,26 @@ async fn accept(listener: UnixListener, shared: Arc<Shared>) {
             return;
         };
         let shared = Arc::clone(&shared);
+        let mut nonsense = shared.nonsense.subscribe();
+        let answer_now = *nonsense.borrow_and_update();
+        if let Some(answer) = answer_now {
+            shared.asked_in_vain.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = answer.answer(stream) => {}
+                    _ = nonsense.changed() => {}
+                }
+            });
+            continue;
+        }
         tokio::spawn(async move {
             let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
-            let _ = connection.await;
+            tokio::select! {
+                _ = connection => {}
+                _ = nonsense.changed() => {}
+            }
         });
     }
 }

@@ -227,6 +227,7 @@ pub(crate) fn other_threads_are_read_where_they_sleep() {
             assert!(event.snapshot.warnings.iter().any(is_cut), "{event:#?}");
             return false;
         };
+        assert_eq!(main.name, lr_agent::host::comm_of(pid).unwrap());
         main.frames.iter().any(|frame| frame.function == "main")
     };
     // It may be running still, or not be read in time.

@@ -9,6 +9,7 @@ pub(crate) mod detach;
 pub(crate) mod disable;
 pub(crate) mod doctor;
 pub(crate) mod duplicate;
+mod each;
 pub(crate) mod edit;
 pub(crate) mod enable;
 pub(crate) mod explain;
@@ -27,6 +28,7 @@ pub(crate) mod snapshots;
 pub(crate) mod sql;
 pub(crate) mod stop;
 pub(crate) mod tail;
+pub(crate) mod top;
 pub(crate) mod version;
 
 use std::future::Future;
@@ -78,6 +80,7 @@ async fn run_async(verb: Verb) -> Result<(), Failure> {
         Verb::Actions(verb) => verb.run().await,
         Verb::Rm(verb) => verb.run().await,
         Verb::Tail(verb) => verb.run().await,
+        Verb::Top(verb) => verb.run().await,
         Verb::Sql(verb) => verb.run().await,
         Verb::Server(verb) => verb.run().await,
         Verb::Portal(verb) => verb.run().await,

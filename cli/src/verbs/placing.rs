@@ -44,6 +44,13 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 impl Placing {
     /// Places an action of that kind. Without `--wait` its id is printed once it is bound.
     pub(crate) async fn place(self, kind: ActionKind) -> Result<(), Failure> {
+        if self.wait.is_some() && !self.options.has_server() {
+            return Err(Failure::new(
+                "usage",
+                "--wait waits for events that the server has, and --output sends them elsewhere",
+            )
+            .hint("use --output both, or leave --wait out"));
+        }
         let client = self.server.connect_to_agents().await?.client;
         let agents = client.agents(Listing::Current).await?;
         let expected = selector::choose(&agents, self.agent.as_deref())?.len();

@@ -5,6 +5,7 @@ use crate::connect::ServerArgs;
 use crate::failure::Failure;
 use crate::selector;
 use crate::tell::tell;
+use crate::verbs::each::each;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Retake {
@@ -16,17 +17,9 @@ pub(crate) struct Retake {
 }
 
 impl Retake {
-    /// Every one is tried; the exit status is that of the first that failed.
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.server.connect_or_start().await?.client;
-        let mut first = Ok(());
-        for id in &self.ids {
-            if let Err(failure) = retake(&client, id).await {
-                failure.tell();
-                first = first.and(Err(Failure::Told(failure.exit_status())));
-            }
-        }
-        first
+        each(&self.ids, async |id| retake(&client, id).await).await
     }
 }
 

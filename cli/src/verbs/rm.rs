@@ -9,6 +9,7 @@ use crate::escape::escaped;
 use crate::failure::Failure;
 use crate::selector;
 use crate::tell::tell;
+use crate::verbs::each::each;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Rm {
@@ -24,26 +25,19 @@ pub(crate) struct Rm {
 const CONFIRM_LIMIT: Duration = Duration::from_secs(15);
 
 impl Rm {
-    /// Every one is tried; the exit status is that of the first that failed.
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.server.connect_or_start().await?.client;
-        let mut first = Ok(());
-        for id in &self.ids {
-            match remove(&client, id).await {
-                Ok(Confirmed::Yes) => tell!("removed {}", escaped(id)),
-                Ok(Confirmed::NotYet) => {
-                    tell!(
-                        "removed {}; its agent has not confirmed it yet",
-                        escaped(id)
-                    );
-                }
-                Err(failure) => {
-                    failure.tell();
-                    first = first.and(Err(Failure::Told(failure.exit_status())));
-                }
+        each(&self.ids, async |id| {
+            match remove(&client, id).await? {
+                Confirmed::Yes => tell!("removed {}", escaped(id)),
+                Confirmed::NotYet => tell!(
+                    "removed {}; its agent has not confirmed it yet",
+                    escaped(id)
+                ),
             }
-        }
-        first
+            Ok(())
+        })
+        .await
     }
 }
 

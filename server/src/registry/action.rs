@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lr_protocol::{Action, ActionSpec, ActionStatus, ActionTarget, Counts, NewAction, State};
@@ -24,6 +25,10 @@ pub(crate) struct ActionRecord {
     pub(crate) removed: bool,
     #[serde(default)]
     pub(crate) expired: bool,
+    /// Events of this version that each agent has sent: an agent that dies has often sent more
+    /// than its last status says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) stored: BTreeMap<String, u64>,
     /// When it expires by the clock that does not jump; `expires_at` is for people.
     #[serde(skip)]
     pub(super) deadline: Option<Instant>,
@@ -176,6 +181,7 @@ impl Registry {
             },
             removed: false,
             expired: false,
+            stored: BTreeMap::new(),
             deadline: None,
         };
         self.actions.insert(id.clone(), record);
@@ -212,6 +218,7 @@ impl Registry {
         record.action.expires_at = now_us.saturating_add(lifetime_us);
         record.deadline = Some(now + lifetime);
         record.expired = false;
+        record.stored.clear();
         let agents: Vec<String> = self
             .agents
             .values()

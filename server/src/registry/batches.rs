@@ -99,6 +99,7 @@ impl Registry {
                 number: None,
             });
         }
+        self.count_events(agent_id, batch);
         for status in &batch.statuses {
             self.apply_status(agent_id, status, &mut effects);
         }
@@ -109,6 +110,22 @@ impl Registry {
             effects.append(self.settle_agents(Instant::now(), now_us));
         }
         effects
+    }
+
+    fn count_events(&mut self, agent_id: &str, batch: &Batch) {
+        let logs = batch.logs.iter();
+        let logs = logs.map(|log| (&log.action_id, log.action_version, 1));
+        let snapshots = batch.snapshots.iter();
+        let snapshots = snapshots.map(|event| (&event.action_id, event.action_version, 1));
+        let metrics = batch.metrics.iter();
+        let metrics = metrics.map(|row| (&row.action_id, row.action_version, row.count));
+        for (action_id, version, count) in logs.chain(snapshots).chain(metrics) {
+            let action = self.actions.get_mut(action_id);
+            if let Some(action) = action.filter(|action| action.action.version == version) {
+                let stored = action.stored.entry(agent_id.to_owned()).or_default();
+                *stored = stored.saturating_add(count);
+            }
+        }
     }
 
     fn apply_status(&mut self, agent_id: &str, new: &ActionStatus, effects: &mut Effects) {

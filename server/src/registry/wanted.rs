@@ -135,12 +135,12 @@ fn wanted_action(record: &ActionRecord, agent: &AgentRecord, now: Instant) -> Wa
         hits_left: action
             .spec
             .max_hits
-            .map(|max| max.saturating_sub(matched_elsewhere(record, agent))),
+            .map(|max| max.saturating_sub(kept_elsewhere(record, agent))),
     }
 }
 
-/// Matching hits that other agents have had: what this one has had, it knows itself.
-fn matched_elsewhere(record: &ActionRecord, agent: &AgentRecord) -> u64 {
+/// Events that other agents have had: what this one has had, it knows itself.
+fn kept_elsewhere(record: &ActionRecord, agent: &AgentRecord) -> u64 {
     record
         .action
         .statuses
@@ -148,10 +148,8 @@ fn matched_elsewhere(record: &ActionRecord, agent: &AgentRecord) -> u64 {
         .filter(|status| status.agent_id != agent.id)
         .filter(|status| status.action_version == record.action.version)
         .map(|status| {
-            let counts = status.counts;
-            counts
-                .hits
-                .saturating_sub(counts.condition_false + counts.condition_error)
+            let stored = record.stored.get(&status.agent_id).copied().unwrap_or(0);
+            status.counts.kept.max(stored)
         })
         .sum()
 }

@@ -146,6 +146,11 @@ fn hits_are_shared_by_all_agents_of_a_tag() {
         "condition_error": 0, "rate_limited": 0, "over_budget": 0, "dropped": 0}});
     agents[0].send(1, &json!({"statuses": [status]})).ok();
     assert_eq!(agents[1].wanted(0)["actions"][0]["hits_left"], 3);
+    // An agent that dies has sent more than its last status says.
+    let row = json!({"ts": 1, "seq": 1, "action_id": id, "action_version": 1, "name": "n",
+        "kind": "counter", "observed_ms": 1, "count": 9, "stop_ns": 0});
+    agents[0].send(2, &json!({"metrics": [row]})).ok();
+    assert_eq!(agents[1].wanted(0)["actions"][0]["hits_left"], 1);
     // A new version begins anew.
     change(&server, "POST", &format!("{id}/retake"), &json!({})).ok();
     assert_eq!(agents[1].wanted(0)["actions"][0]["hits_left"], 10);

@@ -39,11 +39,12 @@ pub(crate) fn snapshot(action: &str, seq: u64) -> Value {
                                 {"name": "price", "type": "f64", "kind": "float", "value": "1.5"}]}]},
                         {"name": "gone", "type": "i32", "kind": "int",
                          "absent": {"reason": "optimized_out", "detail": "live at lines 12–19"}}]}]},
-                {"function": "main", "file": "", "line": 0, "inlined": false, "address": "0x6666"},
+                {"function": "main", "file": "", "line": 0, "inlined": false, "address": "0x6666",
+                 "tail_call": true},
             ],
             "watches": [{"name": "order.id * 2", "type": "u64", "kind": "uint", "value": "8"}],
             "registers": [["rax", "0x10"]],
-            "threads": [{"tid": 44, "frames": [
+            "threads": [{"tid": 44, "name": "poller", "frames": [
                 {"function": "poll", "file": "poll.c", "line": 7, "inlined": false, "address": "0x7777"}]}],
         },
     })
@@ -132,12 +133,12 @@ fn snapshots_are_frames_and_leaves_and_come_back_whole() {
     );
     assert_eq!(
         server.rows(
-            "SELECT tid, frame, function, file, line, module, inlined FROM frames ORDER BY tid, frame"
+            "SELECT tid, thread, frame, function, file, line, module, inlined, tail_call, guessed FROM frames ORDER BY tid, frame"
         ),
         json!([
-            [43, 0, "orders::process", "src/orders.rs", 42, "/orders", true],
-            [43, 1, "main", null, null, null, false],
-            [44, 0, "poll", "poll.c", 7, null, false],
+            [43, "worker", 0, "orders::process", "src/orders.rs", 42, "/orders", true, false, false],
+            [43, "worker", 1, "main", null, null, null, false, true, false],
+            [44, "poller", 0, "poll", "poll.c", 7, null, false, false, false],
         ])
     );
     let most = "18446744073709551615";

@@ -10,7 +10,7 @@ fn orders() -> Target {
 }
 
 /// Attaches in the background, with an action that is never hit, so that the agent stays.
-fn attached(world: &World, target: &Target) {
+pub(crate) fn attached(world: &World, target: &Target) {
     let pid = target.pid().to_string();
     // A busy machine makes of each hit so much that it would be paused now and then.
     let quota = "--ignore-quota";
@@ -30,12 +30,12 @@ fn attached(world: &World, target: &Target) {
 }
 
 /// The state of an action as the server knows it.
-fn state(world: &World, id: &str) -> String {
+pub(crate) fn state(world: &World, id: &str) -> String {
     let action = world.get(&format!("/actions/{id}"));
     action["statuses"][0]["state"].as_str().unwrap().to_owned()
 }
 
-fn until_state(world: &World, id: &str, wanted: &[&str]) {
+pub(crate) fn until_state(world: &World, id: &str, wanted: &[&str]) {
     wait_until("the state of an action", || {
         wanted.contains(&state(world, id).as_str()).then_some(())
     });

@@ -16,6 +16,7 @@ mod counts;
 mod ends;
 mod explain;
 mod libraries;
+mod outputs;
 mod refusals;
 mod running;
 mod servers;

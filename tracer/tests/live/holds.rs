@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lr_fixtures::{Fixture, Target, wait_until};
-use lr_tracer::{ArmAction, Mode, Record, Slot, SlotCounters, Tracer};
+use lr_tracer::{ArmAction, Ended, Mode, Record, Slot, SlotCounters, Tracer};
 
 use crate::image::{Image, at_function, read_until, tracer};
 
@@ -260,5 +260,55 @@ pub(crate) fn a_kill_reaches_a_thread_that_stands_still() {
         Record::Ended(_) => Some(()),
         _ => None,
     });
+    assert!(!stood.let_on(&mut tracer));
+}
+
+/// A program in whose thread something is held while its main thread waits for a line.
+fn standing(program: &str) -> (Target, Tracer, Stood) {
+    let program = Fixture::c(program).opt('2').build();
+    let target = Target::spawn(&program, [""; 0]);
+    let image = Image::of(&program, target.pid());
+    let mut tracer = tracer(&target);
+    let tick = ArmAction {
+        mode: Mode::Hold(LONG),
+        limit: Some(1),
+        ..at_function(&image, "tick")
+    };
+    tracer.arm(&tick).unwrap();
+    let stood = held(&mut tracer);
+    (target, tracer, stood)
+}
+
+fn ended(tracer: &mut Tracer) -> Ended {
+    read_until(tracer, "the end", |record| match record {
+        Record::Ended(ended) => Some(ended),
+        _ => None,
+    })
+}
+
+pub(crate) fn children_are_born_while_a_thread_stands_still() {
+    let (mut target, mut tracer, stood) = standing("beside.c");
+    target.send("go");
+    assert_eq!(target.line(), "born 3");
+    assert!(stood.let_on(&mut tracer));
+    tracer.release().unwrap();
+    target.send("go");
+    assert_eq!(target.line(), "born 3");
+    target.assert_clean();
+}
+
+pub(crate) fn an_exec_does_not_wait_for_a_thread_that_stands_still() {
+    let (mut target, mut tracer, stood) = standing("execer.c");
+    target.send("go");
+    assert_eq!(target.line(), "again");
+    assert_eq!(ended(&mut tracer), Ended::Execed);
+    assert!(!stood.let_on(&mut tracer));
+}
+
+pub(crate) fn an_exit_does_not_wait_for_a_thread_that_stands_still() {
+    let (mut target, mut tracer, stood) = standing("exiter.c");
+    target.send("go");
+    assert_eq!(target.ended().code(), Some(7));
+    assert_eq!(ended(&mut tracer), Ended::Exited { status: 7 });
     assert!(!stood.let_on(&mut tracer));
 }

@@ -13,6 +13,8 @@ use crate::verbs::attach::tracked::{address_line, label};
 /// What is told of an action beside what it says of itself.
 pub(super) struct Around {
     pub(super) agents: Vec<Agent>,
+    /// Those of them whose process is stopped.
+    pub(super) stopped: Vec<String>,
     pub(super) seen: Vec<Seen>,
     pub(super) lost: Vec<Lost>,
 }
@@ -39,6 +41,7 @@ pub(super) fn details(action: &Action, around: &Around, style: Style, zone: &Tim
         match &spec.output {
             Output::Server => None,
             Output::Stdout => Some("the agent's standard output".into()),
+            Output::Both => Some("the server and the agent's standard output".into()),
             Output::File(path) => Some(path.clone()),
         },
     );
@@ -164,7 +167,8 @@ fn status_details(
         .agents
         .iter()
         .find(|agent| agent.id == status.agent_id);
-    if let Some(why) = why(action, status, agent, seen) {
+    let is_stopped = around.stopped.contains(&status.agent_id);
+    if let Some(why) = why(action, status, agent, seen, is_stopped) {
         text.push_str(&format!("  why nothing comes: {why}\n"));
     }
     text

@@ -4,7 +4,7 @@ mod why;
 use clap::Args;
 use jiff::tz::TimeZone;
 use lr_agent::client::Listing;
-use lr_protocol::{Action, ActionTarget, Counts, State};
+use lr_protocol::{Action, ActionTarget, Agent, Counts, State};
 
 use crate::connect::ServerArgs;
 use crate::failure::Failure;
@@ -42,8 +42,16 @@ impl Actions {
             if self.json {
                 return print(&json_lines(&[action]));
             }
+            let agents = client.agents(Listing::All).await?;
+            let carry = |agent: &&Agent| {
+                let mut statuses = action.statuses.iter();
+                statuses.any(|status| status.agent_id == agent.id && !status.state.is_final())
+            };
+            let stopped = agents.iter().filter(carry);
+            let stopped = stopped.filter(|agent| why::is_stopped(&client, agent));
             let around = Around {
-                agents: client.agents(Listing::All).await?,
+                stopped: stopped.map(|agent| agent.id.clone()).collect(),
+                agents,
                 seen: why::seen(&client, &action).await?,
                 lost: why::lost(&client, &action).await?,
             };
@@ -229,6 +237,7 @@ mod tests {
         failed.agent_id = "cccccccc".into();
         let around = Around {
             agents: Vec::new(),
+            stopped: Vec::new(),
             seen: vec![why::Seen {
                 agent: "aaaaaaaa".into(),
                 observed_ms: 58_500,

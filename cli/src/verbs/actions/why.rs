@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use lr_agent::client::{Client, ClientError};
+use lr_agent::client::{Client, ClientError, Endpoint};
+use lr_agent::host;
 use lr_protocol::{
-    Action, ActionStatus, Agent, AgentState, QueryFormat, QueryRequest, QueryResult, State,
+    Action, ActionStatus, Agent, AgentState, Output, QueryFormat, QueryRequest, QueryResult, State,
 };
 use serde::Deserialize;
 
+use crate::escape::escaped;
 use crate::failure::Failure;
 use crate::records::records;
 
@@ -70,6 +72,7 @@ pub(super) fn why(
     status: &ActionStatus,
     agent: Option<&Agent>,
     seen: Option<&Seen>,
+    is_stopped: bool,
 ) -> Option<String> {
     let id = &action.id;
     if agent.is_some_and(|agent| agent.state == AgentState::Silent) && !status.state.is_final() {
@@ -89,15 +92,23 @@ pub(super) fn why(
             "it takes more of the process's time than it may; --ignore-quota takes it all the same"
                 .into()
         }
-        State::Bound | State::Hit => return why_bound(status, seen),
+        State::Bound | State::Hit if is_stopped => {
+            let pid = agent.map_or(0, |agent| agent.process.pid);
+            format!("its process is stopped; `kill -CONT {pid}` lets it go on")
+        }
+        State::Bound | State::Hit => return why_bound(action, status, seen),
     };
     Some(why)
 }
 
-fn why_bound(status: &ActionStatus, seen: Option<&Seen>) -> Option<String> {
+fn why_bound(action: &Action, status: &ActionStatus, seen: Option<&Seen>) -> Option<String> {
     let counts = &status.counts;
     if counts.hits == 0 {
-        return Some("its place was never reached since it was planted".into());
+        return Some(format!(
+            "its place was never reached since it was planted; the addresses above are all that \
+             `{}` means",
+            escaped(action.spec.kind.location())
+        ));
     }
     if counts.kept == 0 {
         let most = [
@@ -105,7 +116,10 @@ fn why_bound(status: &ActionStatus, seen: Option<&Seen>) -> Option<String> {
             (counts.condition_error, "the condition has no value"),
             (counts.over_budget, "all hits were over the budget of time"),
             (counts.rate_limited, "all hits were over the rate limit"),
-            (counts.dropped, "all hits were lost on the way"),
+            (
+                counts.dropped,
+                "all hits were lost on the way, as the losses above say",
+            ),
         ];
         let most = most.into_iter().max_by_key(|(count, _)| *count);
         return most
@@ -116,8 +130,24 @@ fn why_bound(status: &ActionStatus, seen: Option<&Seen>) -> Option<String> {
         Some(seen) if seen.hits == 0 && seen.observed_ms > 0 => {
             Some("its place was not reached within the last minute".into())
         }
-        _ => None,
+        _ => elsewhere(&action.spec.output),
     }
+}
+
+fn elsewhere(output: &Output) -> Option<String> {
+    match output {
+        Output::Server | Output::Both => None,
+        Output::Stdout => Some("its events go to the agent's standard output alone".into()),
+        Output::File(path) => Some(format!("its events go to {} alone", escaped(path))),
+    }
+}
+
+/// Whether an agent's process is stopped, as far as that can be seen from here.
+pub(super) fn is_stopped(client: &Client, agent: &Agent) -> bool {
+    let process = &agent.process;
+    let is_here = matches!(client.endpoint(), Endpoint::Unix(_))
+        && host::process_id(process.pid).is_ok_and(|found| found == process.process_id);
+    is_here && host::is_stopped(process.pid)
 }
 
 #[cfg(test)]
@@ -127,6 +157,16 @@ mod tests {
     use super::*;
 
     fn check(state: &str, counts: serde_json::Value, expected: Option<&str>) {
+        check_with("server", false, state, counts, expected);
+    }
+
+    fn check_with(
+        output: &str,
+        is_stopped: bool,
+        state: &str,
+        counts: serde_json::Value,
+        expected: Option<&str>,
+    ) {
         let counts = {
             let mut all = json!({"hits": 0, "condition_false": 0, "condition_error": 0,
                 "rate_limited": 0, "over_budget": 0, "dropped": 0, "kept": 0});
@@ -140,15 +180,15 @@ mod tests {
         let action: Action = serde_json::from_value(json!({
             "id": "b", "version": 1, "kind": "counter", "location": "f", "target": {"agent": "a"},
             "enabled": true, "created_at": 0, "expires_at": 0, "created_by": "me",
-            "statuses": [status],
+            "statuses": [status], "output": output,
         }))
         .unwrap();
         let seen = Seen {
             agent: "a".into(),
             observed_ms: 60_000,
-            hits: 0,
+            hits: u64::from(output != "server"),
         };
-        let found = why(&action, &action.statuses[0], None, Some(&seen));
+        let found = why(&action, &action.statuses[0], None, Some(&seen), is_stopped);
         match (&found, expected) {
             (Some(found), Some(expected)) => assert!(found.contains(expected), "{found}"),
             _ => assert_eq!(found.is_some(), expected.is_some(), "{found:?}"),
@@ -168,6 +208,15 @@ mod tests {
         check("paused", none(), Some("--ignore-quota"));
         check("gone", none(), Some("gone"));
         check("error", none(), None);
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_and_events_that_go_elsewhere() {
+        check_with("server", true, "bound", json!({}), Some("kill -CONT"));
+        check_with("server", true, "done", json!({}), Some("lr retake b"));
+        let some = || json!({"hits": 5, "kept": 5});
+        check_with("stdout", false, "hit", some(), Some("standard output"));
+        check_with("both", false, "hit", some(), None);
     }
 
     #[test]

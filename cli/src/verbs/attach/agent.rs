@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lr_agent::client::{Client, ClientError, Endpoint, Listing};
@@ -25,6 +27,8 @@ pub(super) struct Wish {
     pub has_own_name: bool,
     pub tags: BTreeMap<String, String>,
     pub linger: Linger,
+    /// Its standard output, if it is started by this command.
+    pub output: Option<Arc<OwnedFd>>,
     /// For people.
     pub executable: PathBuf,
 }
@@ -94,6 +98,7 @@ async fn launch_new(connected: &Connected, wish: &Wish) -> Result<Attached, Fail
             .local
             .as_ref()
             .map(|local| local.state_dir().agent_log()),
+        output: wish.output.clone(),
     };
     match telling("attaching", launch(&request)).await {
         Ok(registered) => Ok(Attached {

@@ -2,10 +2,13 @@ mod agent;
 mod background;
 mod place;
 mod process;
+mod relay;
 pub(crate) mod tracked;
 mod watch;
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 use lr_agent::checks::{Asker, judge};
@@ -24,6 +27,7 @@ use crate::tell::tell;
 use agent::{Attached, Wish};
 use place::Placed;
 use process::ProcessArgs;
+use relay::Relay;
 
 pub(crate) use process::pid;
 
@@ -126,8 +130,11 @@ impl Attach {
             .client
             .live(&LiveQuery::Lease(lease.clone()))
             .await?;
-        let wish = self.wish(facts, Linger::Lease(lease.clone()));
+        let (relay, output) = Relay::start()?;
+        let wish = self.wish(facts, Linger::Lease(lease.clone()), Some(output));
         let (attached, placed) = self.place(&connected, &wish, Some(&lease)).await?;
+        // The agent alone has the output now, if it is ours.
+        drop(wish);
         tell!("`lr portal` shows it in a browser; Ctrl-C ends it");
         watch::Watch {
             client: connected.client,
@@ -136,6 +143,7 @@ impl Attach {
             attached,
             form: Form::of(self.json),
             lasting: self.options.lasting,
+            relay,
         }
         .run(placed)
         .await
@@ -153,7 +161,7 @@ impl Attach {
             since_s: None,
         };
         let live = connected.client.live(&everything).await?;
-        let wish = self.wish(facts, Linger::UntilDone);
+        let wish = self.wish(facts, Linger::UntilDone, self.own_output()?);
         let (attached, placed) = self.place(&connected, &wish, None).await?;
         let form = Form::of(self.json);
         background::settle(&connected.client, live, &attached, placed, form).await?;
@@ -186,7 +194,19 @@ impl Attach {
         }
     }
 
-    fn wish(&self, facts: &ProcessFacts, linger: Linger) -> Wish {
+    /// The standard output of this command, for an agent that outlives it, if an action asks for
+    /// it: a reader would wait for the end of both.
+    fn own_output(&self) -> Result<Option<Arc<OwnedFd>>, Failure> {
+        if !self.options.has_stdout() {
+            return Ok(None);
+        }
+        match std::io::stdout().as_fd().try_clone_to_owned() {
+            Ok(output) => Ok(Some(Arc::new(output))),
+            Err(error) => Err(Failure::output(&error)),
+        }
+    }
+
+    fn wish(&self, facts: &ProcessFacts, linger: Linger, output: Option<Arc<OwnedFd>>) -> Wish {
         Wish {
             pid: facts.pid,
             process_id: facts.process_id(),
@@ -197,6 +217,7 @@ impl Attach {
             has_own_name: self.agent_name.is_some() || !self.tags.is_empty(),
             tags: self.tags.iter().cloned().collect(),
             linger,
+            output,
             executable: facts.executable.clone().unwrap_or_default(),
         }
     }

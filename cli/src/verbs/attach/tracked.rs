@@ -1,5 +1,7 @@
 use lr_agent::client::{Client, ClientError};
-use lr_protocol::{Action, ActionKind, ActionSpec, BoundAddress, LiveState, State, StatusError};
+use lr_protocol::{
+    Action, ActionKind, ActionSpec, BoundAddress, LiveState, Output, State, StatusError,
+};
 
 use crate::escape::escaped;
 use crate::exit;
@@ -15,6 +17,8 @@ pub(crate) struct Tracked {
     label: String,
     pub state: State,
     pub error: Option<StatusError>,
+    /// Whether its events come from the server and from the agent's standard output.
+    pub comes_twice: bool,
     told_bound: u32,
     told_warnings: Vec<String>,
     told_pause: bool,
@@ -31,6 +35,7 @@ impl Tracked {
             label: label(&action.spec),
             state: State::Submitted,
             error: None,
+            comes_twice: action.spec.output == Output::Both,
             told_bound: 0,
             told_warnings: Vec::new(),
             told_pause: false,
@@ -205,7 +210,7 @@ pub(crate) fn address_line(bound: &BoundAddress) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lr_protocol::{LogSpec, Output};
+    use lr_protocol::LogSpec;
 
     use super::*;
 
@@ -238,6 +243,7 @@ mod tests {
                 message: "m".into(),
                 suggestions: Vec::new(),
             }),
+            comes_twice: false,
             told_bound: 0,
             told_warnings: Vec::new(),
             told_pause: false,

@@ -7,9 +7,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::agent::{Attached, agent_of};
 use super::place::Placed;
+use super::relay::Relay;
 use super::tracked::{Tracked, failed_status};
 use crate::escape::escaped;
-use crate::event::{EventLines, Form, loss_line};
+use crate::event::{EventLines, Form, loss_line, seen_by};
 use crate::exit;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -25,6 +26,7 @@ pub(super) struct Watch {
     pub attached: Attached,
     pub form: Form,
     pub lasting: Option<Duration>,
+    pub relay: Relay,
 }
 
 /// Between two looks whether the agent's process is still there.
@@ -57,6 +59,8 @@ impl Watch {
             watch: self,
             actions: placed.actions,
             printed: Printed::default(),
+            is_relaying: true,
+            relayed: 0,
             asked_to_end: false,
             end: None,
         };
@@ -96,6 +100,10 @@ struct Session {
     agent_gone_since: Option<Instant>,
     actions: Vec<Tracked>,
     printed: Printed,
+    /// Whether the agent's standard output may have more to say.
+    is_relaying: bool,
+    /// Events that came by it alone.
+    relayed: u64,
     /// A signal came, or the time is over.
     asked_to_end: bool,
     end: Option<LiveEnd>,
@@ -120,6 +128,8 @@ impl Printed {
 #[derive(Debug)]
 enum Step {
     Event(Box<LiveEvent>),
+    /// Of the agent's standard output; none at its end.
+    Relayed(Option<Box<LiveEvent>>),
     /// The server ended the stream, or it broke.
     Broken(Option<ClientError>),
     AskedToEnd,
@@ -135,6 +145,16 @@ impl Session {
             return watched;
         }
         let released = self.let_go().await;
+        // The output of an agent that ends is at its end soon; that of one that stays has none.
+        let limit = match self.end {
+            Some(_) => LET_GO_LIMIT,
+            None => LAST_WORDS,
+        };
+        while self.is_relaying
+            && let Some(event) = self.watch.relay.rest(limit).await
+        {
+            self.take_relayed(Some(Box::new(event))).await?;
+        }
         self.summarise().await;
         watched.and(released)?;
         self.verdict()
@@ -145,6 +165,7 @@ impl Session {
         while !self.is_over() {
             match self.step().await {
                 Step::Event(event) => self.take(*event).await?,
+                Step::Relayed(event) => self.take_relayed(event).await?,
                 Step::Broken(error) => self.reconnect(error).await?,
                 Step::AskedToEnd => self.asked_to_end = true,
                 Step::Tick => self.look_for_agent()?,
@@ -178,6 +199,7 @@ impl Session {
                 Ok(None) => Step::Broken(None),
                 Err(error) => Step::Broken(Some(error)),
             },
+            event = self.watch.relay.next(), if self.is_relaying => Step::Relayed(event.map(Box::new)),
             () = sleep(TICK) => Step::Tick,
         }
     }
@@ -193,8 +215,8 @@ impl Session {
         }
     }
 
-    async fn take(&mut self, event: LiveEvent) -> Result<(), Failure> {
-        if let Some(line) = self.lines.line(&event) {
+    async fn print(&mut self, event: &LiveEvent) -> Result<(), Failure> {
+        if let Some(line) = self.lines.line(event) {
             // A reader that has stopped reading does not keep a signal from being heard.
             tokio::select! {
                 biased;
@@ -202,6 +224,24 @@ impl Session {
                 () = self.signals.next() => self.asked_to_end = true,
             }
         }
+        Ok(())
+    }
+
+    async fn take_relayed(&mut self, event: Option<Box<LiveEvent>>) -> Result<(), Failure> {
+        let Some(event) = event else {
+            self.is_relaying = false;
+            return Ok(());
+        };
+        let is_own = |action: &&Tracked| seen_by(&event) == Some(&action.id);
+        match self.actions.iter().find(is_own) {
+            Some(action) if action.comes_twice => return Ok(()),
+            _ => self.relayed += u64::from(seen_by(&event).is_some()),
+        }
+        self.print(&event).await
+    }
+
+    async fn take(&mut self, event: LiveEvent) -> Result<(), Failure> {
+        self.print(&event).await?;
         match event {
             LiveEvent::Log(_) => self.printed.logs += 1,
             LiveEvent::Snapshot(_) => self.printed.snapshots += 1,
@@ -315,6 +355,10 @@ impl Session {
                     Ok(()) | Err(Failure::NoReader) => {}
                     Err(failure) => return Err(failure),
                 },
+                Step::Relayed(event) => match self.take_relayed(event).await {
+                    Ok(()) | Err(Failure::NoReader) => {}
+                    Err(failure) => return Err(failure),
+                },
                 Step::Tick => self.look_for_agent()?,
                 Step::Broken(_) => return self.poll_until_released().await,
                 // timeout(1) and some shells send a signal twice; that is not impatience.
@@ -382,6 +426,13 @@ impl Session {
     async fn summarise(&self) {
         if self.lines.form == Form::Json {
             return;
+        }
+        if self.relayed > 0 {
+            let s = if self.relayed == 1 { "" } else { "s" };
+            tell!(
+                "{} event{s} of the agent's standard output, not stored",
+                self.relayed
+            );
         }
         if self.printed.total() == 0 {
             return self.tell_why_none().await;

@@ -23,7 +23,7 @@ pub(crate) struct Snapshot {
     location: Option<String>,
     /// What the kernel or gdb kept of a process, instead
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
-        conflicts_with_all = ["location", "watches", "all_threads", "registers", "agent", "wait"])]
+        conflicts_with_all = ["location", "all_threads", "registers", "agent", "wait"])]
     core: Option<PathBuf>,
     /// The program that the core's process ran, if it is not where it was
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "core")]
@@ -76,6 +76,7 @@ impl Snapshot {
             thread: self.thread,
             frames: self.frames,
             with_variables: self.variables,
+            watches: self.snapshot.watches().to_vec(),
             raw: self.raw,
         };
         let what = format!("reading {}", escaped(&core.display().to_string()));

@@ -13,13 +13,13 @@ pub(crate) fn of(snapshot: &Snapshot, style: Style) -> String {
     if let Some(signal) = &snapshot.signal {
         let _ = writeln!(text, "{}", style.bold(&escaped(&words(signal))));
     }
-    head(&mut text, snapshot.tid, style);
+    head(&mut text, snapshot.tid, "", style);
     frames(&mut text, &snapshot.frames, &snapshot.end, style);
     variables(&mut text, &snapshot.frames, style);
     extras(&mut text, snapshot, style);
     for thread in &snapshot.threads {
         text.push('\n');
-        head(&mut text, thread.tid, style);
+        head(&mut text, thread.tid, &thread.name, style);
         frames(&mut text, &thread.frames, &thread.end, style);
     }
     text
@@ -64,8 +64,12 @@ fn words(signal: &SnapshotSignal) -> String {
     words
 }
 
-fn head(text: &mut String, tid: u32, style: Style) {
-    let _ = writeln!(text, "{}", style.bold(&format!("thread {tid}")));
+fn head(text: &mut String, tid: u32, name: &str, style: Style) {
+    let name = match name {
+        "" => String::new(),
+        name => format!(" {}", escaped(name)),
+    };
+    let _ = writeln!(text, "{}", style.bold(&format!("thread {tid}{name}")));
 }
 
 fn frames(text: &mut String, frames: &[SnapshotFrame], end: &str, style: Style) {

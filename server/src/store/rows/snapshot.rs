@@ -42,9 +42,21 @@ fn append_one(
         event.stop_ns,
         json,
     )?;
-    append_frames(&at, snapshot.tid, &snapshot.frames, common, tables)?;
+    append_frames(
+        &at,
+        (snapshot.tid, &event.thread),
+        &snapshot.frames,
+        common,
+        tables,
+    )?;
     for thread in &snapshot.threads {
-        append_frames(&at, thread.tid, &thread.frames, common, tables)?;
+        append_frames(
+            &at,
+            (thread.tid, &thread.name),
+            &thread.frames,
+            common,
+            tables,
+        )?;
     }
     for (number, frame) in numbered(&snapshot.frames) {
         let variables = frame.variables.iter().flatten();
@@ -76,7 +88,7 @@ fn append_one(
 
 fn append_frames(
     at: &At<'_>,
-    tid: u32,
+    (tid, thread): (u32, &str),
     frames: &[SnapshotFrame],
     common: &Common<'_>,
     tables: &mut Tables<'_>,
@@ -95,6 +107,10 @@ fn append_frames(
             frame.inlined,
             frame.signal,
             frame.address,
+            frame.tail_call,
+            frame.guessed,
+            frame.skips,
+            known(thread),
         )?;
     }
     Ok(())

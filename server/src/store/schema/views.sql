@@ -72,8 +72,8 @@ FROM store.snapshots;
 
 CREATE OR REPLACE VIEW frames AS
 SELECT ts, recv_ts, session, seq, pool, agent_id, process_id, action_id, action, action_version,
-    session || '-' || seq AS snapshot_id, tid, frame, function, file, line, module, inlined,
-    signal, address
+    session || '-' || seq AS snapshot_id, tid, thread, frame, function, file, line, module,
+    inlined, signal, address, tail_call, guessed, skips
 FROM store.frames;
 
 CREATE OR REPLACE VIEW captured AS

@@ -3,7 +3,7 @@ use std::fmt::Write;
 
 /// Text from a target or a server as it may be shown: control and bidirectional characters are
 /// written as escapes, so that they can neither drive a terminal nor reorder a line.
-pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
@@ -24,7 +24,7 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
 
 /// JSON that means the same without those characters: they can only stand inside strings there,
 /// where `\u` escapes are allowed (RFC 8259, 7).
-pub(crate) fn escaped_json(json: &str) -> Cow<'_, str> {
+pub fn escaped_json(json: &str) -> Cow<'_, str> {
     if !json.contains(is_unsafe) {
         return Cow::Borrowed(json);
     }
