@@ -133,6 +133,28 @@ fn values_of_all_kinds() {
     });
 }
 
+/// Optimised, each of them is where the compiler put it, or nowhere.
+#[test]
+fn values_of_all_kinds_optimised() {
+    let program = Fixture::c("frames.c").opt('2').build();
+    let kept = Kept::at(&program, "at_rest", 1);
+    kept.read(|target, stack| {
+        let values = of_function(target, stack, "kinds");
+        let check = |path: &str, expected: &str| check(&values, path, expected);
+        // The first two have no place at all: debug info has their bytes, or how to compute them.
+        check("wide", "0.1");
+        check("number", "1.5-2i");
+        check("huge", "-1267650600228229401496703205376");
+        check("nothing", "0x0");
+        check("counted", "82");
+        for name in ["bits", "later"] {
+            let absent = find(&values, name).absent.as_ref().unwrap();
+            assert_eq!(absent.reason, Reason::OptimizedOut);
+            assert!(absent.detail.starts_with("live at lines"), "{absent:?}");
+        }
+    });
+}
+
 /// In the callee's caller, at each of the calls in their order: what is declared where the call is.
 #[test]
 fn variables_on_the_line_that_declares_them() {
@@ -182,11 +204,14 @@ fn parameters_before_they_are_stored() {
 
 #[test]
 fn thread_local_variables_of_the_program() {
-    let kept = Kept::at(&Fixture::c("frames.c").build(), "at_work", 2);
-    kept.read(|target, stack| {
-        let values = of_function(target, stack, "thread_local_one");
-        check(&values, "mine", "31");
-    });
+    for level in ['0', '2'] {
+        let program = Fixture::c("frames.c").opt(level).build();
+        let kept = Kept::at(&program, "at_work", 2);
+        kept.read(|target, stack| {
+            let values = of_function(target, stack, "thread_local_one");
+            check(&values, "mine", "31");
+        });
+    }
 }
 
 #[test]

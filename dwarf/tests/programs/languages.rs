@@ -242,19 +242,50 @@ fn pointers_without_an_address() {
     });
 }
 
+/// Types behind names of names, and what has no literal in the debug info of any of them.
+#[test]
+fn names_of_types() {
+    for fixture in shapes().into_iter().chain(shapes_of_clang()) {
+        at_rest(&fixture, "others", 10, |values| {
+            check(values, "pair.x", "1");
+            check(values, "handle.x", "1");
+            check(values, "handle.y", "-4");
+            check(values, "table.0.1", "2");
+            check(values, "table.1.1", "-4");
+            check(values, "grade", "READ | EXECUTE");
+            for (name, expected) in [("0", "1"), ("1", "-2"), ("3", "4")] {
+                check(values, &format!("lanes.{name}"), expected);
+            }
+            check(values, "extended", "0.1");
+            check(values, "least", "-3.3621031431120935063e-4932");
+            check(values, "endless", "-inf");
+            check(values, "negative", "-1267650600228229401496703205376");
+            check(values, "word.whole", "16909060");
+            check(values, "word.parts.3", "1");
+            check(values, "own", "31");
+            let job = find(values, "job");
+            let text = job.value.as_deref().unwrap();
+            assert!(text.ends_with(" <work>"), "{job:?}");
+            assert_eq!(job.kind, Kind::Function);
+            check(values, "no_job", "0x0");
+        });
+    }
+}
+
 /// A value that begins where there is memory and ends where there is none.
 #[test]
 fn memory_that_ends_within_a_value() {
-    let [plain, _] = shapes();
-    at_rest(&plain, "unreadable", 9, |values| {
-        check(values, "edge.before", "55");
-        check(values, "edge.text", "readable");
-        check(values, "edge.numbers.1", "-66");
-        // The first that cannot be read says so, and stands for those behind it.
-        absent(values, "edge.numbers.2", Reason::Unreadable, "no memory");
-        assert_eq!(find(values, "edge.numbers").children.len(), 3);
-        absent(values, "edge.behind", Reason::Unreadable, "no memory");
-    });
+    for fixture in shapes().into_iter().chain(shapes_of_clang()) {
+        at_rest(&fixture, "unreadable", 9, |values| {
+            check(values, "edge.before", "55");
+            check(values, "edge.text", "readable");
+            check(values, "edge.numbers.1", "-66");
+            // The first that cannot be read says so, and stands for those behind it.
+            absent(values, "edge.numbers.2", Reason::Unreadable, "no memory");
+            assert_eq!(find(values, "edge.numbers").children.len(), 3);
+            absent(values, "edge.behind", Reason::Unreadable, "no memory");
+        });
+    }
 }
 
 /// All of it at once: whatever limits there are, they end.

@@ -450,6 +450,28 @@ fn values_of_one_word() {
     );
 }
 
+/// On the clock of the system, which the program asked before and afterwards.
+#[test]
+fn instants_are_on_the_clock_of_the_system() {
+    for fixture in builds("owners.rs") {
+        let kept = Kept::at(&fixture.build(), &location("owners.rs", "at_rest"), 1);
+        kept.read(|target, stack| {
+            let values = of_function(target, stack, "words");
+            let seconds = |name: &str| -> f64 {
+                let shown = draw(find(&values, name));
+                shown.trim_end_matches('s').parse().unwrap()
+            };
+            let [earliest, instant, latest] = ["earliest", "instant", "latest"].map(seconds);
+            // What a double has lost at that size.
+            let lost = 1e-6;
+            assert!(
+                earliest - lost <= instant && instant <= latest + lost,
+                "{earliest} {instant} {latest}"
+            );
+        });
+    }
+}
+
 #[test]
 fn futures_tell_their_awaits() {
     let line = |marker: &str| lr_fixtures::line_of("futures.rs", marker);
