@@ -1,5 +1,6 @@
 use crate::find::Tried;
 use crate::place::Place;
+use crate::resolve::similar;
 
 /// Why a file cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -301,6 +302,20 @@ fn meant_line(function: &str) -> Option<String> {
         .then(|| format!("a line of a file is {function}:LINE"))
 }
 
+/// What is a method elsewhere and a function here.
+pub(crate) fn meant_function(member: &str) -> Option<String> {
+    Some(match member {
+        "len" | "length" | "size" | "count" => "how many there are is `len(…)`".to_owned(),
+        "empty" | "is_empty" => "that nothing is in it is `len(…) == 0`".to_owned(),
+        "has_value" => "whether it is there is `is_some(…)`".to_owned(),
+        "is_some" | "is_none" | "is_ok" | "is_err" => format!("that is `{member}(…)` here"),
+        "c_str" | "data" | "as_str" | "as_ref" | "get" | "unwrap" | "borrow" | "lock" => {
+            "it is looked through without that".to_owned()
+        }
+        _ => return None,
+    })
+}
+
 impl CompileError {
     pub fn code(&self) -> &'static str {
         match (&self.kind, self.part) {
@@ -334,8 +349,14 @@ impl CompileError {
                 }
                 all
             }
-            CompileErrorKind::UnknownMember { members, .. } if !members.is_empty() => {
-                vec![format!("its members are: {}", members.join(", "))]
+            CompileErrorKind::UnknownMember { name, members, .. } => {
+                let mut all: Vec<String> = meant_function(name).into_iter().collect();
+                let near = similar(name, members.iter().map(String::as_str));
+                all.extend(near.iter().map(|name| format!("did you mean `{name}`?")));
+                if !members.is_empty() {
+                    all.push(format!("its members are: {}", members.join(", ")));
+                }
+                all
             }
             CompileErrorKind::UnknownVariant { variants, .. } => {
                 vec![format!("its variants are: {}", variants.join(", "))]

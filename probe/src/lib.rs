@@ -18,11 +18,13 @@ mod machine;
 mod op;
 mod program;
 mod registers;
+mod text;
 mod verify;
 
 pub use field::{FieldWriter, Fields, Kept, fault_field};
 pub use machine::{Budget, Context, Memory, MemoryFault, Outcome, constant, run};
-pub use op::{ContextWord, OP_BYTES, Op, Reason, Width};
+pub use op::{ContextWord, OP_BYTES, Op, Reason, TextAt, Width};
 pub use program::{Program, ProgramError};
 pub use registers::{REGISTER_COUNT, Register, Registers};
+pub use text::ThreadName;
 pub use verify::{Cost, MAX_OPS, MAX_STACK, VerifyError, verify};

@@ -1,7 +1,10 @@
+use core::cmp::Ordering;
+
 use crate::field::FieldWriter;
-use crate::op::{ContextWord, Op, Reason};
+use crate::op::{ContextWord, Op, Reason, TextAt};
 use crate::program::Program;
 use crate::registers::Registers;
+use crate::text::{Side, ThreadName, order};
 use crate::verify::MAX_STACK;
 
 /// Bytes of one page: an unreadable page must not cost the readable one before it.
@@ -43,6 +46,8 @@ pub struct Context {
     /// Nanoseconds since the Unix epoch.
     pub time: u64,
     pub hits: u64,
+    /// Empty where [`Program::needs_thread_name`] says that nobody asks for it.
+    pub thread: ThreadName,
 }
 
 /// How a run ended.
@@ -189,7 +194,7 @@ struct Machine<'a> {
     depth: usize,
 }
 
-impl Machine<'_> {
+impl<'a> Machine<'a> {
     fn run(&mut self) -> Outcome {
         let ops = self.program.ops();
         let mut field_end = None;
@@ -303,6 +308,19 @@ impl Machine<'_> {
                 };
                 self.push(u64::from(equal));
             }
+            Op::TextEq { left, right } => {
+                let (left, right) = self.sides(left, right)?;
+                // No byte has to be read where the lengths say it.
+                let lengths = left.length().zip(right.length());
+                let may_be = lengths.is_none_or(|(left, right)| left == right);
+                let equal = may_be && self.order(left, right)?.is_eq();
+                self.push(u64::from(equal));
+            }
+            Op::TextOrder { left, right } => {
+                let (left, right) = self.sides(left, right)?;
+                let order = self.order(left, right)?;
+                self.push((order as i64).cast_unsigned());
+            }
             Op::Fail(reason) => return Err(reason.into()),
             Op::Accept => {
                 if self.pop() == 0 {
@@ -320,6 +338,15 @@ impl Machine<'_> {
             Op::KeepCStr { max } => {
                 let address = self.pop();
                 self.keep_c_str(address, max)?;
+            }
+            Op::KeepThread => {
+                let name = self.context.thread;
+                let bytes = name.bytes();
+                self.writer
+                    .bytes(Some(bytes.len() as u64), bytes.len(), |out| {
+                        out.copy_from_slice(&bytes[..out.len()]);
+                        Ok((out.len(), true))
+                    })?;
             }
             // The run loop takes fields itself.
             Op::Field { .. } => {}
@@ -367,6 +394,34 @@ impl Machine<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// The right side is on top.
+    fn sides(&mut self, left: TextAt, right: TextAt) -> Result<(Side<'a>, Side<'a>), Fault> {
+        let right = self.side(right)?;
+        Ok((self.side(left)?, right))
+    }
+
+    fn side(&mut self, at: TextAt) -> Result<Side<'a>, Fault> {
+        if at == TextAt::Thread {
+            return Ok(Side::Here(self.context.thread.bytes()));
+        }
+        let (begin, length) = self.pop2();
+        if at != TextAt::Pool {
+            return Ok(Side::of_target(at, begin, length));
+        }
+        let range = |word: u64| usize::try_from(word).ok();
+        let end = begin.checked_add(length).and_then(range);
+        let range = range(begin).zip(end).map(|(begin, end)| begin..end);
+        let bytes = range.and_then(|range| self.program.pool().get(range));
+        bytes.map(Side::Here).ok_or(Reason::Unsupported.into())
+    }
+
+    fn order(&mut self, left: Side<'_>, right: Side<'_>) -> Result<Ordering, Fault> {
+        let (memory, budget) = (&mut *self.memory, &mut self.budget);
+        order(left, right, |address, out| {
+            read(memory, budget, address, out)
+        })
     }
 
     fn keep_bytes(&mut self, address: u64, length: u64, max: u16) -> Result<(), Fault> {
@@ -471,7 +526,7 @@ fn read(
     memory.read(address, out).map_err(Fault::from)
 }
 
-fn to_page_end(address: u64) -> usize {
+pub(crate) fn to_page_end(address: u64) -> usize {
     usize::try_from(PAGE - address % PAGE).expect("at most a page")
 }
 

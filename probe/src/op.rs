@@ -86,6 +86,40 @@ pub enum ContextWord {
     Hits,
 }
 
+/// What one side of a comparison of texts takes from the stack.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum TextAt {
+    /// An address and a length.
+    Counted,
+    /// An address and the most bytes that may be looked at: a NUL ends it before.
+    Ended,
+    /// An offset and a length in the pool.
+    Pool,
+    /// Nothing: it is the name of the thread.
+    Thread,
+}
+
+impl TextAt {
+    fn from_u8(code: u8) -> Option<TextAt> {
+        Some(match code {
+            0 => TextAt::Counted,
+            1 => TextAt::Ended,
+            2 => TextAt::Pool,
+            3 => TextAt::Thread,
+            _ => return None,
+        })
+    }
+
+    /// Words that it takes.
+    pub(crate) fn words(self) -> usize {
+        match self {
+            TextAt::Thread => 0,
+            _ => 2,
+        }
+    }
+}
+
 /// One operation of a program: a machine with a stack of 64-bit words.
 ///
 /// Two-operand operations take the right operand from the top of the stack. Operations on
@@ -189,6 +223,17 @@ pub enum Op {
         offset: u32,
         len: u16,
     },
+    /// Pops what says where two texts are, the right one's first: one if their bytes are the same.
+    /// More than 4096 equal bytes of each are [`Reason::Budget`].
+    TextEq {
+        left: TextAt,
+        right: TextAt,
+    },
+    /// The same: minus one, zero or one, by the first byte that differs.
+    TextOrder {
+        left: TextAt,
+        right: TextAt,
+    },
     /// Ends the evaluation of the condition or the field with a reason.
     Fail(Reason),
     /// Pops the condition; zero ends the run as [`crate::Outcome::False`]. Comes before any field.
@@ -208,6 +253,8 @@ pub enum Op {
     KeepCStr {
         max: u16,
     },
+    /// Keeps the name of the thread, as bytes.
+    KeepThread,
 }
 
 macro_rules! plain_ops {
@@ -229,6 +276,7 @@ plain_ops! {
     27 => FAdd, 28 => FSub, 29 => FMul, 30 => FDiv, 31 => FNeg,
     32 => FEq, 33 => FNe, 34 => FLt, 35 => FLe, 36 => F32ToF64,
     37 => Accept, 38 => KeepWord, 39 => RoundToF32,
+    40 => KeepThread,
 }
 
 impl Op {
@@ -256,6 +304,8 @@ impl Op {
             Op::KeepCStr { max } => (81, 0, 0, max, 0, 0),
             Op::IntToF32 { signed } => (82, u8::from(signed), 0, 0, 0, 0),
             Op::Clamp { bits, signed } => (83, bits, u8::from(signed), 0, 0, 0),
+            Op::TextEq { left, right } => (84, left as u8, right as u8, 0, 0, 0),
+            Op::TextOrder { left, right } => (85, left as u8, right as u8, 0, 0, 0),
             plain => (
                 plain_code(plain).expect("every other operation is plain"),
                 0,
@@ -333,6 +383,14 @@ impl Op {
             83 if (1..=64).contains(&a) => Op::Clamp {
                 bits: a,
                 signed: b != 0,
+            },
+            84 => Op::TextEq {
+                left: TextAt::from_u8(a)?,
+                right: TextAt::from_u8(b)?,
+            },
+            85 => Op::TextOrder {
+                left: TextAt::from_u8(a)?,
+                right: TextAt::from_u8(b)?,
             },
             _ => return plain_op(code),
         })

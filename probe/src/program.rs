@@ -1,4 +1,4 @@
-use crate::op::{OP_BYTES, Op};
+use crate::op::{OP_BYTES, Op, TextAt};
 use crate::verify::{Cost, VerifyError, verify};
 
 /// Why bytes are not a program.
@@ -29,13 +29,24 @@ pub struct Program {
     ops: Vec<Op>,
     pool: Vec<u8>,
     cost: Cost,
+    needs_vectors: bool,
+    needs_thread_name: bool,
 }
 
 impl Program {
     /// Verifies `ops` against `pool`, the constant bytes that comparisons name.
     pub fn new(ops: Vec<Op>, pool: Vec<u8>) -> Result<Program, VerifyError> {
         let cost = verify(&ops, &pool)?;
-        Ok(Program { ops, pool, cost })
+        // Asked at every hit: told once.
+        let needs_vectors = ops.iter().any(|op| matches!(op, Op::Vector { .. }));
+        let needs_thread_name = ops.iter().any(|op| names_thread(*op));
+        Ok(Program {
+            ops,
+            pool,
+            cost,
+            needs_vectors,
+            needs_thread_name,
+        })
     }
 
     /// A program that keeps nothing and always matches.
@@ -44,6 +55,8 @@ impl Program {
             ops: Vec::new(),
             pool: Vec::new(),
             cost: Cost::default(),
+            needs_vectors: false,
+            needs_thread_name: false,
         }
     }
 
@@ -62,7 +75,12 @@ impl Program {
 
     /// Whether the vector registers have to be fetched for it.
     pub fn needs_vectors(&self) -> bool {
-        self.ops.iter().any(|op| matches!(op, Op::Vector { .. }))
+        self.needs_vectors
+    }
+
+    /// Whether the name of the thread has to be known to it.
+    pub fn needs_thread_name(&self) -> bool {
+        self.needs_thread_name
     }
 
     /// Its encoded form: counts of operations and pool bytes (u32 each), operations, pool.
@@ -95,6 +113,16 @@ impl Program {
         }
         let program = Program::new(ops, pool.to_vec()).map_err(ProgramError::Invalid)?;
         Ok((program, rest))
+    }
+}
+
+fn names_thread(op: Op) -> bool {
+    match op {
+        Op::KeepThread => true,
+        Op::TextEq { left, right } | Op::TextOrder { left, right } => {
+            left == TextAt::Thread || right == TextAt::Thread
+        }
+        _ => false,
     }
 }
 

@@ -1,4 +1,5 @@
-use crate::op::Op;
+use crate::op::{Op, TextAt};
+use crate::text::MAX_COMPARED;
 
 /// The most operations of a program.
 pub const MAX_OPS: usize = 4096;
@@ -137,7 +138,9 @@ pub fn verify(ops: &[Op], pool: &[u8]) -> Result<Cost, VerifyError> {
                 field_end = Some(end);
                 fields_began = true;
             }
-            Op::KeepWord | Op::KeepBytes { .. } | Op::KeepCStr { .. } if field_end.is_none() => {
+            Op::KeepWord | Op::KeepBytes { .. } | Op::KeepCStr { .. } | Op::KeepThread
+                if field_end.is_none() =>
+            {
                 return Err(VerifyError::BadOrder { at });
             }
             Op::BytesEq { offset, len } | Op::CStrEq { offset, len } => {
@@ -214,7 +217,10 @@ fn effect(op: Op) -> (usize, usize) {
         Op::Drop | Op::Accept | Op::KeepWord | Op::KeepCStr { .. } => (1, 0),
         Op::JumpIfZero(_) | Op::JumpIfNotZero(_) => (1, 0),
         Op::KeepBytes { .. } => (2, 0),
-        Op::Jump(_) | Op::Fail(_) | Op::Field { .. } => (0, 0),
+        Op::Jump(_) | Op::Fail(_) | Op::Field { .. } | Op::KeepThread => (0, 0),
+        Op::TextEq { left, right } | Op::TextOrder { left, right } => {
+            (left.words() + right.words(), 1)
+        }
         Op::Load { .. }
         | Op::Extend { .. }
         | Op::Neg
@@ -261,6 +267,15 @@ fn effect(op: Op) -> (usize, usize) {
 }
 
 fn add_reads(cost: &mut Cost, op: Op) {
+    if let Op::TextEq { left, right } | Op::TextOrder { left, right } = op {
+        for side in [left, right] {
+            if matches!(side, TextAt::Counted | TextAt::Ended) {
+                cost.reads += u32::try_from(MAX_COMPARED / 64).expect("small");
+                cost.bytes += u32::try_from(MAX_COMPARED).expect("small");
+            }
+        }
+        return;
+    }
     let bytes = match op {
         Op::Load { width, .. } => u32::try_from(width.bytes()).expect("at most eight"),
         Op::BytesEq { len, .. } | Op::CStrEq { len, .. } => u32::from(len) + 1,

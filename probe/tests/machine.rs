@@ -3,7 +3,7 @@
 
 use lr_probe::{
     Budget, Context, ContextWord, Fields, Kept, Memory, MemoryFault, Op, Outcome, Program, Reason,
-    Register, Registers, Width, run,
+    Register, Registers, ThreadName, Width, run,
 };
 
 const START: u64 = 0x10000;
@@ -28,6 +28,7 @@ fn context() -> Context {
         tid: 2,
         time: 3,
         hits: 4,
+        thread: ThreadName::new(b"worker-1"),
     }
 }
 

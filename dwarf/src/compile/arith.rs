@@ -1,6 +1,7 @@
 use lr_probe::Op;
 
 use super::code::Code;
+use super::equality::{Is, Operand, not_called};
 use super::eval::{Evaluator, is_signed, not_a_number};
 use super::stop::{Result, Stop};
 use super::value::{At, Value};
@@ -16,28 +17,54 @@ impl Evaluator<'_, '_> {
         left: &Expr,
         right: &Expr,
     ) -> Result<Value> {
-        match binary {
-            Binary::And | Binary::Or => return self.logical(binary, left, right),
-            Binary::Eq | Binary::Ne => {
-                if let Some(value) = self.variant_equality(binary, left, right)? {
-                    return Ok(value);
-                }
-                if let Some(value) = self.text_equality(column, binary, left, right)? {
-                    return Ok(value);
-                }
-            }
-            _ if matches!(left.kind, Kind::Text(_)) || matches!(right.kind, Kind::Text(_)) => {
-                let expected = "`==` or `!=` between texts, which have no order here";
-                return Err(Stop::types(
-                    column,
-                    expected,
-                    format!("`{}`", binary.sign()),
-                ));
-            }
-            _ => {}
+        if let Binary::And | Binary::Or = binary {
+            return self.logical(binary, left, right);
         }
-        let (left, right) = self.operands(left, right)?;
         let (left, right) = (self.operand(left)?, self.operand(right)?);
+        if binary.is_comparison() {
+            return self.compared(column, binary, left, right);
+        }
+        for side in [&left, &right] {
+            if let Is::Text(_) | Is::Thread = side.is {
+                let expected = format!("numbers for `{}`", binary.sign());
+                return Err(Stop::types(column, expected, "a text"));
+            }
+        }
+        self.computed(column, binary, left, right)
+    }
+
+    /// One or zero: variants, optionals and texts in their own ways, the others as numbers.
+    pub(crate) fn compared(
+        &mut self,
+        column: usize,
+        binary: Binary,
+        left: Operand<'_>,
+        right: Operand<'_>,
+    ) -> Result<Value> {
+        if let Binary::Eq | Binary::Ne = binary
+            && let Some(code) = self.pattern_equality(column, &left, &right)?
+        {
+            let code = match binary {
+                Binary::Eq => code,
+                _ => code.then(Op::IsZero),
+            };
+            return Ok(Value::word(Type::bool(), code));
+        }
+        match self.text_comparison(column, binary, &left, &right)? {
+            Some(value) => Ok(value),
+            None => self.computed(column, binary, left, right),
+        }
+    }
+
+    fn computed(
+        &mut self,
+        column: usize,
+        binary: Binary,
+        left: Operand<'_>,
+        right: Operand<'_>,
+    ) -> Result<Value> {
+        let (left, right) = self.values(left, right)?;
+        let (left, right) = (self.decayed(left)?, self.decayed(right)?);
         let pointers = [&left, &right].map(|value| matches!(value.of.shape, Shape::Pointer { .. }));
         if pointers != [false, false] && !binary.is_comparison() {
             return self.pointer_arithmetic(column, binary, left, right);
@@ -89,21 +116,33 @@ impl Evaluator<'_, '_> {
     }
 
     /// Both operands; an enumerator's name is understood beside a value of its enumeration.
-    fn operands(&mut self, left: &Expr, right: &Expr) -> Result<(Value, Value)> {
-        match (self.value(left), self.value(right)) {
-            (Ok(left), Err(stop)) => {
-                let right = self.enumerator(&left, right, stop)?;
-                Ok((left, right))
+    fn values(&mut self, left: Operand<'_>, right: Operand<'_>) -> Result<(Value, Value)> {
+        let unknown = |of: &Operand<'_>| match (&of.is, of.expr.map(|expr| &expr.kind)) {
+            (Is::Unknown(stop), _) => stop.clone(),
+            (_, Some(Kind::Variant(path, _))) => {
+                not_called(of.expr.map_or(0, |expr| expr.column), path)
             }
-            (Err(stop), Ok(right)) => {
-                let left = self.enumerator(&right, left, stop)?;
-                Ok((left, right))
+            _ => Stop::types(
+                of.expr.map_or(0, |expr| expr.column),
+                "a value that can be computed with",
+                "a text",
+            ),
+        };
+        match (&left.is, &right.is) {
+            (Is::Value(a), Is::Value(b)) => Ok((a.clone(), b.clone())),
+            (Is::Value(a), _) => {
+                let b = self.enumerator(a, right.expr, unknown(&right))?;
+                Ok((a.clone(), b))
             }
-            (left, right) => Ok((left?, right?)),
+            (_, Is::Value(b)) => {
+                let a = self.enumerator(b, left.expr, unknown(&left))?;
+                Ok((a, b.clone()))
+            }
+            (_, _) => Err(unknown(&left)),
         }
     }
 
-    fn enumerator(&mut self, beside: &Value, expr: &Expr, stop: Stop) -> Result<Value> {
+    fn enumerator(&mut self, beside: &Value, expr: Option<&Expr>, stop: Stop) -> Result<Value> {
         let unknown = matches!(
             stop,
             Stop::Refused {
@@ -111,9 +150,8 @@ impl Evaluator<'_, '_> {
                 ..
             }
         );
-        let beside = self.scope.read(beside.clone())?;
-        let (Kind::Name(path), Shape::Enum { die, .. }, true) =
-            (&expr.kind, &beside.of.shape, unknown)
+        let (Some(Kind::Name(path)), Shape::Enum { die, .. }, true) =
+            (expr.map(|expr| &expr.kind), &beside.of.shape, unknown)
         else {
             return Err(stop);
         };
@@ -123,14 +161,13 @@ impl Evaluator<'_, '_> {
         }
         let all = self.scope.info.enumerators(*die)?;
         match all.into_iter().find(|(_, name)| name == wanted) {
-            Some((value, _)) => Ok(Value::word(beside.of, Code::constant(value))),
+            Some((value, _)) => Ok(Value::word(beside.of.clone(), Code::constant(value))),
             None => Err(stop),
         }
     }
 
-    /// What arithmetic and comparisons take: references followed, arrays as pointers.
-    fn operand(&mut self, value: Value) -> Result<Value> {
-        let value = self.scope.read(value)?;
+    /// What arithmetic and comparisons take: what is in wrappers, arrays as pointers.
+    fn decayed(&mut self, value: Value) -> Result<Value> {
         self.scope.decay(self.scope.unwrapped(value)?)
     }
 
@@ -164,35 +201,6 @@ impl Evaluator<'_, '_> {
             .then(Op::Jump(1))
             .then(Op::Const(otherwise));
         Ok(Value::word(Type::bool(), code))
-    }
-
-    fn text_equality(
-        &mut self,
-        column: usize,
-        binary: Binary,
-        left: &Expr,
-        right: &Expr,
-    ) -> Result<Option<Value>> {
-        let (value, literal) = match (&left.kind, &right.kind) {
-            (Kind::Text(a), Kind::Text(b)) => {
-                let equal = (a == b) == (binary == Binary::Eq);
-                return Ok(Some(Value::word(
-                    Type::bool(),
-                    Code::constant(u64::from(equal)),
-                )));
-            }
-            (Kind::Text(literal), _) => (right, literal),
-            (_, Kind::Text(literal)) => (left, literal),
-            _ => return Ok(None),
-        };
-        let value = self.value(value)?;
-        let value = self.scope.read(value)?;
-        let code = self.equals_text(column, &value, literal)?;
-        let code = match binary {
-            Binary::Eq => code,
-            _ => code.then(Op::IsZero),
-        };
-        Ok(Some(Value::word(Type::bool(), code)))
     }
 
     fn pointer_arithmetic(

@@ -20,6 +20,16 @@ pub(crate) struct Elements {
     pub(crate) text: Text,
 }
 
+/// Elements that lie here and there, of a deque: each is found by its index.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Spread {
+    of: Value,
+    container: Container,
+    /// The index of the first one.
+    begin: Code,
+    pub(crate) length: Code,
+}
+
 /// Whether elements are text, and where that ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Text {
@@ -195,6 +205,34 @@ impl Scope<'_> {
         size.ok_or_else(|| Stop::unsupported("elements of unknown size"))
     }
 
+    /// All of a deque.
+    fn spread(&self, of: Value, container: Container) -> Result<Value> {
+        let (Container::Ring { element, .. } | Container::Blocks { element, .. }) = &container
+        else {
+            return Err(Stop::unsupported(of.of.name));
+        };
+        let element = self.info.target(element)?;
+        let length = self.length_of(&of, &container)?;
+        let spread = Spread {
+            of,
+            container,
+            begin: Code::constant(0),
+            length,
+        };
+        Ok(Value::spread(&element, spread))
+    }
+
+    /// The element at an index that pushes a word.
+    pub(crate) fn spread_element(&self, spread: &Spread, index: Code) -> Result<Value> {
+        let index = below(index, spread.length.clone());
+        let index = match spread.begin.as_constant() {
+            Some(0) => index,
+            _ => index.append(spread.begin.clone()).then(Op::Add),
+        };
+        let found = self.element_at(&spread.of, &spread.container, index)?;
+        found.ok_or_else(|| Stop::unsupported(spread.of.of.name.clone()))
+    }
+
     /// The element at an index that pushes a word.
     fn element_at(
         &self,
@@ -261,28 +299,31 @@ impl Scope<'_> {
 impl Evaluator<'_, '_> {
     pub(crate) fn index(&mut self, column: usize, inner: &Expr, index: &Expr) -> Result<Value> {
         let base = self.value(inner)?;
-        let base = self.scope.read(base)?;
-        if let Some(container) = self.scope.container_of(&base)? {
-            if matches!(container, Container::Walked { .. }) {
-                return self.walked(column, &base, index);
-            }
-            let at = self.whole_number(index, "an integer as index")?;
-            if let Some(element) = self.scope.element_at(&base, &container, at)? {
-                return Ok(element);
-            }
-        } else if let Some(inner) = self.scope.through(&base)? {
-            return self.index_value(column, inner, index);
+        let mut base = self.scope.read(base)?;
+        let mut container = self.scope.container_of(&base)?;
+        if container.is_none()
+            && let Some(inner) = self.scope.through(&base)?
+        {
+            base = self.scope.read(inner)?;
+            container = self.scope.container_of(&base)?;
         }
-        self.index_value(column, base, index)
-    }
-
-    fn index_value(&mut self, column: usize, base: Value, index: &Expr) -> Result<Value> {
-        let base = self.scope.read(base)?;
+        if let Some(Container::Walked { .. }) = container {
+            return self.walked(column, &base, index);
+        }
+        // Looked at once: indexes are in indexes.
+        let at = self.whole_number(index, "an integer as index")?;
+        if let At::Spread(spread) = &base.at {
+            return self.scope.spread_element(spread, at);
+        }
+        if let Some(container) = container
+            && let Some(element) = self.scope.element_at(&base, &container, at.clone())?
+        {
+            return Ok(element);
+        }
         let Some(elements) = self.scope.elements(&base)? else {
             let found = format!("`{}`", base.of.name);
             return Err(Stop::types(column, "an array, a pointer or a slice", found));
         };
-        let at = self.whole_number(index, "an integer as index")?;
         let at = match elements.length {
             Some(length) => match length.as_constant() {
                 Some(limit) => at.then(Op::Bound { limit }),
@@ -361,12 +402,21 @@ impl Evaluator<'_, '_> {
         {
             base = self.scope.read(inner)?;
         }
-        if let Some(Container::Walked { .. } | Container::Ring { .. } | Container::Blocks { .. }) =
-            self.scope.container_of(&base)?
-        {
-            let found = format!("`{}`", base.of.name);
-            let expected = "elements one behind the other, to take a slice of";
-            return Err(Stop::types(column, expected, found));
+        let container = self.scope.container_of(&base)?;
+        if let At::Spread(_) = base.at {
+            return self.slice_of_spread(base, range);
+        }
+        match container {
+            Some(Container::Walked { .. }) => {
+                let found = format!("`{}`", base.of.name);
+                let expected = "elements that have an order in memory, to take a slice of";
+                return Err(Stop::types(column, expected, found));
+            }
+            Some(container @ (Container::Ring { .. } | Container::Blocks { .. })) => {
+                let whole = self.scope.spread(base, container)?;
+                return self.slice_of_spread(whole, range);
+            }
+            _ => {}
         }
         let Some(elements) = self.scope.elements(&base)? else {
             let found = format!("`{}`", base.of.name);
@@ -376,6 +426,43 @@ impl Evaluator<'_, '_> {
             let found = format!("`{}`", elements.element.name);
             return Err(Stop::types(column, "elements of known size", found));
         };
+        let (begin, length) = self.part_of(elements.length, range)?.ok_or_else(|| {
+            let found = format!("`{}`, whose length nothing tells", base.of.name);
+            Stop::types(column, "an end of the slice", found)
+        })?;
+        let first = elements.first.append(begin.times(size)).then(Op::Add);
+        Ok(Value::elements(Elements {
+            first,
+            length: Some(length),
+            element: elements.element,
+            text: elements.text,
+        }))
+    }
+
+    /// The same of elements that lie here and there.
+    fn slice_of_spread(&mut self, base: Value, range: &Range) -> Result<Value> {
+        let At::Spread(spread) = base.at else {
+            return Err(Stop::unsupported(base.of.name));
+        };
+        let part = self.part_of(Some(spread.length), range)?;
+        let (begin, length) = part.ok_or_else(|| Stop::unsupported("a length that is not told"))?;
+        let begin = match spread.begin.as_constant() {
+            Some(0) => begin,
+            _ => spread.begin.append(begin).then(Op::Add),
+        };
+        let spread = Spread {
+            begin,
+            length,
+            ..*spread
+        };
+        Ok(Value {
+            at: At::Spread(Box::new(spread)),
+            ..base
+        })
+    }
+
+    /// Where a part begins and how long it is; `None` where nothing says its end.
+    fn part_of(&mut self, length: Option<Code>, range: &Range) -> Result<Option<(Code, Code)>> {
         let mut end = match &range.end {
             Some(end) => Some(self.not_negative(end)?),
             None => None,
@@ -383,14 +470,11 @@ impl Evaluator<'_, '_> {
         if range.inclusive {
             end = end.map(|end| end.then(Op::Const(1)).then(Op::Add));
         }
-        let end = match (end, elements.length) {
+        let end = match (end, length) {
             (Some(end), Some(length)) => length.append(end).lesser(),
             (Some(end), None) => end,
             (None, Some(length)) => length,
-            (None, None) => {
-                let found = format!("`{}`, whose length nothing tells", base.of.name);
-                return Err(Stop::types(column, "an end of the slice", found));
-            }
+            (None, None) => return Ok(None),
         };
         let begin = match &range.begin {
             Some(begin) => self.not_negative(begin)?,
@@ -400,13 +484,7 @@ impl Evaluator<'_, '_> {
             Some(0) => end,
             _ => end.append(begin.clone()).difference(),
         };
-        let first = elements.first.append(begin.times(size)).then(Op::Add);
-        Ok(Value::elements(Elements {
-            first,
-            length: Some(length),
-            element: elements.element,
-            text: elements.text,
-        }))
+        Ok(Some((begin, length)))
     }
 
     fn not_negative(&mut self, expr: &Expr) -> Result<Code> {
@@ -444,10 +522,12 @@ impl Evaluator<'_, '_> {
                 None => break,
             }
         }
-        if let At::Elements(elements) = &value.at
-            && let Some(length) = &elements.length
-        {
-            return Ok(Value::word(of, length.clone()));
+        match &value.at {
+            At::Elements(elements) if let Some(length) = &elements.length => {
+                return Ok(Value::word(of, length.clone()));
+            }
+            At::Spread(spread) => return Ok(Value::word(of, spread.length.clone())),
+            _ => {}
         }
         match &value.of.shape {
             Shape::Array { counts, .. } => match counts.first().copied().flatten() {

@@ -1,7 +1,7 @@
 use lr_probe::{ContextWord, MAX_OPS, Op, Register};
 
 use super::code::Code;
-use super::elements::Text;
+use super::equality::not_called;
 use super::live::Live;
 use super::scope::{Meaning, Scope};
 use super::stop::{Result, Stop};
@@ -61,12 +61,14 @@ impl<'a> Evaluator<'a, '_> {
             Kind::Cast(inner, of) => self.cast(inner, of)?,
             Kind::Len(inner) => self.length(column, inner)?,
             Kind::Slice(inner, range) => self.slice(column, inner, range)?,
-            Kind::IsSome(inner, wanted) => self.is_some(column, inner, *wanted)?,
+            Kind::Is(inner, test) => self.is(column, inner, *test)?,
+            Kind::Variant(path, _) => return Err(not_called(column, path)),
         };
         // Words that are used twice double their code: nesting them is stopped before it is large.
         let too_large = match &value.at {
             At::Word(code) | At::Stored(Storage::Memory(code)) => code.len() > MAX_OPS,
             At::Elements(elements) => elements.first.len() > MAX_OPS,
+            At::Spread(spread) => spread.length.len() > MAX_OPS,
             At::Stored(Storage::Pieces(_)) => false,
         };
         if too_large {
@@ -360,74 +362,13 @@ impl<'a> Evaluator<'a, '_> {
         })
     }
 
-    /// The text that a value is, as code for a comparison with `literal`.
-    pub(crate) fn equals_text(
-        &mut self,
-        column: usize,
-        value: &Value,
-        literal: &[u8],
-    ) -> Result<Code> {
-        let Ok(len) = u16::try_from(literal.len()) else {
-            return Err(Stop::types(column, "a text below 64 KiB", "a longer one"));
-        };
-        let offset = u32::try_from(self.pool.len()).unwrap_or(u32::MAX);
-        self.pool.extend_from_slice(literal);
-        let counted =
-            matches!(value.at, At::Elements(_)) || self.scope.container_of(value)?.is_some();
-        if counted && let Some(elements) = self.scope.elements(value)? {
-            let of_bytes = self.scope.info.size(&elements.element)? == Some(1);
-            if let Some(length) = elements.length
-                && (elements.text != Text::No || of_bytes)
-            {
-                let bytes = elements.first.append(length);
-                return Ok(bytes.then(Op::BytesEq { offset, len }));
-            }
-        }
-        let ends_at_nul = || match literal.contains(&0) {
-            true => Err(Stop::types(column, "a text without NUL", "a text with one")),
-            false => Ok(Op::CStrEq { offset, len }),
-        };
-        match &value.of.shape {
-            Shape::Pointer { target, .. } if self.is_byte(target)? => {
-                Ok(self.scope.word(value)?.then(ends_at_nul()?))
-            }
-            Shape::Array { element, counts } if counts.len() == 1 && self.is_byte(element)? => {
-                let At::Stored(Storage::Memory(address)) = &value.at else {
-                    return Err(Stop::unsupported("an array that is not in memory here"));
-                };
-                let address = address.clone();
-                match counts[0] {
-                    // Nothing behind the array may be looked at.
-                    Some(count) if count < u64::from(len) => Ok(Code::constant(0)),
-                    Some(count) if count == u64::from(len) => Ok(address
-                        .then(Op::Const(count))
-                        .then(Op::BytesEq { offset, len })),
-                    _ => Ok(address.then(ends_at_nul()?)),
-                }
-            }
-            _ => {
-                let found = format!("`{}`", value.of.name);
-                Err(Stop::types(
-                    column,
-                    "a string to compare with a text",
-                    found,
-                ))
-            }
-        }
-    }
-
-    fn is_byte(&self, target: &Target) -> Result<bool> {
-        let of = self.scope.info.target(target)?;
-        Ok(matches!(
-            of.shape,
-            Shape::Char { bytes: 1, .. } | Shape::Int { bytes: 1, .. }
-        ))
-    }
-
     fn cast(&mut self, inner: &Expr, name: &crate::expr::TypeName) -> Result<Value> {
         let value = self.value(inner)?;
-        let value = self.scope.unwrapped(self.scope.read(value)?)?;
-        let value = self.scope.decay(value)?;
+        let value = self.scope.read(value)?;
+        if let Some(held) = self.scope.alternative_as(&value, name)? {
+            return Ok(held);
+        }
+        let value = self.scope.decay(self.scope.unwrapped(value)?)?;
         let of = self.scope.named_type(name)?;
         if !value.of.is_scalar() {
             return Err(Stop::types(

@@ -47,7 +47,8 @@ impl Evaluator<'_, '_> {
         let (code, decode) = match self.keep(&value, format) {
             Err(Stop::Absent { .. })
                 if !value.of.is_scalar()
-                    && (format == Format::Quoted || matches!(value.at, At::Elements(_))) =>
+                    && (format == Format::Quoted
+                        || matches!(value.at, At::Elements(_) | At::Spread(_))) =>
             {
                 let column = expr.column;
                 return Err(Stop::Whole { column, type_name });

@@ -1,8 +1,10 @@
 //! From what a user asks at a place to a program and a layout.
 
+mod alternative;
 mod arith;
 mod code;
 mod elements;
+mod equality;
 mod eval;
 mod field;
 mod live;
@@ -11,6 +13,7 @@ mod scope;
 mod source;
 mod stop;
 mod storage;
+mod text;
 mod through;
 mod types;
 mod value;
@@ -29,7 +32,7 @@ use crate::layout::{Absence, Decode, Field, Layout, Segment, Tree};
 use crate::place::Place;
 
 pub(crate) use code::Code;
-pub(crate) use elements::{Elements, Key, Text};
+pub(crate) use elements::{Elements, Key, Spread, Text};
 pub(crate) use eval::{Evaluator, Named};
 use field::Kept;
 pub(crate) use live::Live;

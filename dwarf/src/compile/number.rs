@@ -38,8 +38,11 @@ impl Evaluator<'_, '_> {
     /// Keeps the value of an expression as the name of a group.
     pub(crate) fn group(&mut self, expr: &Expr) -> Result<Kept> {
         if let Kind::Special(Special::Thread) = expr.kind {
-            let found = "`$thread`, which is not told apart while a thread is stopped";
-            return Err(Stop::types(expr.column, "a group like `$tid`", found));
+            return Ok(Kept {
+                code: Some(Code::one(Op::KeepThread)),
+                type_name: "string".to_owned(),
+                decode: Decode::Bytes,
+            });
         }
         let mut kept = self.field(expr, Format::Plain)?;
         // What is the same at every hit is a group nevertheless, and a group has bytes.

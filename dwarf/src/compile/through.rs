@@ -143,6 +143,19 @@ impl Scope<'_> {
         Ok(None)
     }
 
+    /// Code that pushes whether a `std::expected` has a value and not an error.
+    pub(crate) fn has_value(&self, value: &Value) -> Result<Option<Code>> {
+        if self.library_name(value)?.as_deref() != Some("expected") {
+            return Ok(None);
+        }
+        for path in [&["_M_has_value"][..], &["__has_val_"]] {
+            if let Some(flag) = self.at_path(value, path)? {
+                return Ok(Some(self.word(&flag)?));
+            }
+        }
+        Ok(None)
+    }
+
     /// What a `std::optional` holds, which fails where there is nothing.
     fn optional_value(&self, value: &Value) -> Result<Option<Value>> {
         let Some(engaged) = self.engaged(value)? else {

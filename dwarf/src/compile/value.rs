@@ -1,7 +1,7 @@
 use lr_probe::{Op, Width};
 
 use super::code::Code;
-use super::elements::Elements;
+use super::elements::{Elements, Spread};
 use super::scope::Scope;
 use super::stop::{Result, Stop};
 use super::storage::{Piece, PieceAt, Storage};
@@ -27,18 +27,23 @@ pub(crate) enum At {
     Word(Code),
     /// A part of a sequence.
     Elements(Box<Elements>),
+    /// The same of one whose elements do not lie one behind the other.
+    Spread(Box<Spread>),
 }
 
 impl Value {
     pub(crate) fn elements(elements: Elements) -> Value {
-        let name = format!("[{}]", elements.element.name);
-        let shape = Shape::Array {
-            element: Target::Type(Box::new(elements.element.clone())),
-            counts: vec![None],
-        };
         Value {
-            of: Type::named(&name, shape),
+            of: part_of(&elements.element),
             at: At::Elements(Box::new(elements)),
+            untyped: false,
+        }
+    }
+
+    pub(crate) fn spread(element: &Type, spread: Spread) -> Value {
+        Value {
+            of: part_of(element),
+            at: At::Spread(Box::new(spread)),
             untyped: false,
         }
     }
@@ -87,7 +92,9 @@ impl Scope<'_> {
     pub(crate) fn word(&self, value: &Value) -> Result<Code> {
         let storage = match &value.at {
             At::Word(code) => return Ok(code.clone()),
-            At::Elements(_) => return Err(Stop::unsupported(value.of.name.clone())),
+            At::Elements(_) | At::Spread(_) => {
+                return Err(Stop::unsupported(value.of.name.clone()));
+            }
             At::Stored(storage) => storage,
         };
         let (bytes, signed) = match value.of.shape {
@@ -147,9 +154,16 @@ impl Scope<'_> {
         if let Some(payload) = self.payload(&value, name)? {
             return Ok(payload);
         }
+        if let Some(held) = self.alternative(column, &value, name)? {
+            return Ok(held);
+        }
         let Shape::Struct { die, bytes } = value.of.shape else {
             let found = format!("`{}`", value.of.name);
-            return Err(Stop::types(column, "something with members", found));
+            let expected = match (crate::error::meant_function(name), &value.of.shape) {
+                (Some(hint), Shape::Array { .. }) => format!("something with members ({hint})"),
+                _ => "something with members".to_owned(),
+            };
+            return Err(Stop::types(column, expected, found));
         };
         if bytes == 0 && self.info.die(die)?.flag(gimli::DW_AT_declaration) {
             let name = &value.of.name;
@@ -213,7 +227,9 @@ impl Scope<'_> {
             At::Stored(Storage::Pieces(pieces)) => {
                 from_pieces(&slice(pieces, offset, u64::from(bytes))?, bytes, false)
             }
-            At::Word(_) | At::Elements(_) => Err(Stop::unsupported(value.of.name.clone())),
+            At::Word(_) | At::Elements(_) | At::Spread(_) => {
+                Err(Stop::unsupported(value.of.name.clone()))
+            }
         }
     }
 
@@ -257,6 +273,15 @@ impl Scope<'_> {
         };
         Ok(Value::word(Type::named(&name, shape), address.clone()))
     }
+}
+
+/// The type of a part of a sequence.
+fn part_of(element: &Type) -> Type {
+    let shape = Shape::Array {
+        element: Target::Type(Box::new(element.clone())),
+        counts: vec![None],
+    };
+    Type::named(&format!("[{}]", element.name), shape)
 }
 
 /// What an array holds: its elements, or arrays of one dimension less.

@@ -7,7 +7,7 @@ use super::stop::{Result, Stop};
 use super::storage::{Piece, PieceAt, Storage};
 use super::value::{At, Value, slice};
 use crate::error::CompileErrorKind;
-use crate::expr::{Binary, Expr, Kind};
+use crate::expr::{Expr, Test};
 use crate::types::{Shape, Type, Variant, Variants};
 
 impl Scope<'_> {
@@ -24,7 +24,12 @@ impl Scope<'_> {
     }
 
     /// One or zero: whether a value is of a variant.
-    fn is_variant(&self, value: &Value, variants: &Variants, wanted: &Variant) -> Result<Code> {
+    pub(crate) fn is_variant(
+        &self,
+        value: &Value,
+        variants: &Variants,
+        wanted: &Variant,
+    ) -> Result<Code> {
         let Some(discriminant) = variants.discriminant else {
             return Ok(Code::constant(1));
         };
@@ -97,42 +102,6 @@ impl Storage {
 }
 
 impl Evaluator<'_, '_> {
-    /// `value == Variant`: whether it is of that variant, whatever is in it.
-    pub(crate) fn variant_equality(
-        &mut self,
-        binary: Binary,
-        left: &Expr,
-        right: &Expr,
-    ) -> Result<Option<Value>> {
-        for (named, other) in [(left, right), (right, left)] {
-            let Kind::Name(path) = &named.kind else {
-                continue;
-            };
-            // What does not compute is told by whoever comes next.
-            let Ok(value) = self.value(other) else {
-                continue;
-            };
-            let value = self.scope.read(value)?;
-            let Some(variants) = self.scope.variants_of(&value)? else {
-                continue;
-            };
-            let variant = variants
-                .cases
-                .iter()
-                .find(|case| Some(&case.name) == path.last());
-            let Some(variant) = variant.filter(|_| self.is_path_of(&value.of, path)) else {
-                return Err(unknown_variant(named.column, &value.of, &variants, path));
-            };
-            let code = self.scope.is_variant(&value, &variants, variant)?;
-            let code = match binary {
-                Binary::Eq => code,
-                _ => code.then(Op::IsZero),
-            };
-            return Ok(Some(Value::word(Type::bool(), code)));
-        }
-        Ok(None)
-    }
-
     /// Whether the names before a variant or enumerator are those of its type or around it.
     pub(crate) fn is_path_of(&self, of: &Type, path: &[String]) -> bool {
         let scopes = &path[..path.len().saturating_sub(1)];
@@ -156,16 +125,32 @@ impl Evaluator<'_, '_> {
         is_it(&full) || is_it(&full[..full.len().saturating_sub(1)])
     }
 
-    /// `is_some(x)`: of what may be there or not.
-    pub(crate) fn is_some(&mut self, column: usize, inner: &Expr, wanted: bool) -> Result<Value> {
+    /// `is_some(x)`: of what may be there or not; `is_ok(x)`, of what may have failed.
+    pub(crate) fn is(&mut self, column: usize, inner: &Expr, test: Test) -> Result<Value> {
         let value = self.value(inner)?;
         let value = self.scope.read(value)?;
-        let code = self.is_there(column, &value)?;
-        let code = match wanted {
-            true => code,
-            false => code.then(Op::IsZero),
+        let code = match test {
+            Test::Some | Test::None => self.is_there(column, &value)?,
+            Test::Ok | Test::Err => self.is_ok(column, &value)?,
+        };
+        let code = match test {
+            Test::Some | Test::Ok => code,
+            Test::None | Test::Err => code.then(Op::IsZero),
         };
         Ok(Value::word(Type::bool(), code))
+    }
+
+    fn is_ok(&mut self, column: usize, value: &Value) -> Result<Code> {
+        if let Some(variants) = self.scope.variants_of(value)?
+            && let Some(ok) = variants.cases.iter().find(|case| case.name == "Ok")
+        {
+            return self.scope.is_variant(value, &variants, ok);
+        }
+        if let Some(flag) = self.scope.has_value(value)? {
+            return Ok(flag.truth());
+        }
+        let found = format!("`{}`", value.of.name);
+        Err(Stop::types(column, "a result", found))
     }
 
     fn is_there(&mut self, column: usize, value: &Value) -> Result<Code> {
@@ -188,7 +173,12 @@ impl Evaluator<'_, '_> {
     }
 }
 
-fn unknown_variant(column: usize, of: &Type, variants: &Variants, path: &[String]) -> Stop {
+pub(crate) fn unknown_variant(
+    column: usize,
+    of: &Type,
+    variants: &Variants,
+    path: &[String],
+) -> Stop {
     Stop::Refused {
         column,
         kind: CompileErrorKind::UnknownVariant {

@@ -14,7 +14,7 @@ impl Expr {
             | Kind::Unary(_, inner)
             | Kind::Cast(inner, _)
             | Kind::Len(inner)
-            | Kind::IsSome(inner, _) => inner.height,
+            | Kind::Is(inner, _) => inner.height,
             Kind::Index(left, right) | Kind::Binary(_, left, right) => {
                 left.height.max(right.height)
             }
@@ -23,6 +23,7 @@ impl Expr {
                 ends.map(|end| end.height)
                     .fold(inner.height, |most, height| most.max(height))
             }
+            Kind::Variant(_, parts) => parts.iter().map(|part| part.height).max().unwrap_or(0),
             _ => 0,
         };
         Expr {
@@ -55,8 +56,19 @@ pub(crate) enum Kind {
     Binary(Binary, Box<Expr>, Box<Expr>),
     Cast(Box<Expr>, TypeName),
     Len(Box<Expr>),
-    /// `is_some(x)`, and `is_none(x)` where the answer is the other one.
-    IsSome(Box<Expr>, bool),
+    /// `is_some(x)` and its like.
+    Is(Box<Expr>, Test),
+    /// `Some(x)`, beside what is compared with it.
+    Variant(Vec<String>, Vec<Expr>),
+}
+
+/// What is asked of what may be there or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Test {
+    Some,
+    None,
+    Ok,
+    Err,
 }
 
 /// `[begin..end]`, either of which may be left out.

@@ -7,7 +7,7 @@ mod parse;
 mod template;
 
 pub(crate) use ast::{
-    Binary, Expr, Kind, Precision, REGISTERS, Range, Special, Suffix, TypeName, Unary,
+    Binary, Expr, Kind, Precision, REGISTERS, Range, Special, Suffix, Test, TypeName, Unary,
 };
 pub(crate) use parse::{Dialect, parse_condition, parse_watch};
 pub(crate) use template::{Format, Piece, parse_template};

@@ -1,5 +1,5 @@
 use super::SyntaxError;
-use super::ast::{Binary, Expr, Kind, REGISTERS, Range, Special, TypeName, Unary};
+use super::ast::{Binary, Expr, Kind, REGISTERS, Range, Special, Test, TypeName, Unary};
 use super::cursor::Cursor;
 use super::literal;
 use crate::info::Language;
@@ -28,6 +28,22 @@ impl Dialect {
     }
 }
 
+/// Words that no variable of the language has. C++'s own are variables in C.
+fn is_keyword(word: &str, dialect: Dialect) -> bool {
+    const C: [&str; 12] = [
+        "if", "else", "while", "for", "return", "switch", "case", "do", "goto", "break",
+        "continue", "typedef",
+    ];
+    const RUST: [&str; 13] = [
+        "if", "else", "while", "for", "return", "match", "let", "fn", "mut", "loop", "break",
+        "continue", "await",
+    ];
+    match dialect {
+        Dialect::C => C.contains(&word),
+        Dialect::Rust => RUST.contains(&word),
+    }
+}
+
 /// Reads a whole text as one expression.
 pub(crate) fn parse_condition(text: &str, dialect: Dialect) -> Result<Expr, SyntaxError> {
     check_length(text)?;
@@ -36,10 +52,39 @@ pub(crate) fn parse_condition(text: &str, dialect: Dialect) -> Result<Expr, Synt
     cursor.skip_space();
     match cursor.peek() {
         None => Ok(expr),
-        Some('=') => Err(cursor.error("`==`: nothing can be assigned; an operator or the end")),
-        Some('(') => Err(cursor.error("an operator or the end: functions cannot be called")),
-        Some(_) => Err(cursor.error("an operator or the end")),
+        Some(_) => Err(unfinished(&cursor, "the end")),
     }
+}
+
+/// Behind an expression is something that does not go on with it, nor is it `end`.
+pub(crate) fn unfinished(cursor: &Cursor<'_>, end: &str) -> SyntaxError {
+    let rest = cursor.rest();
+    let writes = [
+        "++", "--", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=",
+    ];
+    if rest.starts_with('=') {
+        let expected = format!("`==`: nothing can be assigned; an operator or {end}");
+        return cursor.error(&expected);
+    }
+    if rest.starts_with('(') {
+        let expected = format!("an operator or {end}: no calls into the target");
+        return cursor.error(&expected);
+    }
+    if rest.starts_with('?') {
+        let expected = format!("an operator or {end}: there is no `a ? b : c` and no `?`");
+        return cursor.error(&expected);
+    }
+    if writes.iter().any(|sign| rest.starts_with(sign)) {
+        let expected = format!("an operator or {end}: nothing can be changed");
+        return cursor.error(&expected);
+    }
+    for (word, sign) in [("and", "&&"), ("or", "||"), ("not", "!"), ("is", "==")] {
+        let behind = rest.strip_prefix(word);
+        if behind.is_some_and(|behind| !behind.starts_with(super::cursor::is_identifier)) {
+            return cursor.error(&format!("`{sign}`, an operator or {end}"));
+        }
+    }
+    cursor.error(&format!("an operator or {end}"))
 }
 
 /// The same of what is watched, which may end in `:raw` or `:?`; whether it is raw.
@@ -108,9 +153,14 @@ impl Parser<'_, '_> {
         loop {
             self.cursor.skip_space();
             let column = self.cursor.column();
-            let Some((binary, sign)) = operator(self.cursor.rest()) else {
+            let rest = self.cursor.rest();
+            let Some((binary, sign)) = operator(rest) else {
                 return Ok(left);
             };
+            // `x++`, `x += 1`, `x <<= 1`: nothing is changed here.
+            if is_written(rest, sign) {
+                return Ok(left);
+            }
             let power = power(binary, self.dialect);
             if power < least {
                 return Ok(left);
@@ -207,12 +257,18 @@ impl Parser<'_, '_> {
                 if name.is_empty() {
                     return Err(self.cursor.error("the name of a member"));
                 }
+                if self.cursor.next_is("(") {
+                    let hint = crate::error::meant_function(name);
+                    let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+                    let expected = format!("a member: no calls into the target{hint}");
+                    return Err(self.cursor.error(&expected));
+                }
                 Kind::Member(Box::new(expr), name.to_owned())
             } else if self.cursor.take("[") {
                 let inner = Box::new(expr);
                 let kind = self.nested(|parser| parser.subscript(inner))?;
                 if !self.cursor.take("]") {
-                    return Err(self.cursor.error("`]`"));
+                    return Err(unfinished(self.cursor, "`]`"));
                 }
                 kind
             } else {
@@ -259,7 +315,7 @@ impl Parser<'_, '_> {
                 self.cursor.next();
                 let inner = self.nested(|parser| parser.binary(0))?;
                 if !self.cursor.take(")") {
-                    return Err(self.cursor.error("an operator or `)`"));
+                    return Err(unfinished(self.cursor, "`)`"));
                 }
                 // Parentheses make a comparison an operand like any other.
                 return Ok(inner);
@@ -326,19 +382,42 @@ impl Parser<'_, '_> {
                     },
                 });
             }
-            "len" | "is_some" | "is_none" if self.cursor.take("(") => {
+            "len" | "is_some" | "is_none" | "is_ok" | "is_err" if self.cursor.take("(") => {
                 let inner = self.nested(|parser| parser.binary(0))?;
                 if !self.cursor.take(")") {
-                    return Err(self.cursor.error("`)`"));
+                    return Err(unfinished(self.cursor, "`)`"));
                 }
                 let inner = Box::new(inner);
                 return Ok(match first {
                     "len" => Kind::Len(inner),
-                    word => Kind::IsSome(inner, word == "is_some"),
+                    "is_some" => Kind::Is(inner, Test::Some),
+                    "is_none" => Kind::Is(inner, Test::None),
+                    "is_ok" => Kind::Is(inner, Test::Ok),
+                    _ => Kind::Is(inner, Test::Err),
                 });
+            }
+            "sizeof" | "alignof" if self.cursor.next_is("(") => {
+                let start = self.cursor.column() - first.len();
+                return Err(self
+                    .cursor
+                    .error_at(start, "a value: sizes of types are not known here"));
+            }
+            word if is_keyword(word, self.dialect) => {
+                let start = self.cursor.column() - word.len();
+                return Err(self
+                    .cursor
+                    .error_at(start, "a name, a literal or `(`: this is a keyword"));
             }
             _ => {}
         }
+        // Statics are found by the end of their path, whatever their crate is called.
+        let first = match first {
+            "crate" if self.cursor.take("::") => match self.cursor.identifier() {
+                Some(next) => next,
+                None => return Err(self.cursor.error("a name behind `::`")),
+            },
+            first => first,
+        };
         let mut path = vec![first.to_owned()];
         while self.cursor.take("::") {
             match self.cursor.identifier() {
@@ -346,7 +425,32 @@ impl Parser<'_, '_> {
                 _ => return Err(self.cursor.error("a name behind `::`")),
             }
         }
+        let is_variant = path
+            .last()
+            .is_some_and(|last| last.starts_with(|first: char| first.is_uppercase()));
+        if is_variant && self.cursor.next_is("(") {
+            let parts = self.nested(Parser::parts)?;
+            return Ok(Kind::Variant(path, parts));
+        }
         Ok(Kind::Name(path))
+    }
+
+    /// `(a, b)` behind the name of a variant.
+    fn parts(&mut self) -> Result<Vec<Expr>, SyntaxError> {
+        self.cursor.take("(");
+        let mut parts = Vec::new();
+        loop {
+            parts.push(self.binary(0)?);
+            if parts.len() > MAX_DEPTH {
+                return Err(self.cursor.error("an expression that is shorter"));
+            }
+            if self.cursor.take(")") {
+                return Ok(parts);
+            }
+            if !self.cursor.take(",") {
+                return Err(unfinished(self.cursor, "`)`"));
+            }
+        }
     }
 
     /// `(type)` before an operand; leaves the cursor where it was if it is something else.
@@ -475,6 +579,19 @@ fn balanced(rest: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether a sign is the beginning of one that writes. `a --b` is `a - -b`, and `a -- ` nothing.
+fn is_written(rest: &str, sign: &str) -> bool {
+    let behind = &rest[sign.len()..];
+    let assigns = !matches!(sign, "<" | ">" | "<=" | ">=" | "==" | "!=" | "&&" | "||")
+        && behind.starts_with('=')
+        && !behind.starts_with("==");
+    let steps = matches!(sign, "+" | "-") && behind.starts_with(sign) && {
+        let next = behind[1..].trim_start().chars().next();
+        next.is_none_or(|next| !(next.is_alphanumeric() || "_($'\"*&!~-".contains(next)))
+    };
+    assigns || steps
 }
 
 fn is_open_comparison(expr: &Expr) -> bool {

@@ -1,7 +1,7 @@
 use super::SyntaxError;
 use super::ast::Expr;
 use super::cursor::{Cursor, is_identifier};
-use super::parse::{Dialect, check_length, expression};
+use super::parse::{Dialect, check_length, expression, unfinished};
 
 /// A part of a template.
 #[derive(Clone, PartialEq, Debug)]
@@ -98,7 +98,7 @@ fn field(cursor: &mut Cursor<'_>, dialect: Dialect) -> Result<(Expr, Format, Str
         _ => Format::Plain,
     };
     if !cursor.take("}") {
-        return Err(cursor.error("an operator or `}`"));
+        return Err(unfinished(cursor, "`}`"));
     }
     Ok((expr, format, source))
 }

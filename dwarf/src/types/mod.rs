@@ -1,5 +1,6 @@
 //! Types as debug info describes them.
 
+mod alternatives;
 mod container;
 mod member;
 mod name;
@@ -14,6 +15,7 @@ use gimli::{AttributeValue, DwAte};
 use crate::index::Kind;
 use crate::info::{DieRef, Info, Language, Result};
 
+pub(crate) use alternatives::Alternatives;
 pub(crate) use container::Container;
 pub(crate) use member::{Bits, MemberLookup};
 pub(crate) use outline::Outline;

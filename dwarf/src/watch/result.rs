@@ -1,6 +1,7 @@
 use super::run;
 use crate::compile::{
-    At, Code, Computed, Elements, Evaluator, Named, PieceAt, Stop, Storage, Text, inner_array,
+    At, Code, Computed, Elements, Evaluator, Named, PieceAt, Spread, Stop, Storage, Text,
+    inner_array,
 };
 use crate::info::Die;
 use crate::text::readable;
@@ -54,6 +55,7 @@ impl Told<'_, '_, '_, '_> {
         match &value.at {
             At::Word(code) => self.scalar(name, &value.of, self.word(code)?),
             At::Elements(elements) => self.elements(name, &value.of, elements),
+            At::Spread(spread) => self.spread(name, &value.of, spread),
             At::Stored(Storage::Memory(address)) => {
                 let address = self.word(address)?;
                 self.object(name, &value.of, &Object::Memory(address))
@@ -100,6 +102,24 @@ impl Told<'_, '_, '_, '_> {
         let counts = [Some(length)];
         let mut value = self.array(name, of, &element, &counts, &Object::Memory(first))?;
         value.kind = Kind::Sequence;
+        Ok(value)
+    }
+
+    fn spread(&self, name: &str, of: &Type, spread: &Spread) -> Result<Value, Stop> {
+        let mut value = Value::new(name, of.name.clone(), Kind::Sequence);
+        let length = self.word(&spread.length)?;
+        let shown = length.min(self.watched.limits.items as u64);
+        for index in 0..shown {
+            let scope = self.evaluator.scope;
+            let element = scope.spread_element(spread, Code::constant(index))?;
+            value
+                .children
+                .push(self.tree(&index.to_string(), &element)?);
+        }
+        if shown < length {
+            let detail = format!("first {shown} of {length}");
+            value.absent = Some(Absent::new(Reason::Length, detail));
+        }
         Ok(value)
     }
 

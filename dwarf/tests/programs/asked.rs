@@ -74,6 +74,7 @@ fn numbers_and_groups_of_c() {
             ("e->i8", "-8"),
             ("e->text", "text with grün"),
             ("$function", "show"),
+            ("$thread", "main"),
             ("e->nothing", "<unreadable>"),
         ] {
             let told = number(&at, Some("e->count"), Some(by));
@@ -130,5 +131,5 @@ fn what_is_no_number_and_no_group_is_refused_by_its_part() {
         refused(None, Some("1 +")),
         "expected a name, a literal or `(`, found the end, at column 4 of the group"
     );
-    assert!(refused(None, Some("$thread")).ends_with("at column 1 of the group"));
+    assert!(refused(None, Some("$duration")).ends_with("at column 1 of the group"));
 }

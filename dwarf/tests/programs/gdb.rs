@@ -10,7 +10,7 @@ use lr_dwarf::{
     Segment, Source, Stack, Target, ThreadRegisters, Wanted,
 };
 use lr_fixtures::Fixture;
-use lr_probe::{Budget, Context, Memory, MemoryFault, Outcome, Register, Registers};
+use lr_probe::{Budget, Context, Memory, MemoryFault, Outcome, Register, Registers, ThreadName};
 
 /// Runs in gdb: stops at a file address and writes bias, registers and memory to a file.
 const STOP: &str = r#"
@@ -224,6 +224,7 @@ impl Stopped {
             tid: 8,
             time: 9,
             hits: 10,
+            thread: ThreadName::new(b"main"),
         };
         let mut record = vec![0; 32_768];
         let mut memory = Dump(&self.memory);

@@ -50,7 +50,7 @@ fn messages_of_c() {
             ),
             (
                 "order->totals > 1",
-                "struct order has no member `totals`, at column 6; its members are: id, customer, state, total, discount, gift, grade, urgent, items, item_count, next, shift, tries, big, numbers",
+                "struct order has no member `totals`, at column 6; did you mean `total`?; its members are: id, customer, state, total, discount, gift, grade, urgent, items, item_count, next, shift, tries, big, numbers",
             ),
             (
                 "attempt = 1",
@@ -58,11 +58,55 @@ fn messages_of_c() {
             ),
             (
                 "strlen(order->customer)",
-                "expected an operator or the end: functions cannot be called, found `(`, at column 7",
+                "expected an operator or the end: no calls into the target, found `(`, at column 7",
             ),
             (
-                "order->customer < \"bob\"",
-                "expected `==` or `!=` between texts, which have no order here, found `<`, at column 17",
+                "order->customer < shop",
+                "expected `a - b < 0` for places, or `a[..64] < b[..64]` for texts, found `const char *` and `const char *const`, at column 17",
+            ),
+            (
+                "order->customer + \"bob\"",
+                "expected numbers for `+`, found a text, at column 17",
+            ),
+            (
+                "$thread == \"a name that is too long\"",
+                "expected a name of at most 15 bytes, as threads have, found one of 23, at column 9",
+            ),
+            (
+                "attempt++",
+                "expected an operator or the end: nothing can be changed, found `+`, at column 8",
+            ),
+            (
+                "attempt += 1",
+                "expected an operator or the end: nothing can be changed, found `+`, at column 9",
+            ),
+            (
+                "attempt > 1 and order",
+                "expected `&&`, an operator or the end, found `and`, at column 13",
+            ),
+            (
+                "attempt > 1 ? 1 : 0",
+                "expected an operator or the end: there is no `a ? b : c` and no `?`, found `?`, at column 13",
+            ),
+            (
+                "if attempt",
+                "expected a name, a literal or `(`: this is a keyword, found `if`, at column 1",
+            ),
+            (
+                "Foo(attempt) == 1",
+                "expected a variant beside a value that may be it: no calls into the target, found `Foo(…)`, at column 1",
+            ),
+            (
+                "(attempt = 1)",
+                "expected `==`: nothing can be assigned; an operator or `)`, found `=`, at column 10",
+            ),
+            (
+                "order->items.len > 1",
+                "expected something with members (how many there are is `len(…)`), found `struct item[3]`, at column 13",
+            ),
+            (
+                "order->items.size() > 1",
+                "expected a member: no calls into the target (how many there are is `len(…)`), found `(`, at column 18",
             ),
             ("order->items", "accepted"),
             (
@@ -133,6 +177,22 @@ fn messages_of_rust_and_cpp() {
             (
                 "order.shape.radius > 1",
                 "Shape has no member `radius`, at column 12; its members are: Empty, Circle, Square",
+            ),
+            (
+                "order.items.len() > 1",
+                "expected a member: no calls into the target (how many there are is `len(…)`), found `(`, at column 16",
+            ),
+            (
+                "order.coupon == Some(order.nosuch)",
+                "Order has no member `nosuch`, at column 27; its members are: id, state, shape, other, coupon, missing, note, nested, checked, refused, customer, shared, cell, tries, title, label, items, queue, stock, names, seen, codes, small, ratio",
+            ),
+            (
+                "order.coupon == Sum(5)",
+                "Option<u32> has no variant `Sum`, at column 17; its variants are: None, Some",
+            ),
+            (
+                "Some(5)",
+                "expected a variant beside a value that may be it: no calls into the target, found `Some(…)`, at column 1",
             ),
             (
                 "order.stock[\"tea\"] == 12",

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lr_probe::{Budget, Context, Outcome, Registers};
+use lr_probe::{Budget, Context, Outcome, Registers, ThreadName};
 use nix::sys::eventfd::EventFd;
 
 use crate::command::Slot;
 use crate::process::memory::StoppedMemory;
 use crate::process::monotonic_ns;
+use crate::process::names::ThreadNames;
 use crate::process::site::User;
 use crate::process::slot::{SlotEntry, SlotState, Yields};
 use crate::record::StoppedRegisters;
@@ -60,6 +61,7 @@ pub(crate) struct Desk {
     pub(crate) producer: Producer,
     wakeups: Arc<EventFd>,
     pub(crate) memory: StoppedMemory,
+    pub(crate) names: ThreadNames,
     payload: Box<[u8]>,
 }
 
@@ -71,6 +73,7 @@ impl Desk {
             shared,
             wakeups,
             memory: StoppedMemory::new(tid),
+            names: ThreadNames::default(),
             payload: vec![0; MAX_PAYLOAD].into_boxed_slice(),
         }
     }
@@ -85,6 +88,10 @@ impl Desk {
         }
         entry.hits += 1;
         let hits = entry.hits;
+        let thread = match user.program.needs_thread_name() {
+            true => self.names.of(hit.tid),
+            false => ThreadName::default(),
+        };
         let outcome = lr_probe::run(
             &user.program,
             hit.registers,
@@ -93,6 +100,7 @@ impl Desk {
                 tid: hit.tid,
                 time: hit.time_ns,
                 hits,
+                thread,
             },
             &mut self.memory,
             Budget {

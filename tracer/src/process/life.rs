@@ -58,6 +58,7 @@ impl Engine {
     pub(crate) fn on_death(&mut self, tid: i32, how: Ended) {
         sys::reap(tid);
         self.threads.remove(&tid);
+        self.desk.names.forget(tid);
         self.forget_held(tid);
         // A leader is reported only when it is the last of its process.
         if tid == self.pid {

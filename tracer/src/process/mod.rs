@@ -11,6 +11,7 @@ mod hit;
 mod hold;
 mod life;
 mod memory;
+mod names;
 mod proc;
 mod settle;
 mod site;
