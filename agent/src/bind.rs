@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use lr_dwarf::{CompileErrorKind, Location, Module, Part, Place, Source, Spot, Wanted};
+use lr_dwarf::{Location, Module, Place, Source, Spot, Wanted};
 use lr_protocol::{ActionKind, ActionSpec, StatusError};
 use lr_tracer::{PlanError, SitePlan, SiteProgram, TextRange};
 
@@ -188,26 +188,11 @@ fn site(
     Ok((bound, compiled.warnings))
 }
 
-/// Whether the expressions mean something at the place. Wholes, which no program keeps, do.
+/// Whether the expressions make sense at the place.
 fn check_watches(loaded: &Loaded, place: &Place, watches: &[String]) -> Result<(), StatusError> {
     for watch in watches {
-        let template = format!("{{{watch}}}");
-        let source = Source {
-            condition: None,
-            wanted: Wanted::Template(&template),
-        };
-        let Err(mut error) = loaded.binary.compile(place, loaded.bias, &source) else {
-            continue;
-        };
-        if matches!(
-            error.kind,
-            CompileErrorKind::Syntax { .. } | CompileErrorKind::UnknownVariable { .. }
-        ) {
-            error.part = Part::Watch;
-            // The brace is ours.
-            error.column = error.column.saturating_sub(1);
-            return Err(convert::compile_error(&error));
-        }
+        let checked = loaded.binary.check_watch(place, loaded.bias, watch);
+        checked.map_err(|error| convert::compile_error(&error))?;
     }
     Ok(())
 }

@@ -235,6 +235,17 @@ impl Binary {
         resolved
     }
 
+    /// Whether a watch expression makes sense at a place: names, members and types are known
+    /// there. What it is worth, [`crate::watch`] tells.
+    pub fn check_watch(
+        &self,
+        place: &Place,
+        bias: LoadBias,
+        expression: &str,
+    ) -> Result<(), CompileError> {
+        crate::compile::check_watch(self, place, bias, expression)
+    }
+
     /// Compiles a condition and a template for one place. A variable that has no value there is a
     /// reason in every event; a name that does not exist there is an error.
     pub fn compile(

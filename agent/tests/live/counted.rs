@@ -226,6 +226,42 @@ fn check_logs(shop: &Shop, level: char) {
     target.assert_clean();
 }
 
+pub(crate) fn threads_are_groups_and_conditions() {
+    let mut target = Target::spawn(&Fixture::c("orders.c").build(), ["3", "1000"]);
+    let server = Server::start();
+    let _agent = server.launch(target.pid()).unwrap();
+    let place = location("orders.c", "process");
+    let mut one = counter("one", &place, Some("$thread"));
+    one.spec.condition = Some("$thread == \"worker-1\"".to_owned());
+    let mut others = counter("others", &place, Some("$thread"));
+    others.spec.condition = Some("$thread > \"worker-1\"".to_owned());
+    server.want(vec![counter("by", &place, Some("$thread")), one, others]);
+    let groups = |id: &str| -> BTreeMap<String, u64> {
+        let mut groups = BTreeMap::new();
+        for row in rows(&server, id).into_iter().filter(|row| row.count > 0) {
+            *groups.entry(row.group.unwrap_or_default()).or_default() += row.count;
+        }
+        groups
+    };
+    let all = wait_until("each thread in a group", || {
+        let groups = groups("by");
+        (groups.len() == 3).then_some(groups)
+    });
+    for name in ["worker-1", "worker-2"] {
+        assert!(all.contains_key(name), "{all:?}");
+    }
+    for (id, name) in [("one", "worker-1"), ("others", "worker-2")] {
+        let found = wait_until("the thread that is meant", || {
+            let groups = groups(id);
+            (!groups.is_empty()).then_some(groups)
+        });
+        assert_eq!(found.keys().collect::<Vec<_>>(), [name], "{found:?}");
+    }
+    server.want(vec![]);
+    server.wait_for_state("one", State::Removed);
+    target.assert_clean();
+}
+
 fn round(target: &mut Target) -> String {
     target.send("go");
     target.line()

@@ -34,6 +34,7 @@ fn main() {
         attached::a_function_in_a_library_is_found,
         counted::every_pass_is_counted_in_every_language,
         counted::every_log_in_every_language,
+        counted::threads_are_groups_and_conditions,
         counted::what_was_counted_before_the_end_arrives,
         counted::a_limit_of_counted_hits_ends_the_action,
         counted::rows_go_to_a_file_too,

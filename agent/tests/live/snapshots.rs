@@ -397,6 +397,8 @@ pub(crate) fn a_watch_that_means_nothing_is_refused() {
     for (id, watch, code) in [
         ("name", "oder.id", "unknown_variable"),
         ("syntax", "o->", "bad_expression"),
+        ("member", "o->nosuch", "bad_expression"),
+        ("type", "o as nosuch", "bad_expression"),
     ] {
         let action = with(snapshot(id, &place, 1), |snapshot| {
             snapshot.watches = vec!["*o".to_owned(), watch.to_owned()];

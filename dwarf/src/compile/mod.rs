@@ -60,6 +60,32 @@ pub(crate) fn compile(
     compile_whole(binary, place, bias, source).map_err(|error| without_half(binary, place, error))
 }
 
+/// Whether a watch makes sense at a place; what only a walk finds or has no value there does.
+pub(crate) fn check_watch(
+    binary: &Binary,
+    place: &Place,
+    bias: LoadBias,
+    text: &str,
+) -> Result<(), CompileError> {
+    let checked = || {
+        let info = Info::new(binary).map_err(|error| broken(&error))?;
+        let scope =
+            Scope::new(Rc::new(info), place, bias).map_err(|stop| refused(Part::Watch, stop))?;
+        let (expr, _) = expr::parse_watch(text, Dialect::of(scope.language))
+            .map_err(|error| syntax(Part::Watch, error))?;
+        let mut evaluator = Evaluator {
+            scope: &scope,
+            live: None,
+            pool: Vec::new(),
+        };
+        match evaluator.value(&expr) {
+            Err(stop @ Stop::Refused { .. }) => Err(refused(Part::Watch, stop)),
+            Ok(_) | Err(Stop::Whole { .. } | Stop::Absent { .. }) => Ok(()),
+        }
+    };
+    checked().map_err(|error| without_half(binary, place, error))
+}
+
 /// That a name is not known means little where the file with the names is missing.
 fn without_half(binary: &Binary, place: &Place, mut error: CompileError) -> CompileError {
     if let CompileErrorKind::UnknownVariable { name, .. } = &error.kind

@@ -235,3 +235,137 @@ fn what_is_too_long_or_too_deep_is_refused_before_it_costs_anything() {
     let deep = format!("{}attempt{}", "(1 + ".repeat(25), ")".repeat(25));
     assert_eq!(refusal(&at, &deep), "accepted");
 }
+
+#[test]
+fn what_is_nested_is_looked_at_once() {
+    // Twice at each depth would be longer than anybody waits.
+    let at = place(&Fixture::c("asked.c"), "asked.c");
+    for (open, inner, close) in [
+        ("(", "attempt", " == 1)"),
+        ("(", "attempt", " != PAID)"),
+        ("(1 == ", "attempt", ")"),
+        ("(attempt + ", "attempt", ")"),
+        ("order->numbers[", "attempt", "]"),
+        ("order->items[", "attempt", "].count"),
+        ("len(order->items[..", "1", "])"),
+        ("is_some(&*", "order", ")"),
+    ] {
+        let deep = format!("{}{inner}{}", open.repeat(24), close.repeat(24));
+        let said = refusal(&at, &deep);
+        let ended =
+            said == "accepted" || said.starts_with("too large") || said.contains("expected");
+        assert!(ended, "{deep}: {said}");
+    }
+    let at = place(&Fixture::cpp("asked.cpp").flag("-std=c++20"), "asked.cpp");
+    for (open, inner, close) in [
+        ("empty[", "attempt", "]"),
+        ("codes[", "attempt", "]"),
+        ("queue[", "attempt", "]"),
+        ("len(queue[", "attempt", "..])"),
+        ("(coupon == ", "attempt", ")"),
+        ("(payment.0 == ", "attempt", ")"),
+    ] {
+        let deep = format!("{}{inner}{}", open.repeat(24), close.repeat(24));
+        let said = refusal(&at, &deep);
+        assert!(!said.is_empty(), "{deep}");
+    }
+    let at = place(&Fixture::rust("asked.rs"), "asked.rs");
+    let deep = format!("order.nested == {}5{}", "Some(".repeat(40), ")".repeat(40));
+    assert!(
+        refusal(&at, &deep).contains("nothing"),
+        "{}",
+        refusal(&at, &deep)
+    );
+}
+
+#[test]
+fn columns_of_templates_are_those_of_the_template() {
+    let (binary, place) = place(&Fixture::c("asked.c"), "asked.c");
+    let refused = |template: &str| {
+        let source = Source {
+            condition: None,
+            wanted: Wanted::Template(template),
+        };
+        let error = binary.compile(&place, LoadBias(0), &source).unwrap_err();
+        error.to_string().replace(" of the template", "")
+    };
+    for (template, expected) in [
+        (
+            "a {attempt",
+            "expected an operator or `}`, found the end, at column 11",
+        ),
+        (
+            "a } b",
+            "expected `}}` for a brace, or a `{` before it, found `}`, at column 3",
+        ),
+        (
+            "{}",
+            "expected an expression between the braces, or `{{`, found `}`, at column 2",
+        ),
+        (
+            "ok {attempt} {order->}",
+            "expected the name of a member, found `}`, at column 22",
+        ),
+        (
+            "{attempt:z}",
+            "expected the format `x`, `?` or `raw`, found `z`, at column 10",
+        ),
+        (
+            "{attempt = 1}",
+            "expected `==`: nothing can be assigned; an operator or `}`, found `=`, at column 10",
+        ),
+        (
+            "{attempt++}",
+            "expected an operator or `}`: nothing can be changed, found `+`, at column 9",
+        ),
+        (
+            "{handle(1)}",
+            "expected an operator or `}`: no calls into the target, found `(`, at column 8",
+        ),
+        ("{{}} {nosuch}", "no variable `nosuch` here, at column 7"),
+    ] {
+        assert_eq!(refused(template), expected, "{template}");
+    }
+}
+
+#[test]
+fn what_is_watched_makes_sense_at_the_place() {
+    let (binary, place) = place(&Fixture::c("asked.c"), "asked.c");
+    let checked = |watch: &str| match binary.check_watch(&place, LoadBias(0), watch) {
+        Ok(()) => "accepted".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    for watch in [
+        "*order",
+        "order->items:raw",
+        "order->items[1]",
+        "attempt + 1",
+        "$rip",
+    ] {
+        assert_eq!(checked(watch), "accepted", "{watch}");
+    }
+    for (watch, expected) in [
+        (
+            "order->nosuch",
+            "struct order has no member `nosuch`, at column 6 of the watch",
+        ),
+        (
+            "order->",
+            "expected the name of a member, found the end, at column 8 of the watch",
+        ),
+        ("oder", "no variable `oder` here, at column 1 of the watch"),
+        (
+            "order as nosuch",
+            "no type `nosuch` is known here, at column 10 of the watch",
+        ),
+    ] {
+        assert_eq!(checked(watch), expected, "{watch}");
+    }
+    let cpp = Fixture::cpp("asked.cpp").flag("-std=c++20").build();
+    let binary = open(&cpp);
+    let place = one_place(&binary, &location("asked.cpp", "handle"));
+    for watch in ["stock", "stock[\"tea\"]", "queue[2..5]", "payment"] {
+        let checked = binary.check_watch(&place, LoadBias(0), watch);
+        assert!(checked.is_ok(), "{watch}: {checked:?}");
+    }
+}

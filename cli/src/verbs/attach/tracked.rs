@@ -191,8 +191,8 @@ fn waits(warnings: &[String]) -> String {
 pub(crate) fn label(spec: &ActionSpec) -> String {
     match (&spec.name, &spec.kind) {
         (Some(name), kind) => format!("{} `{name}`", kind.word()),
-        (None, ActionKind::Log(log)) => format!("log at {}", log.location),
-        (None, kind) => kind.word().to_string(),
+        (None, ActionKind::Unknown) => spec.kind.word().to_string(),
+        (None, kind) => format!("{} at {}", kind.word(), kind.location()),
     }
 }
 
@@ -210,7 +210,7 @@ pub(crate) fn address_line(bound: &BoundAddress) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lr_protocol::LogSpec;
+    use lr_protocol::{CounterSpec, LogSpec, Output};
 
     use super::*;
 
@@ -303,6 +303,12 @@ mod tests {
     fn an_action_is_called_by_its_name_or_place() {
         assert_eq!(label(&spec(Some("sold"))), "log `sold`");
         assert_eq!(label(&spec(None)), "log at a.c:9");
+        let mut counter = spec(None);
+        counter.kind = ActionKind::Counter(CounterSpec {
+            location: "a.c:9".into(),
+            by: None,
+        });
+        assert_eq!(label(&counter), "counter at a.c:9");
         assert_eq!(
             tracked(None).bound_line(1),
             "log at a.c:9 aaaaaaaa is bound at 1 address"
