@@ -227,7 +227,7 @@ fn check_logs(shop: &Shop, level: char) {
 }
 
 pub(crate) fn threads_are_groups_and_conditions() {
-    let mut target = Target::spawn(&Fixture::c("orders.c").build(), ["3", "1000"]);
+    let target = Target::spawn(&Fixture::c("orders.c").build(), ["3", "1000"]);
     let server = Server::start();
     let _agent = server.launch(target.pid()).unwrap();
     let place = location("orders.c", "process");
