@@ -32,6 +32,7 @@ pub(crate) const VERB: &str = "agent-process";
 const LEASE: &str = "lease:";
 const UNTIL_DONE: &str = "until-done";
 const ON_STDIN: &str = "stdin";
+const UNTIL_DETACHED: &str = "until-detached";
 
 impl AgentArgs {
     /// Decodes what [`AgentArgs::write`] wrote, without the program's name and the verb.
@@ -72,6 +73,7 @@ impl AgentArgs {
         let linger = match &self.linger {
             Linger::Lease(lease) => format!("{LEASE}{lease}"),
             Linger::UntilDone => UNTIL_DONE.to_owned(),
+            Linger::UntilDetached => UNTIL_DETACHED.to_owned(),
         };
         let mut args = vec![VERB.to_owned()];
         for (option, value) in [
@@ -95,7 +97,11 @@ impl AgentArgs {
 fn linger_of(text: &str) -> Option<Linger> {
     match text.strip_prefix(LEASE) {
         Some(lease) => Some(Linger::Lease(lease.to_owned())),
-        None => (text == UNTIL_DONE).then_some(Linger::UntilDone),
+        None => match text {
+            UNTIL_DONE => Some(Linger::UntilDone),
+            UNTIL_DETACHED => Some(Linger::UntilDetached),
+            _ => None,
+        },
     }
 }
 
@@ -116,7 +122,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for linger in [Linger::UntilDone, Linger::Lease("abcd2345".to_owned())] {
+        let lease = Linger::Lease("abcd2345".to_owned());
+        for linger in [Linger::UntilDone, Linger::UntilDetached, lease] {
             let args = example(linger);
             let written = args.write();
             assert_eq!(written[0], VERB);

@@ -28,8 +28,10 @@ pub enum Linger {
     /// While this lease is held, or any action on it is not final (`lr attach`).
     Lease(String),
     /// Until it is detached, or the last of the actions that it was given is final
-    /// (`lr attach --background`).
+    /// (`lr attach --background` with actions of its own).
     UntilDone,
+    /// Until it is detached, whatever becomes of its actions (`lr attach --background`).
+    UntilDetached,
 }
 
 /// The process that an agent is attached to.

@@ -43,7 +43,7 @@ impl AgentRecord {
     pub(crate) fn lease(&self) -> Option<&str> {
         match &self.linger {
             Linger::Lease(lease) => Some(lease),
-            Linger::UntilDone => None,
+            Linger::UntilDone | Linger::UntilDetached => None,
         }
     }
 

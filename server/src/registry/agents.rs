@@ -275,7 +275,7 @@ fn agent_failed(end: &End) -> StatusError {
 fn lease_of(new: &RegisterAgent) -> Option<&str> {
     match &new.linger {
         lr_protocol::Linger::Lease(lease) => Some(lease),
-        lr_protocol::Linger::UntilDone => None,
+        lr_protocol::Linger::UntilDone | lr_protocol::Linger::UntilDetached => None,
     }
 }
 

@@ -141,7 +141,7 @@ pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Answer<()> {
 pub(super) fn check_linger(linger: &Linger) -> Answer<()> {
     match linger {
         Linger::Lease(lease) => check_text("lease", lease, MAX_SHORT_TEXT),
-        Linger::UntilDone => Ok(()),
+        Linger::UntilDone | Linger::UntilDetached => Ok(()),
     }
 }
 

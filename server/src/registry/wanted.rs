@@ -91,6 +91,7 @@ impl Registry {
                 !self.leases.is_held(lease, now)
                     && !its_actions.any(|action| action.is_active_on(agent))
             }
+            Linger::UntilDetached => false,
             Linger::UntilDone => {
                 let mut any = false;
                 for action in its_actions {

@@ -236,6 +236,22 @@ fn background_ends_by_itself_after_its_hits() {
 }
 
 #[test]
+fn background_without_actions_stays_for_those_of_others() {
+    let world = World::new();
+    let target = orders();
+    let pid = target.pid().to_string();
+    world.lr(["attach", &pid, "--background"]).status(0);
+    let line = location("orders.c", "process");
+    for _ in 0..2 {
+        let log = ["log", &line, "id={o.id}", "--hits", "1", "--wait", "1"];
+        world.lr(log).status(0);
+    }
+    world.lr(["detach", &pid]).status(0);
+    world.until_no_agents();
+    target.assert_unharmed();
+}
+
+#[test]
 fn by_name_where_one_process_has_it() {
     let world = World::new();
     // Another run of these tests on the same machine has others; a name has 15 letters at most.

@@ -61,7 +61,8 @@ pub(crate) struct Attach {
     /// A tag of the agent, for `--agent tag:k=v`; may be given again
     #[arg(long = "tag", value_name = "K=V", value_parser = key_value)]
     tags: Vec<(String, String)>,
-    /// Return once everything is bound, and leave the agent behind
+    /// Return once everything is bound, and leave the agent behind: until the last of these
+    /// actions is done, or, without any, until it is detached
     #[arg(long)]
     background: bool,
     /// JSON lines on standard output, and nothing else there
@@ -161,7 +162,12 @@ impl Attach {
             since_s: None,
         };
         let live = connected.client.live(&everything).await?;
-        let wish = self.wish(facts, Linger::UntilDone, self.own_output()?);
+        let linger = match self.specs().is_empty() {
+            // It was not asked for these, and stays for those that come.
+            true => Linger::UntilDetached,
+            false => Linger::UntilDone,
+        };
+        let wish = self.wish(facts, linger, self.own_output()?);
         let (attached, placed) = self.place(&connected, &wish, None).await?;
         let form = Form::of(self.json);
         background::settle(&connected.client, live, &attached, placed, form).await?;

@@ -241,6 +241,21 @@ fn an_agent_in_the_background_goes_with_its_last_action() {
 }
 
 #[test]
+fn an_agent_without_actions_of_its_own_stays_for_those_of_others() {
+    let mut world = World::new();
+    let agent = world.agent(Linger::UntilDetached);
+    let action = world.action(on(&agent), None);
+    world.report(&agent, &action, State::Done, 1);
+    world.pass(20);
+    assert_eq!(world.wanted(&agent), (vec![], false));
+    world
+        .registry
+        .request_detach(&agent, world.now, world.now_us)
+        .unwrap();
+    assert!(world.wanted(&agent).1);
+}
+
+#[test]
 fn detach_is_detach_whoever_wants_it_to_stay() {
     let mut world = World::new();
     let agent = world.agent(Linger::UntilDone);
