@@ -465,6 +465,33 @@ fn thread_local_variables_of_libraries() {
     }
 }
 
+/// What a thread had of a library that was unloaded is not what it has of the same one, loaded
+/// again; and of two that are loaded at once (dlmopen(3)) it has one each.
+#[test]
+fn thread_local_variables_of_libraries_that_come_again() {
+    for level in ['0', '2'] {
+        let library = library(3).opt(level).build();
+        let program = Fixture::c("threads/again.c");
+        let program = program.flag(&format!("-DLIBRARY=\"{}\"", library.display()));
+        let program = program.build();
+        let own = ["11", "12", "", "13", "14", "15", "20"];
+        for (passes, own) in own.iter().enumerate() {
+            let kept = Kept::at(&program, "library_rest", passes + 1);
+            kept.read(|target, stack| match *own {
+                "" => {
+                    let values = of_function(target, stack, "library_look");
+                    // Optimised, it is a constant, since nothing writes to it.
+                    match level {
+                        '0' => absent(&values, "other", Reason::NotLive, "no block for it yet"),
+                        _ => check(&values, "other", "7"),
+                    }
+                }
+                own => check(&of_function(target, stack, "library_step"), "own", own),
+            });
+        }
+    }
+}
+
 #[test]
 fn thread_local_variables_of_split_debug_info() {
     let folder = std::env::temp_dir().join(format!("lr-tls-{}", std::process::id()));
