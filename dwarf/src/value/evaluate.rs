@@ -24,6 +24,8 @@ const MAX_NESTING: usize = 8;
 pub(super) const NOT_HERE: &str = "it has no value at this address";
 /// `DW_OP_GNU_uninit`, the last operation of what has no value yet.
 const UNINIT: u8 = 0xf0;
+/// A unit's header, and never an entry: gcc 12 writes it into `.dwo` files (`DW_OP_implicit_pointer`).
+const NO_ENTRY: gimli::DebugInfoOffset = gimli::DebugInfoOffset(0);
 
 pub(crate) type Result<T> = std::result::Result<T, Absent>;
 
@@ -410,6 +412,7 @@ pub(crate) fn object<'a>(
 fn add<'a>(context: &Context<'_, 'a>, piece: &Piece<Bytes<'a>>, size: u64, parts: &mut Gathered) {
     let offset = piece.bit_offset.unwrap_or(0);
     if let Location::ImplicitPointer { value, byte_offset } = piece.location
+        && value != NO_ENTRY
         && let Some(to) = context.referred(value)
     {
         let offset = byte_offset;
@@ -448,6 +451,11 @@ fn add<'a>(context: &Context<'_, 'a>, piece: &Piece<Bytes<'a>>, size: u64, parts
         }
         Location::Value { value } => Ok(bytes_of(*value)),
         Location::Bytes { value } => Ok(value.slice().to_vec()),
+        Location::ImplicitPointer {
+            value: NO_ENTRY, ..
+        } => Err(Absent::optimized_out(
+            "it has no address, and the compiler left out what it points to",
+        )),
         Location::ImplicitPointer { .. } => Err(Absent::unsupported(
             "a pointer to what debug info does not have",
         )),
