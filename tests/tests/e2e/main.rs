@@ -9,6 +9,7 @@
 
 mod actions;
 mod actions_docs;
+mod alone;
 mod asking;
 mod attach;
 mod binaries;
