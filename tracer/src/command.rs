@@ -27,6 +27,9 @@ pub struct ArmAction {
     /// Matching hits after which it is done and unplanted.
     pub limit: Option<u64>,
     pub rate: Option<Rate>,
+    /// The time that it has left. Then it is unplanted, whether or not the agent can still say so,
+    /// and no record tells that: the agent knows the time as well.
+    pub expires_in: Option<Duration>,
     /// Lifts the stop-time budget.
     pub ignore_quota: bool,
     pub mode: Mode,
@@ -175,6 +178,7 @@ fn encode_action(action: &ArmAction, out: &mut Vec<u8>) {
     put_option(out, action.limit);
     put_option(out, action.rate.map(|rate| rate.per_second.to_bits()));
     put_option(out, action.rate.map(|rate| rate.burst.to_bits()));
+    put_option(out, action.expires_in.map(nanos));
     encode_mode(action.mode, out);
     put_count(out, action.sites.len());
     for site in &action.sites {
@@ -187,8 +191,7 @@ fn encode_mode(mode: Mode, out: &mut Vec<u8>) {
         Mode::Record => out.push(0),
         Mode::Hold(time) => {
             out.push(1);
-            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-            out.extend_from_slice(&nanos.to_le_bytes());
+            out.extend_from_slice(&nanos(time).to_le_bytes());
         }
         Mode::Aggregate(aggregate) => {
             out.push(2);
@@ -197,6 +200,11 @@ fn encode_mode(mode: Mode, out: &mut Vec<u8>) {
             out.push(u8::from(aggregate.number));
         }
     }
+}
+
+/// Centuries are as good as for ever.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn decode_mode(reader: &mut Reader<'_>) -> Option<Mode> {
@@ -242,6 +250,7 @@ fn decode_action(reader: &mut Reader<'_>) -> Option<ArmAction> {
     let limit = reader.option()?;
     let per_second = reader.option()?.map(f64::from_bits);
     let burst = reader.option()?.map(f64::from_bits);
+    let expires_in = reader.option()?.map(Duration::from_nanos);
     let mode = decode_mode(reader)?;
     let rate = per_second
         .zip(burst)
@@ -255,6 +264,7 @@ fn decode_action(reader: &mut Reader<'_>) -> Option<ArmAction> {
         slot,
         limit,
         rate,
+        expires_in,
         ignore_quota,
         mode,
         sites,
@@ -537,6 +547,7 @@ mod tests {
                 per_second: 50.0,
                 burst: 100.0,
             }),
+            expires_in: Some(Duration::from_secs(3600)),
             ignore_quota: true,
             mode: Mode::Hold(Duration::from_millis(15)),
             sites: vec![SiteProgram {
@@ -552,6 +563,10 @@ mod tests {
         assert_eq!(
             (back.slot, back.limit, back.ignore_quota, back.mode),
             (Slot(7), Some(10), true, action.mode)
+        );
+        assert_eq!(
+            (back.rate, back.expires_in),
+            (action.rate, action.expires_in)
         );
         assert_eq!(back.sites[0].layout, 3);
         for mode in [

@@ -270,6 +270,7 @@ impl Engine {
         let mode = mode_of(spec, &bound.sites);
         let (limit, rate) = (action.limit(), rate_of(spec, mode)?);
         let ignore_quota = spec.ignore_quota;
+        let deadline = action.deadline;
         if let Mode::Hold(_) = mode {
             let addresses = bound.sites.iter().map(BoundSite::address).collect();
             let warnings = self.prepare_reading(addresses);
@@ -289,6 +290,7 @@ impl Engine {
             slot,
             limit,
             rate,
+            expires_in: Some(deadline.saturating_duration_since(Instant::now())),
             ignore_quota,
             mode,
             sites: bound

@@ -17,7 +17,7 @@ use crate::error::TracerError;
 use crate::groups::Groups;
 use crate::process::engine::Engine;
 use crate::process::proc::Mappings;
-use crate::process::{attach, proc};
+use crate::process::{attach, monotonic_ns, proc};
 use crate::record::Ended;
 use crate::ring::{Producer, Pushed};
 use crate::shared::{SHARED_BYTES, Shared};
@@ -91,6 +91,8 @@ struct Mail {
     reply: Option<Reply>,
     /// The tracer thread wants to be woken every [`TICK`].
     tick: bool,
+    /// The same from this time on, on the monotonic clock.
+    tick_from: Option<u64>,
     /// Set by the tracer thread at its end.
     finished: Option<Finished>,
 }
@@ -321,7 +323,10 @@ impl Attachment {
 
     fn tick(&self) {
         // Not cleared here: a wake-up that comes before the thread waits is lost.
-        let wanted = self.link.mail().tick;
+        let mail = self.link.mail();
+        let is_due = |time| time <= monotonic_ns();
+        let wanted = mail.tick || mail.tick_from.is_some_and(is_due);
+        drop(mail);
         if wanted {
             self.wake();
         }
@@ -431,10 +436,14 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>) {
             return;
         }
         engine.free_overdue();
+        engine.expire();
         if engine.wants_ticks() {
             engine.tick();
         }
-        link.mail().tick = engine.wants_ticks();
+        let mut mail = link.mail();
+        mail.tick = engine.wants_ticks();
+        mail.tick_from = engine.next_expiry;
+        drop(mail);
         engine.turn();
     }
 }

@@ -73,6 +73,8 @@ pub(crate) struct Engine {
     pub(crate) released: Released,
     pub(crate) ended: Option<Ended>,
     stops: u32,
+    /// When [`Self::expire`] has something to do, on the monotonic clock.
+    pub(crate) next_expiry: Option<u64>,
     /// When every planted site was last known to be there.
     verified_at: u64,
     settled: bool,
@@ -102,6 +104,7 @@ impl Engine {
             released: Released::default(),
             ended: None,
             stops: 0,
+            next_expiry: None,
             verified_at: monotonic_ns(),
             settled: false,
         })
@@ -198,6 +201,7 @@ impl Engine {
         self.desk.shared.clear(action.slot);
         let entry = SlotEntry::new(action, monotonic_ns());
         self.desk.slots.insert(action.slot, entry);
+        self.plan_expiry();
         let mut armed = self.add_sites(action.slot, &sites);
         if armed.planted.is_empty() && !armed.refused.is_empty() {
             self.disarm(action.slot);
@@ -312,6 +316,7 @@ impl Engine {
         }
         let groups = self.take_groups(slot);
         self.desk.slots.remove(&slot);
+        self.plan_expiry();
         groups
     }
 
@@ -380,6 +385,28 @@ impl Engine {
             let pushed = self.desk.producer.resumed(slot);
             self.desk.notify(pushed);
         }
+    }
+
+    /// Unplants what has no time left, whatever the agent does.
+    pub(crate) fn expire(&mut self) {
+        if self.next_expiry.is_none_or(|next| monotonic_ns() < next) {
+            return;
+        }
+        let now = monotonic_ns();
+        let slots = self.desk.slots.iter();
+        let overdue: Vec<Slot> = slots
+            .filter(|(_, entry)| entry.expires_at().is_some_and(|at| at <= now))
+            .map(|(&slot, _)| slot)
+            .collect();
+        for slot in overdue {
+            self.suspend(slot, SlotState::Expired);
+        }
+        self.plan_expiry();
+    }
+
+    fn plan_expiry(&mut self) {
+        let slots = self.desk.slots.values();
+        self.next_expiry = slots.filter_map(SlotEntry::expires_at).min();
     }
 
     /// Whether a paused slot waits for [`Self::tick`].

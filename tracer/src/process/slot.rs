@@ -1,6 +1,6 @@
 //! An armed action as the tracer sees it.
 
-use crate::command::{ArmAction, Mode, Rate};
+use crate::command::{ArmAction, Mode, Rate, nanos};
 use crate::process::budget::{ACTION_SHARE, Bucket};
 use crate::process::tally::Tally;
 
@@ -12,6 +12,8 @@ pub(crate) enum SlotState {
     Paused,
     /// Its limit is reached.
     Done,
+    /// Its time is over.
+    Expired,
 }
 
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct SlotEntry {
     pub(crate) hits: u64,
     /// Matching hits that it may still keep.
     left: Option<u64>,
+    /// When it expires, on the monotonic clock.
+    deadline: Option<u64>,
     tokens: Option<Tokens>,
     pub(crate) ignore_quota: bool,
     pub(crate) yields: Yields,
@@ -41,16 +45,25 @@ impl SlotEntry {
             state: SlotState::Active,
             hits: 0,
             left: action.limit,
+            deadline: action
+                .expires_in
+                .map(|left| now_ns.saturating_add(nanos(left))),
             tokens: action.rate.map(|rate| Tokens::new(rate, now_ns)),
             ignore_quota: action.ignore_quota,
             yields: match action.mode {
                 Mode::Record => Yields::Record,
-                Mode::Hold(time) => {
-                    Yields::Hold(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
-                }
+                Mode::Hold(time) => Yields::Hold(nanos(time)),
                 Mode::Aggregate(wanted) => Yields::Count(Tally::new(wanted)),
             },
             budget: Bucket::new(ACTION_SHARE, now_ns),
+        }
+    }
+
+    /// When it is to be unplanted, if that lies before it.
+    pub(crate) fn expires_at(&self) -> Option<u64> {
+        match self.state {
+            SlotState::Active | SlotState::Paused => self.deadline,
+            SlotState::Done | SlotState::Expired => None,
         }
     }
 

@@ -1,7 +1,9 @@
 //! However it ends, the target is what it was.
 
-use lr_fixtures::{Fixture, Target, wait_until};
-use lr_tracer::{Ended, Record, TracerError};
+use std::time::Duration;
+
+use lr_fixtures::{Fixture, Target, text_differences, wait_until};
+use lr_tracer::{ArmAction, Ended, Record, Slot, TracerError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -35,6 +37,52 @@ pub(crate) fn losing_the_agent_restores_every_byte() {
         drop(tracer);
         target.assert_unharmed();
     }
+}
+
+/// One that is hit all the time, one that is paused, and one in a target that does nothing: an
+/// agent that is frozen asks for none of them any more.
+pub(crate) fn an_action_whose_time_is_over_is_unplanted_unasked() {
+    for ignore_quota in [true, false] {
+        let (target, image) = busy();
+        let mut tracer = tracer(&target);
+        let action = ArmAction {
+            expires_in: Some(Duration::from_millis(300)),
+            ignore_quota,
+            ..at_function(&image, "process")
+        };
+        tracer.arm(&action).unwrap();
+        wait_until("nothing to come any more, not after a pause either", || {
+            let before = tracer.counters(Slot(0));
+            std::thread::sleep(2 * lr_tracer::PAUSE);
+            let differences = text_differences(target.pid()).unwrap();
+            (differences.is_empty() && tracer.counters(Slot(0)) == before).then_some(())
+        });
+        tracer.release().unwrap();
+        target.assert_unharmed();
+    }
+    let program = Fixture::c("counted.c").opt('2').build();
+    let mut target = Target::spawn(&program, ["2", "10"]);
+    let image = Image::of(&program, target.pid());
+    let mut tracer = tracer(&target);
+    let stays = at_function(&image, "step");
+    let goes = ArmAction {
+        slot: Slot(1),
+        expires_in: Some(Duration::from_millis(300)),
+        ..at_function(&image, "run")
+    };
+    tracer.arm(&stays).unwrap();
+    tracer.arm(&goes).unwrap();
+    wait_until("one of them to go", || {
+        let differences = text_differences(target.pid()).unwrap();
+        (differences.len() == 1).then_some(())
+    });
+    target.send("go");
+    target.line();
+    let hits = [Slot(0), Slot(1)].map(|slot| tracer.counters(slot).hits);
+    assert_eq!(hits, [20, 0]);
+    tracer.disarm(Slot(1)).unwrap();
+    tracer.release().unwrap();
+    target.assert_clean();
 }
 
 pub(crate) fn the_tracer_ends_well_when_told_to() {

@@ -104,6 +104,7 @@ pub(crate) fn action(slot: u16, sites: Vec<SiteProgram>) -> ArmAction {
         slot: Slot(slot),
         limit: None,
         rate: None,
+        expires_in: None,
         ignore_quota: true,
         mode: Mode::Record,
         sites,

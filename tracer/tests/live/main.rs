@@ -40,6 +40,7 @@ fn main() {
         counts::a_rate_is_kept_and_the_rest_counted,
         endings::release_restores_every_byte,
         endings::losing_the_agent_restores_every_byte,
+        endings::an_action_whose_time_is_over_is_unplanted_unasked,
         endings::the_tracer_ends_well_when_told_to,
         endings::an_exit_is_reported,
         endings::a_kill_is_reported,
