@@ -79,7 +79,8 @@ impl Registry {
         effects.records.push(record.record());
         let mut submitted = Vec::new();
         for action in self.actions.values_mut() {
-            if action.is_wanted() && action.is_for(&record) && action.status(&id).is_none() {
+            let is_wanted = action.is_wanted() && !action.is_overdue(now);
+            if is_wanted && action.is_for(&record) && action.status(&id).is_none() {
                 action.submit_to(&id, now_us);
                 effects.records.push(action.record());
                 submitted.push(action.action.id.clone());

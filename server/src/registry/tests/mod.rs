@@ -329,6 +329,16 @@ fn a_tag_reaches_agents_that_come_later() {
 }
 
 #[test]
+fn a_tag_gives_no_agent_what_is_over_even_before_the_next_tick() {
+    let mut world = World::new();
+    let action = world.action(ActionTarget::Tag("env=test".to_owned()), None);
+    world.now += Duration::from_secs(3600);
+    let agent = world.agent(Linger::UntilDone);
+    assert!(world.wanted(&agent).0.is_empty());
+    assert!(world.registry.action(&action).unwrap().statuses.is_empty());
+}
+
+#[test]
 fn a_second_agent_of_a_process_is_refused_until_the_first_is_silent() {
     let mut world = World::new();
     let first = world.agent(Linger::UntilDone);
