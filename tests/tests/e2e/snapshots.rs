@@ -40,6 +40,20 @@ fn a_core_shows_stacks_and_variables() {
     // The same for people.
     let text = world.lr(["snapshot", "--core", file]).status(0).stdout;
     assert!(text.contains("argc: int = 1"), "{text}");
+    // A watch is of the innermost frame that has its names.
+    let watch = ["snapshot", "--core", file, "--watch", "argc + 1"];
+    let lines = world.lr(watch.into_iter().chain(["--json"])).status(0);
+    assert_eq!(lines.json_lines()[0]["watches"][0]["value"], "2");
+    let text = world.lr(watch).status(0);
+    assert!(text.stdout.contains("argc + 1: int = 2"), "{}", text.stdout);
+    assert!(text.stderr.contains("main"), "{}", text.stderr);
+    let unknown = ["snapshot", "--core", file, "--watch", "nobody_has_it"];
+    let refused = world.lr(unknown);
+    assert!(
+        refused.stderr.contains("error[unknown_variable]"),
+        "{}",
+        refused.stderr
+    );
     // The program was moved: its functions are not known, until one says where it is.
     let moved = world.folder().join("moved");
     std::fs::rename(&exe, &moved).unwrap();
