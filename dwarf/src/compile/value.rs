@@ -339,6 +339,14 @@ fn bit_field(of: Type, storage: Storage, bits: Bits) -> Result<Value> {
         bits: bits.size,
         signed,
     });
+    let mut of = of;
+    // What `int` holds is computed as one (C17 6.3.1.1), whatever the declared type is.
+    if let (Shape::Int { .. }, ..32) = (&of.shape, bits.size) {
+        of.shape = Shape::Int {
+            bytes: 4,
+            signed: true,
+        };
+    }
     Ok(Value::word(of, word))
 }
 

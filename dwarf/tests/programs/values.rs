@@ -65,6 +65,8 @@ fn scalars_of_c() {
             ("{e.letter} {e.letter:?} {e.odd_letter}", "L 'L' \\xe9"),
             ("{e.color} {e.flags}", "BLUE 3"),
             ("{e.low} {e.mid} {e.high}", "5 -9 654321"),
+            ("{e.low - 6} {~e.high < 0} {-e.low < 1u}", "-1 true false"),
+            ("{e.high:x} {e.low << 29 < 0}", "0x9fbf1 true"),
             (
                 "{e.as_int:x} {e.as_float} {e.named.inner}",
                 "0x3f800000 1.0 99",
