@@ -27,6 +27,23 @@ if os.environ["PIE"] == "1":
 stop = gdb.Breakpoint(f"*{bias + addr:#x}")
 stop.ignore_count = passes - 1
 gdb.execute("continue", to_string=True)
+def told(expression):
+    try:
+        value = gdb.parse_and_eval(expression)
+        if value.type.strip_typedefs().code == gdb.TYPE_CODE_FLT:
+            return "float " + struct.pack("<d", float(value)).hex()
+        return "whole %d" % int(value)
+    except gdb.error as error:
+        return "error " + str(error)
+if os.path.getsize(os.environ["ASKED"]):
+    frame = gdb.newest_frame()
+    while frame.type() == gdb.INLINE_FRAME:
+        frame = frame.older()
+    frame.select()
+    asked = open(os.environ["ASKED"]).read().splitlines()
+    with open(os.environ["TOLD"], "w") as answers:
+        answers.write("\n".join(told(expression) for expression in asked))
+    gdb.newest_frame().select()
 gdb.execute("set language c")
 pc = int(gdb.parse_and_eval("(unsigned long)$pc"))
 assert pc == bias + addr, f"stopped at {pc:#x}"
@@ -130,6 +147,19 @@ pub(crate) struct Stopped {
 impl Stopped {
     /// Runs `exe` and stops it when it passes the place for the `passes`th time.
     pub(crate) fn at(exe: &Path, place: &Place, passes: u32) -> Stopped {
+        Stopped::telling(exe, place, passes, &[]).0
+    }
+
+    /// The same, and what gdb makes of expressions there: `whole` and a number, `float` and the
+    /// bytes of a double, or `error`.
+    pub(crate) fn telling(
+        exe: &Path,
+        place: &Place,
+        passes: u32,
+        asked: &[String],
+    ) -> (Stopped, Vec<String>) {
+        let (questions, answers) = (unique_path("asked"), unique_path("told"));
+        std::fs::write(&questions, asked.join("\n")).unwrap();
         let exe = exe.canonicalize().unwrap();
         let (script, out) = (unique_path("py"), unique_path("mem"));
         std::fs::write(&script, STOP).unwrap();
@@ -144,6 +174,8 @@ impl Stopped {
             .env("ADDR", place.addr.0.to_string())
             .env("PASSES", passes.to_string())
             .env("PIE", if pie { "1" } else { "0" })
+            .env("ASKED", &questions)
+            .env("TOLD", &answers)
             .env("DEBUGINFOD_URLS", "")
             .stdin(Stdio::null())
             .output()
@@ -154,7 +186,14 @@ impl Stopped {
             .unwrap_or_else(|_| panic!("gdb did not stop at {}:\n{said}\n{errors}", place.addr));
         std::fs::remove_file(&script).unwrap();
         std::fs::remove_file(&out).unwrap();
-        Stopped::read(&dump)
+        std::fs::remove_file(&questions).unwrap();
+        let mut told = Vec::new();
+        if !asked.is_empty() {
+            let answered = std::fs::read_to_string(&answers).unwrap();
+            std::fs::remove_file(&answers).unwrap();
+            told.extend(answered.lines().map(str::to_owned));
+        }
+        (Stopped::read(&dump), told)
     }
 
     fn read(dump: &[u8]) -> Stopped {

@@ -8,6 +8,7 @@ mod asked_values;
 mod containers;
 mod cores;
 mod crashes;
+mod differential;
 mod documented;
 mod forms;
 mod gdb;
