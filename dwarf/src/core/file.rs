@@ -2,7 +2,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use object::LittleEndian;
-use object::elf::{self, FileHeader64};
+use object::elf::{self, FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 
 use super::build_id::build_id;
@@ -78,7 +78,7 @@ pub(super) struct CoreSegment {
 pub enum CoreError {
     #[error("cannot open {}: {error}", path.display())]
     Open { path: PathBuf, error: OpenError },
-    #[error("{} is not the core of a process of x86-64: {why}", path.display())]
+    #[error("{} cannot be read as the core of a process of x86-64: {why}", path.display())]
     NotACore { path: PathBuf, why: &'static str },
     #[error("{} was cut short while it was read", path.display())]
     Changed { path: PathBuf },
@@ -214,7 +214,7 @@ fn parse(bytes: &[u8]) -> Result<Parsed, &'static str> {
     }
     let headers = header
         .program_headers(endian, bytes)
-        .map_err(|_| "its headers are damaged")?;
+        .map_err(|_| "its headers are damaged, or it was cut short")?;
     if headers.len() > MAX_SEGMENTS {
         return Err("it has too many segments");
     }
@@ -257,7 +257,18 @@ fn parse(bytes: &[u8]) -> Result<Parsed, &'static str> {
     }
     segments.sort_by_key(|segment| segment.addr);
     if notes.threads.is_empty() {
-        return Err("it has no thread (NT_PRSTATUS)");
+        // gdb writes the notes last.
+        let end = bytes.len() as u64;
+        let is_cut = |program: &ProgramHeader64<LittleEndian>| {
+            let last = program
+                .p_offset(endian)
+                .checked_add(program.p_filesz(endian));
+            program.p_type(endian) == elf::PT_NOTE && last.is_none_or(|last| last > end)
+        };
+        return Err(match headers.iter().any(is_cut) {
+            true => "it was cut short before its threads (NT_PRSTATUS)",
+            false => "it has no thread (NT_PRSTATUS)",
+        });
     }
     Ok((ranges, segments, notes))
 }

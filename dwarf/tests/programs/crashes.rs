@@ -298,6 +298,21 @@ fn a_core_that_was_cut_short() {
     }
 }
 
+/// gdb writes threads behind all memory: a core that was cut has none, and says why.
+#[test]
+fn a_core_that_was_cut_before_its_threads() {
+    let kept = Kept::at(&crashes().build(), "main", 1);
+    let bytes = std::fs::read(kept.path()).unwrap();
+    for (len, words) in [
+        (bytes.len() / 2, "was cut short before its threads"),
+        (100, "or it was cut short"),
+    ] {
+        std::fs::write(kept.path(), &bytes[..len]).unwrap();
+        let error = Core::open(&kept.path()).expect_err("it has no thread");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
 #[test]
 fn a_thousand_threads() {
     let Some(died) = Died::of(&crashes().opt('2'), "null 1000", USUAL) else {
