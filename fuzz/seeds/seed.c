@@ -22,9 +22,18 @@ __attribute__((noinline)) int work(struct shape *shape, int n) {
     default: return total ^ n;
     }
 }
+// Optimised, the first ends with a call to the second.
+__attribute__((noinline)) int last(int n) {
+    return n * values[n & 3];
+}
+__attribute__((noinline)) int before_last(int n) {
+    global += n;
+    return last(n + 1);
+}
 void _start(void) {
     struct shape shape = {"square", 4, 1};
     global = work(&shape, global);
+    global += before_last(global);
     for (;;) {
     }
 }

@@ -77,10 +77,11 @@ pub fn stack(binary: Binary, pc: u64, memory: &[u8]) {
         bias: LoadBias(0),
         ranges: vec![0..1 << 40],
     }];
-    let target = Target::new(&modules, Box::new(Repeated(memory)));
+    let target = Target::new(&modules, Box::new(Returns(pc & !0xfff, Repeated(memory))));
     target.limit(1 << 20);
     let mut registers = ThreadRegisters {
-        general: std::array::from_fn(|number| 0x1000 * number as u64),
+        // The stack is in the 23rd page, which can be read.
+        general: std::array::from_fn(|number| 0x1_0000 + 0x1000 * number as u64),
         fs_base: 0x5000,
         ..ThreadRegisters::default()
     };
@@ -88,6 +89,24 @@ pub fn stack(binary: Binary, pc: u64, memory: &[u8]) {
     let stack = Stack::walk(&target, &registers, 8);
     for frame in &stack.frames {
         let _ = lr_dwarf::variables(&target, &stack, frame, &Limits::SCOPE);
+    }
+}
+
+/// Memory in which every other word is an address of the code that begins at the first: what calls
+/// return to, by chance also those to functions that end with other calls.
+struct Returns<'a>(u64, Repeated<'a>);
+
+impl Memory for Returns<'_> {
+    fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryFault> {
+        self.1.read(address, out)?;
+        for (byte, at) in out.iter_mut().zip(address..) {
+            let mut skip = [0; 2];
+            if at & 8 == 0 && self.1.read(at & !7, &mut skip).is_ok() {
+                let word = self.0 + u64::from(u16::from_le_bytes(skip) & 0x3ff);
+                *byte = word.to_le_bytes()[(at & 7) as usize];
+            }
+        }
+        Ok(())
     }
 }
 

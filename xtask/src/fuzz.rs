@@ -21,6 +21,10 @@ const TARGETS: [&str; 8] = [
 /// Seconds for each target where nothing else is said.
 const SECONDS: u64 = 60;
 
+/// Behind the start of the code of a seed program, in bytes: optimised, in a function that another
+/// one ended with a call of.
+const STACK_BEGINS: u8 = 0xb4;
+
 /// Forms of the seed programs: what each makes a parser meet.
 const FORMS: [(&str, &[&str]); 6] = [
     ("O0", &["-O0"]),
@@ -113,10 +117,15 @@ fn seed(corpus: &Path) -> Result<()> {
     for source in ["seed.c", "seed.cpp"] {
         for (form, flags) in FORMS {
             let built = compile(source, form, flags, &seeds)?;
-            let copy = corpus
-                .join("binary")
-                .join(built.file_name().expect("it was named"));
+            let name = built.file_name().expect("it was named");
+            let copy = corpus.join("binary").join(name);
             fs::copy(&built, &copy).with_context(|| format!("writing {}", copy.display()))?;
+            let mut bytes =
+                fs::read(&copy).with_context(|| format!("reading {}", copy.display()))?;
+            // Behind the file: where in its code the stack begins.
+            bytes.push(STACK_BEGINS);
+            let copy = corpus.join("stack").join(name);
+            fs::write(&copy, &bytes).with_context(|| format!("writing {}", copy.display()))?;
         }
     }
     core(&seeds.join("seed.c-O0"), &corpus.join("core/seed.c-O0"))?;
