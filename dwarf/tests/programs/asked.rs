@@ -73,6 +73,7 @@ fn numbers_and_groups_of_c() {
             ("e->color", "BLUE"),
             ("e->i8", "-8"),
             ("e->text", "text with grün"),
+            ("e->latin", "caf\\xe9"),
             ("$function", "show"),
             ("$thread", "main"),
             ("e->nothing", "<unreadable>"),

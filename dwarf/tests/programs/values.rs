@@ -1,5 +1,6 @@
 //! Values that programs really have, read where gdb stopped them.
 
+use lr_dwarf::{LoadBias, Source, Wanted};
 use lr_fixtures::{Fixture, location};
 
 use crate::gdb::{Stopped, one_place, open, places};
@@ -101,6 +102,7 @@ fn arrays_and_strings_of_c() {
         &[
             ("{e.name} {e.full} {e.text}", "seven77 full text with grün"),
             ("{e.text:?} {e.latin}", "\"text with grün\" caf\\xe9"),
+            ("{e.latin:?} {e.latin[3..4]}", "\"caf\\xe9\" \\xe9"),
             ("{e.bytes[3]} {len(e.bytes)} {len(e.grid)}", "255 4 2"),
             ("{e.grid[1][2]} {e.grid[0][1]} {*e.grid[1]}", "55 11 33"),
             ("{e.grid[2][0]} {e.grid[1][-1]}", "<undefined> <undefined>"),
@@ -231,6 +233,32 @@ fn each_inlined_copy_has_its_own_names() {
             .collect();
         assert_eq!(said, ["7 3 21 4", "21 -5 -105 6"], "-O{level}");
     }
+}
+
+/// A variable of the caller that is known at the second of two copies alone.
+#[test]
+fn a_name_of_one_inlined_copy_has_a_reason_at_the_other() {
+    let exe = Fixture::c("values.c").opt('2').build();
+    let binary = open(&exe);
+    let copies = places(&binary, &location("values.c", "inlined"));
+    let [first, second] = &copies[..] else {
+        panic!("{copies:#x?}");
+    };
+    let source = Source {
+        condition: None,
+        wanted: Wanted::Template("{one}"),
+    };
+    let at_first = binary.compile(first, LoadBias(0), &source).unwrap();
+    let [warning] = &at_first.warnings[..] else {
+        panic!("{:?}", at_first.warnings);
+    };
+    assert!(warning.starts_with("`one` has no value at "), "{warning}");
+    let at_second = binary.compile(second, LoadBias(0), &source).unwrap();
+    assert_eq!(at_second.warnings, Vec::<String>::new());
+    let said = |place| Stopped::at(&exe, place, 1).message(&binary, place, "{one}");
+    let word = said(first);
+    assert!(word == "<not_live>" || word == "<optimized_out>", "{word}");
+    assert_eq!(said(second), "21");
 }
 
 #[test]
