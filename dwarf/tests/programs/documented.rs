@@ -63,3 +63,14 @@ fn every_example_of_the_document_is_true() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(examples > 90, "only {examples} examples were found");
 }
+
+#[test]
+fn the_bounds_of_the_document_are_those_of_programs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/expressions.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let (_, costs) = document.split_once("## What an expression costs").unwrap();
+    assert_eq!(lr_probe::MAX_OPS, 4096);
+    assert!(costs.contains("4,096 operations"));
+    let stack = format!("{} words", lr_probe::MAX_STACK);
+    assert!(costs.contains(&stack), "{stack}");
+}

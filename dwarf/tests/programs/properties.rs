@@ -581,14 +581,19 @@ impl Random {
     }
 }
 
-struct Operands([u8; BYTES]);
+struct Operands {
+    bytes: [u8; BYTES],
+    /// How many of them were read, again counted again.
+    read: usize,
+}
 
 impl Memory for Operands {
     fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryFault> {
         let skip = address
             .checked_sub(BASE)
             .and_then(|skip| usize::try_from(skip).ok());
-        let found = skip.and_then(|skip| self.0.get(skip..skip.checked_add(out.len())?));
+        let found = skip.and_then(|skip| self.bytes.get(skip..skip.checked_add(out.len())?));
+        self.read += out.len();
         out.copy_from_slice(found.ok_or(MemoryFault { address })?);
         Ok(())
     }
@@ -658,17 +663,27 @@ fn compare(binary: &Binary, place: &Place, dialect: Dialect, seed: u64, cases: u
         for _ in 0..MEMORIES {
             let memory = random.memory();
             let mut record = [0; 4096];
+            let mut operands = Operands {
+                bytes: memory,
+                read: 0,
+            };
             let outcome = lr_probe::run(
                 &compiled.program,
                 &registers,
                 &Context::default(),
-                &mut Operands(memory),
+                &mut operands,
                 Budget { bytes: 1 << 20 },
                 &mut record,
             );
             let Outcome::Matched { bytes } = outcome else {
                 panic!("{template}: {outcome:?}");
             };
+            let cost = compiled.program.cost();
+            assert!(
+                operands.read <= cost.bytes as usize,
+                "{template}: {} of {cost:?}",
+                operands.read
+            );
             let rendered = compiled.layout.render(&record[..bytes], &hit);
             for ((tree, text), field) in trees.iter().zip(&texts).zip(&rendered.fields) {
                 let expected = tree.value(&memory, dialect);
