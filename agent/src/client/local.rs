@@ -69,7 +69,7 @@ pub enum LocalError {
 }
 
 /// Opening a database of many gigabytes after a crash replays its log first.
-const START_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// Between two looks for what another process is doing.
 const LOOK_AGAIN: Duration = Duration::from_millis(30);
