@@ -105,29 +105,9 @@ pub struct MetricRow {
 }
 
 impl MetricRow {
-    /// A value that a part of `q` of the values are at most, between the bounds of its bucket as if
-    /// the bucket were evenly filled, and not beyond `min` and `max`. `None` where there are none.
+    /// [`HistogramBucket::quantile`] of its values, and not beyond `min` and `max`.
     pub fn quantile(&self, q: f64) -> Option<f64> {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a rank within a bucket is an estimate"
-        )]
-        let number = |n: u64| n as f64;
-        let mut buckets: Vec<&HistogramBucket> = self.hist.iter().filter(|b| b.n > 0).collect();
-        buckets.sort_by(|a, b| a.lo.total_cmp(&b.lo));
-        let total: f64 = buckets.iter().map(|bucket| number(bucket.n)).sum();
-        let rank = q * total;
-        let mut before = 0.0;
-        let mut value = buckets.last()?.hi;
-        for bucket in buckets {
-            let n = number(bucket.n);
-            if before + n >= rank {
-                let share = (rank - before).max(0.0) / n;
-                value = bucket.lo + (bucket.hi - bucket.lo) * share;
-                break;
-            }
-            before += n;
-        }
+        let value = HistogramBucket::quantile(&self.hist, q)?;
         let value = self.min.map_or(value, |min| value.max(min));
         Some(self.max.map_or(value, |max| value.min(max)))
     }
@@ -140,6 +120,38 @@ pub struct HistogramBucket {
     pub lo: f64,
     pub hi: f64,
     pub n: u64,
+}
+
+impl HistogramBucket {
+    /// A value that a part of `q` of the values are at most, between the bounds of its bucket as if
+    /// the bucket were evenly filled; of one without an end, its beginning. `None` where there are
+    /// no values. The same as `lr_quantile` computes of what is stored.
+    pub fn quantile(buckets: &[HistogramBucket], q: f64) -> Option<f64> {
+        let mut buckets: Vec<&HistogramBucket> = buckets.iter().filter(|b| b.n > 0).collect();
+        buckets.sort_by(|a, b| a.lo.total_cmp(&b.lo));
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a rank within a bucket is an estimate"
+        )]
+        let number = |n: u64| n as f64;
+        let total: f64 = buckets.iter().map(|bucket| number(bucket.n)).sum();
+        let rank = q * total;
+        let mut before = 0.0;
+        for bucket in &buckets {
+            let n = number(bucket.n);
+            if before + n >= rank {
+                let width = bucket.hi - bucket.lo;
+                let share = (rank - before).max(0.0) / n;
+                return Some(match width.is_finite() {
+                    true => bucket.lo + width * share,
+                    false => bucket.lo,
+                });
+            }
+            before += n;
+        }
+        // Only rounding leads here.
+        buckets.last().map(|bucket| bucket.hi)
+    }
 }
 
 /// What an action's stops cost the target in one second.
@@ -255,6 +267,14 @@ mod tests {
         assert_eq!(row.quantile(0.5), Some(2.0));
         assert_eq!(row.quantile(0.625), Some(16.5));
         assert_eq!(row.quantile(1.0), Some(17.0));
+    }
+
+    #[test]
+    fn a_bucket_without_an_end_is_its_beginning() {
+        let mut open = row(&[(1.0, f64::INFINITY, 1)], 1.0, 9.0);
+        assert_eq!(open.quantile(0.99), Some(1.0));
+        (open.min, open.max) = (None, None);
+        assert_eq!(open.quantile(0.0), Some(1.0));
     }
 
     #[test]

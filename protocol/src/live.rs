@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::{State, StatusError};
-use crate::batch::EndReason;
+use crate::batch::{EndReason, MetricRow};
 use crate::snapshot::Snapshot;
 
 /// One line of `--json`, and one server-sent event of `GET /live`.
@@ -74,6 +74,32 @@ pub struct LiveMetric {
     pub mean: Option<f64>,
     pub p50: Option<f64>,
     pub p99: Option<f64>,
+}
+
+impl LiveMetric {
+    /// What a row tells. `ts` is the row's, in words.
+    pub fn of(row: &MetricRow, ts: String, agent: String, process: String) -> LiveMetric {
+        #[expect(clippy::cast_precision_loss, reason = "a mean is rounded anyway")]
+        let count = row.count as f64;
+        LiveMetric {
+            ts,
+            agent,
+            process,
+            action: row.action_id.clone(),
+            name: row.name.clone(),
+            kind: row.kind.clone(),
+            unit: row.unit.clone(),
+            group: row.group.clone(),
+            observed_ms: row.observed_ms,
+            count: row.count,
+            sum: row.sum,
+            min: row.min,
+            max: row.max,
+            mean: row.sum.filter(|_| row.count > 0).map(|sum| sum / count),
+            p50: row.quantile(0.5),
+            p99: row.quantile(0.99),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

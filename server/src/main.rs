@@ -12,7 +12,6 @@ mod app;
 mod caller;
 mod clock;
 mod gate;
-mod histogram;
 mod id;
 mod live;
 mod log;

@@ -72,12 +72,16 @@ fn wait_for_count(server: &Server, action_id: &str, count: u64) -> Vec<MetricRow
     })
 }
 
-pub(crate) fn every_pass_is_counted_in_every_language() {
+fn in_every_language(check: fn(&Shop, char)) {
     for shop in &SHOPS {
         for level in ['0', '2'] {
-            check_counts(shop, level);
+            check(shop, level);
         }
     }
+}
+
+pub(crate) fn every_pass_is_counted_in_every_language() {
+    in_every_language(check_counts);
 }
 
 fn check_counts(shop: &Shop, level: char) {
@@ -176,11 +180,7 @@ fn check_counts(shop: &Shop, level: char) {
 }
 
 pub(crate) fn every_log_in_every_language() {
-    for shop in &SHOPS {
-        for level in ['0', '2'] {
-            check_logs(shop, level);
-        }
-    }
+    in_every_language(check_logs);
 }
 
 /// Every order of every thread is told once, with its own values.

@@ -5,7 +5,6 @@ use lr_protocol::{
 use super::batches::{BatchContext, Scopes};
 use super::effects::{Number, Stream, Told};
 use crate::clock::rfc3339;
-use crate::histogram::quantile;
 
 /// What a batch tells that was seen. Apart from the registry, whose lock this would hold too long.
 pub(crate) fn events_of(context: &BatchContext, batch: &Batch, scopes: &Scopes) -> Vec<Told> {
@@ -75,29 +74,6 @@ pub(crate) fn live_snapshot(context: &BatchContext, event: &SnapshotEvent) -> Li
 }
 
 pub(crate) fn live_metric(context: &BatchContext, row: &MetricRow) -> LiveMetric {
-    let percentile = |q| {
-        let value = quantile(&row.hist, q)?;
-        let value = row.min.map_or(value, |min| value.max(min));
-        Some(row.max.map_or(value, |max| value.min(max)))
-    };
-    #[expect(clippy::cast_precision_loss, reason = "a mean is rounded anyway")]
-    let count = row.count as f64;
-    LiveMetric {
-        ts: rfc3339(row.ts),
-        agent: context.agent_id.to_string(),
-        process: context.process_id.clone(),
-        action: row.action_id.clone(),
-        name: row.name.clone(),
-        kind: row.kind.clone(),
-        unit: row.unit.clone(),
-        group: row.group.clone(),
-        observed_ms: row.observed_ms,
-        count: row.count,
-        sum: row.sum,
-        min: row.min,
-        max: row.max,
-        mean: row.sum.filter(|_| row.count > 0).map(|sum| sum / count),
-        p50: percentile(0.5),
-        p99: percentile(0.99),
-    }
+    let (agent, process) = (context.agent_id.to_string(), context.process_id.clone());
+    LiveMetric::of(row, rfc3339(row.ts), agent, process)
 }

@@ -144,26 +144,8 @@ impl Writer {
                 snapshot: event.snapshot,
             }),
             Event::Metric(row) => {
-                #[expect(clippy::cast_precision_loss, reason = "a mean is rounded anyway")]
-                let mean = row.sum.map(|sum| sum / row.count.max(1) as f64);
-                LiveEvent::Metric(LiveMetric {
-                    ts: rfc3339(row.ts),
-                    agent,
-                    process,
-                    action: row.action_id.clone(),
-                    name: row.name.clone(),
-                    kind: row.kind.clone(),
-                    unit: row.unit.clone(),
-                    group: row.group.clone(),
-                    observed_ms: row.observed_ms,
-                    count: row.count,
-                    sum: row.sum,
-                    min: row.min,
-                    max: row.max,
-                    mean,
-                    p50: row.quantile(0.5),
-                    p99: row.quantile(0.99),
-                })
+                let ts = rfc3339(row.ts);
+                LiveEvent::Metric(LiveMetric::of(&row, ts, agent, process))
             }
         }
     }

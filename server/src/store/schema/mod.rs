@@ -191,7 +191,7 @@ mod tests {
                 "from_json('{json}', '[{{\"lo\": \"DOUBLE\", \"hi\": \"DOUBLE\", \"n\": \"UBIGINT\"}}]')"
             );
             let stored = quantile(&sql, &q.to_string()).unwrap();
-            let told = crate::histogram::quantile(&buckets, q).unwrap();
+            let told = lr_protocol::HistogramBucket::quantile(&buckets, q).unwrap();
             assert!((stored - told).abs() < 1e-9, "{q}: {stored} {told}");
         }
     }
