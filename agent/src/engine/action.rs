@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lr_protocol::{
@@ -7,6 +6,7 @@ use lr_protocol::{
 };
 use lr_tracer::SlotCounters;
 
+use super::fates::{Decided, Fates};
 use super::output::Way;
 use super::planted::Planted;
 use super::trace::BoundSite;
@@ -34,19 +34,14 @@ pub(crate) struct Action {
     /// What the slot counted when it was last looked at, and when that was.
     counted: SlotCounters,
     looked_at: Instant,
-    /// Hits that were kept and then found the outbox, or the disk, full.
-    refused: u64,
-    /// What of that is not told as a loss yet, by reason.
-    to_tell: BTreeMap<&'static str, u64>,
-    /// Hits that were kept, and whose thread went on before it was read.
+    /// What became of the hits that the tracer kept.
+    pub(crate) fates: Fates,
+    /// Those of them whose thread went on before it was read.
     late: u64,
-    late_told: u64,
     /// How often in a row it was planted for those in vain.
     tries: u32,
     /// What had been kept when it was planted last.
     kept_before: u64,
-    /// Hits of what is planted that rows were told of.
-    in_rows: u64,
     told: Option<Told>,
 }
 
@@ -69,6 +64,15 @@ pub(crate) struct Second {
     pub(crate) losses: Vec<(&'static str, u64)>,
 }
 
+impl Second {
+    /// A hit may be decided in a later second than that in which it was.
+    pub(crate) fn decide(&mut self, decided: Decided) {
+        self.row.kept += decided.kept;
+        self.row.dropped += decided.dropped();
+        self.losses.extend(decided.lost);
+    }
+}
+
 impl Action {
     pub(crate) fn new(wanted: WantedAction, received: Instant) -> Action {
         let expires_in = Duration::from_millis(wanted.expires_in_ms);
@@ -88,13 +92,10 @@ impl Action {
             earlier: Counts::default(),
             counted: SlotCounters::default(),
             looked_at: received,
-            refused: 0,
-            to_tell: BTreeMap::new(),
+            fates: Fates::default(),
             late: 0,
-            late_told: 0,
             tries: 0,
             kept_before: 0,
-            in_rows: 0,
             told: None,
         }
     }
@@ -108,18 +109,24 @@ impl Action {
             .hits_left
             .or(self.wanted.spec.max_hits)
             .or(usual)?;
-        Some(of_all.saturating_sub(self.counts().kept + self.refused))
-    }
-
-    /// Events of it could not be kept.
-    pub(crate) fn events_refused(&mut self, reason: &'static str, count: u64) {
-        self.refused += count;
-        *self.to_tell.entry(reason).or_default() += count;
+        // What could not be told of is not made up for, but for threads that went on.
+        let used = self.kept_by_tracer().saturating_sub(self.late);
+        Some(of_all.saturating_sub(used))
     }
 
     /// A thread went on before it was read: there is nothing to tell.
     pub(crate) fn went_on(&mut self) {
         self.late += 1;
+        self.fates.lose("went_on", 1);
+    }
+
+    /// Hits that the tracer kept, and nothing became of yet.
+    pub(crate) fn undecided(&self) -> u64 {
+        self.fates.undecided(self.kept_by_tracer())
+    }
+
+    fn kept_by_tracer(&self) -> u64 {
+        self.earlier.kept + self.counted.kept
     }
 
     /// Whether what it was wanted for has still to be done, because threads went on too early. Not
@@ -150,29 +157,35 @@ impl Action {
     }
 
     pub(crate) fn counts(&self) -> Counts {
+        let of_tracer = self.counts_of_tracer();
+        let lost = self.fates.lost().min(of_tracer.kept);
+        Counts {
+            dropped: of_tracer.dropped + lost,
+            kept: of_tracer.kept - lost,
+            ..of_tracer
+        }
+    }
+
+    fn counts_of_tracer(&self) -> Counts {
         let (sum, now) = (&self.earlier, &self.counted);
-        let kept = sum.kept + now.kept;
-        let refused = (self.refused + self.late).min(kept);
         Counts {
             hits: sum.hits + now.hits,
             condition_false: sum.condition_false + now.condition_false,
             condition_error: sum.condition_error + now.condition_error,
             rate_limited: sum.rate_limited + now.rate_limited,
             over_budget: NOT_COUNTED,
-            dropped: sum.dropped + now.dropped + refused,
-            kept: kept - refused,
+            dropped: sum.dropped + now.dropped,
+            kept: sum.kept + now.kept,
         }
     }
 
-    /// Takes the slot's counters as they are now.
+    /// Takes the slot's counters as they are now. What became of what was kept is not in it: see
+    /// [`Second::decide`].
     pub(crate) fn look(&mut self, counters: SlotCounters, max_stop_ns: u64) -> Second {
         let now = Instant::now();
         let passed = now.duration_since(std::mem::replace(&mut self.looked_at, now));
         let old = std::mem::replace(&mut self.counted, counters);
         let since = |new: u64, old: u64| new.saturating_sub(old);
-        let to_tell = std::mem::take(&mut self.to_tell);
-        let refused: u64 = to_tell.values().sum();
-        let late = self.late - std::mem::replace(&mut self.late_told, self.late);
         let kept = since(counters.kept, old.kept);
         let rate_limited = since(counters.rate_limited, old.rate_limited);
         let ring_full = since(counters.dropped, old.dropped);
@@ -186,22 +199,19 @@ impl Action {
             ),
             hits: since(counters.hits, old.hits),
             matched: kept + rate_limited + ring_full,
-            // What is refused now may have been kept a moment before the last look.
-            kept: kept.saturating_sub(refused + late),
+            kept: 0,
             rate_limited,
             over_budget: NOT_COUNTED,
-            dropped: ring_full + refused + late,
+            dropped: ring_full,
         };
-        let mut losses = vec![
+        let losses = vec![
             (self.reason_to_drop(), ring_full),
-            ("went_on", late),
             ("rate_limited", rate_limited),
             (
                 "condition_error",
                 since(counters.condition_error, old.condition_error),
             ),
         ];
-        losses.extend(to_tell);
         let stop_ns = since(counters.stop_ns, old.stop_ns);
         let overhead = Overhead {
             ts: row.ts,
@@ -229,21 +239,22 @@ impl Action {
         )
     }
 
-    /// Rows are told of so many more hits.
-    pub(crate) fn put_in_rows(&mut self, hits: u64) {
-        self.in_rows += hits;
-    }
-
-    /// Hits that were counted and that no row is told of.
-    pub(crate) fn missing_in_rows(&self) -> u64 {
-        self.counted.kept.saturating_sub(self.in_rows)
-    }
-
     /// Its warnings say nothing else while it is pending.
     pub(crate) fn forget_what_it_waits_for(&mut self) {
         if self.state == State::Pending {
             self.warnings.clear();
         }
+    }
+
+    /// What was decided of its hits after the last look, `waiting` hits aside. Nothing was observed.
+    pub(crate) fn take_rest(&mut self, waiting: u64) -> Option<Second> {
+        let decided = self.fates.take(waiting);
+        if decided.is_nothing() {
+            return None;
+        }
+        let mut second = self.look(self.counted, 0);
+        second.decide(decided);
+        Some(second)
     }
 
     /// A time in which it was nowhere.
@@ -254,15 +265,8 @@ impl Action {
     /// It is not planted any more; its slot will be another's.
     pub(crate) fn unplanted(&mut self) {
         self.planted = None;
-        let lost = (
-            std::mem::take(&mut self.refused),
-            std::mem::take(&mut self.late),
-        );
-        let counts = self.counts();
-        (self.refused, self.late) = lost;
-        self.earlier = counts;
+        self.earlier = self.counts_of_tracer();
         self.counted = SlotCounters::default();
-        self.in_rows = 0;
     }
 
     /// Its status, if it differs from what was told last.
@@ -340,11 +344,20 @@ mod tests {
         Action::new(wanted("a"), Instant::now())
     }
 
+    /// As the engine counts a second.
+    fn second(action: &mut Action, counters: SlotCounters, waiting: u64) -> Second {
+        let mut second = action.look(counters, 0);
+        second.decide(action.fates.take(waiting));
+        second
+    }
+
     #[test]
     fn a_row_has_what_happened_since_the_last() {
         let mut action = action();
-        action.look(counters(10, 4), 0);
-        let second = action.look(counters(15, 6), 0);
+        action.fates.tell(4);
+        second(&mut action, counters(10, 4), 0);
+        action.fates.tell(2);
+        let second = second(&mut action, counters(15, 6), 0);
         assert_eq!(
             (second.row.hits, second.row.kept, second.row.matched),
             (5, 2, 2)
@@ -357,20 +370,42 @@ mod tests {
     #[test]
     fn what_the_outbox_refuses_is_dropped_and_not_kept() {
         let mut action = action();
-        action.events_refused("queue_full", 1);
-        let second = action.look(counters(10, 10), 0);
-        assert_eq!((second.row.kept, second.row.dropped), (9, 1));
-        assert!(second.losses.contains(&("queue_full", 1)));
+        action.fates.tell(9);
+        action.fates.lose("queue_full", 1);
+        let told = second(&mut action, counters(10, 10), 0);
+        assert_eq!((told.row.kept, told.row.dropped), (9, 1));
+        assert!(told.losses.contains(&("queue_full", 1)));
         let counts = action.counts();
         assert_eq!((counts.kept, counts.dropped, counts.hits), (9, 1, 10));
-        let second = action.look(counters(10, 10), 0);
-        assert!(second.losses.iter().all(|(_, count)| *count == 0));
+        let told = second(&mut action, counters(10, 10), 0);
+        assert!(told.losses.iter().all(|(_, count)| *count == 0));
+    }
+
+    #[test]
+    fn what_is_lost_after_it_was_counted_is_in_no_row_as_kept() {
+        let mut action = action();
+        // Three wait for who reads the output, and four are in the ring.
+        action.fates.tell(6);
+        let first = second(&mut action, counters(10, 10), 3);
+        assert_eq!((first.row.hits, first.row.kept), (10, 3));
+        action.fates.take_back("output_full", 2);
+        action.fates.tell(3);
+        let next = second(&mut action, counters(10, 10), 0);
+        assert_eq!((next.row.kept, next.row.dropped), (4, 2));
+        // The process ends before the last is read.
+        assert_eq!(action.undecided(), 1);
+        action.fates.lose("not_read", 1);
+        let rest = action.take_rest(0).unwrap();
+        assert_eq!((rest.row.kept, rest.row.dropped), (0, 1));
+        assert!(action.take_rest(0).is_none());
+        let counts = action.counts();
+        assert_eq!((counts.kept, counts.dropped), (7, 3));
     }
 
     #[test]
     fn counts_go_on_when_it_is_planted_again() {
         let mut action = action();
-        action.events_refused("queue_full", 1);
+        action.fates.lose("queue_full", 1);
         action.look(counters(10, 5), 0);
         action.unplanted();
         let second = action.look(counters(3, 3), 0);

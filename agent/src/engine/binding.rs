@@ -341,8 +341,9 @@ impl Engine {
                 return Ok(tried);
             }
         };
-        // Hits of the sites that are gone are in the ring still; none follow.
+        // Hits of the sites that are gone are in the ring still, or being read; none follow.
         self.drain(RING_RECORDS)?;
+        self.await_readings(id);
         let action = self.actions.get_mut(id);
         if let Some(planted) = action.and_then(|action| action.planted.as_mut()) {
             planted.remove(&gone);

@@ -4,7 +4,7 @@ use lr_protocol::State;
 use lr_tracer::Groups;
 
 use super::Engine;
-use super::action::Action;
+use super::action::{Action, Second};
 use super::planted::Planted;
 use super::rows::{Counted, Unnumbered, rows_of};
 
@@ -24,37 +24,48 @@ impl Engine {
         self.tracer.as_mut()?.take_groups(slot).ok()
     }
 
-    /// Counts what the action's output took and did not write.
-    fn count_unwritten(&mut self, id: &str) {
+    /// Counts what the action's output took and did not write. Hits that may still be.
+    fn count_unwritten(&mut self, id: &str) -> u64 {
         let Some(action) = self.actions.get_mut(id) else {
-            return;
+            return 0;
         };
         let unwritten = action.way.take_unwritten();
-        // What is counted in rows is kept in the tracer already, and so are copies by the server.
-        let is_kept = unwritten.are_copies || action.is_counting();
         for (reason, count) in unwritten.lost {
-            match is_kept {
+            // Of what was lost, the server may have its own.
+            match unwritten.are_copies {
                 true => self.outbox.put_loss(Some(id), reason, count),
-                false => action.events_refused(reason, count),
+                false => action.fates.take_back(reason, count),
             }
         }
+        unwritten.waiting
     }
 
     /// The last words of an action's output.
     pub(super) fn settle_output(&mut self, id: &str) {
-        if let Some(action) = self.actions.get(id) {
+        if let Some(action) = self.actions.get_mut(id) {
             action.way.settle();
         }
-        self.count_unwritten(id);
+    }
+
+    /// What is decided after the last count. What is not decided by now never will be.
+    pub(super) fn count_rest(&mut self, id: &str) {
+        let waiting = self.count_unwritten(id);
+        let Some(action) = self.actions.get_mut(id) else {
+            return;
+        };
+        let undecided = action.undecided();
+        action.fates.lose("not_read", undecided);
+        if let Some(rest) = action.take_rest(waiting) {
+            self.put_second(id, rest);
+        }
     }
 
     /// The same with what the tracer has told already.
     pub(super) fn count_with(&mut self, id: &str, groups: Option<Groups>) {
-        self.count_unwritten(id);
         let Some(action) = self.actions.get_mut(id) else {
             return;
         };
-        let second = match (&action.planted, &self.tracer) {
+        let mut second = match (&action.planted, &self.tracer) {
             (Some(planted), Some(tracer)) => {
                 let slot = planted.slot;
                 let now = groups.as_ref().map(|groups| groups.counters);
@@ -65,12 +76,20 @@ impl Engine {
             _ if action.state == State::Pending => action.look_unplanted(),
             _ => return,
         };
-        for (reason, count) in second.losses {
-            self.outbox.put_loss(Some(id), reason, count);
-        }
         if action.planted.is_some() && action.is_counting() {
             let (observed_ms, stop_ns) = (second.row.observed_ms, second.overhead.stop_ns);
             self.tell_rows(id, groups, observed_ms, stop_ns);
+        }
+        let waiting = self.count_unwritten(id);
+        if let Some(action) = self.actions.get_mut(id) {
+            second.decide(action.fates.take(waiting));
+        }
+        self.put_second(id, second);
+    }
+
+    fn put_second(&mut self, id: &str, second: Second) {
+        for (reason, count) in second.losses {
+            self.outbox.put_loss(Some(id), reason, count);
         }
         if self.actions[id].planted.is_some() {
             self.outbox.put_overhead(second.overhead);
@@ -84,12 +103,10 @@ impl Engine {
         };
         let Some(groups) = groups else {
             // A dead tracer takes the groups of its last second with it, and not their number.
-            let missing = action.missing_in_rows();
-            action.put_in_rows(missing);
-            return self.outbox.put_loss(Some(id), "tracer_died", missing);
+            let missing = action.undecided();
+            return action.fates.lose("tracer_died", missing);
         };
         let without = Unnumbered::of(&groups);
-        action.put_in_rows(without.of);
         if action.state == State::Bound && without.of > 0 {
             action.state = State::Hit;
         }
@@ -97,7 +114,7 @@ impl Engine {
             ("no_value", without.without_value),
             ("not_finite", without.not_finite),
         ] {
-            self.outbox.put_loss(Some(id), reason, count);
+            action.fates.lose(reason, count);
         }
         let Some(planted) = &action.planted else {
             return;
@@ -111,8 +128,9 @@ impl Engine {
         };
         for row in rows_of(&groups, &counted) {
             let count = row.count;
-            if let Err(reason) = action.way.put(row, &self.writer, &self.outbox) {
-                self.outbox.put_loss(Some(id), reason, count);
+            match action.way.put(row, &self.writer, &self.outbox) {
+                Ok(()) => action.fates.tell(count),
+                Err(reason) => action.fates.lose(reason, count),
             }
         }
     }

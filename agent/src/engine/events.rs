@@ -102,8 +102,9 @@ pub(crate) fn take(
         message,
         fields: fields.into_iter().map(convert::field).collect(),
     };
-    if let Err(reason) = action.way.put(event, writer, outbox) {
-        action.events_refused(reason, 1);
+    match action.way.put(event, writer, outbox) {
+        Ok(()) => action.fates.tell(1),
+        Err(reason) => action.fates.lose(reason, 1),
     }
     Notice::Hit {
         first_of: (action.state == State::Bound).then(|| action.wanted.action_id.clone()),

@@ -243,8 +243,9 @@ impl Engine {
         let Some(event) = event else {
             return action.went_on();
         };
-        if let Err(reason) = action.way.put(event, &self.writer, &self.outbox) {
-            action.events_refused(reason, 1);
+        match action.way.put(event, &self.writer, &self.outbox) {
+            Ok(()) => action.fates.tell(1),
+            Err(reason) => action.fates.lose(reason, 1),
         }
     }
 

@@ -12,6 +12,7 @@ mod binding;
 mod counting;
 mod errors;
 mod events;
+mod fates;
 mod held;
 mod layouts;
 mod output;
@@ -270,6 +271,7 @@ impl Engine {
         }
         // The rows of what was counted until now went there too.
         self.settle_output(id);
+        self.count_rest(id);
         if let Some(action) = self.actions.get_mut(id)
             && let Some(planted) = &action.planted
         {

@@ -819,3 +819,27 @@ fn what_a_dead_tracer_had_counted_is_a_loss() {
         .collect();
     assert_eq!(losses, [("tracer_died", 4)]);
 }
+
+#[test]
+fn hits_whose_row_is_refused_are_not_kept() {
+    let mut bench = bench_with(Limits {
+        events: 1,
+        ..Limits::default()
+    });
+    bench.want(vec![counter("a")]);
+    let slot = bench.tracer.slot_at(0x1000);
+    // Two groups, and room for a row of one.
+    bench.tracer.count_group(slot, b"de", 3);
+    bench.tracer.count_group(slot, b"fr", 4);
+    bench.later(Duration::from_secs(1));
+    let parcel = bench.outbox.take();
+    assert_eq!(parcel.metrics[0].count, 3);
+    let counts = parcel.statuses[0].counts;
+    assert_eq!((counts.hits, counts.kept, counts.dropped), (7, 3, 4));
+    let row = &parcel.coverage[0];
+    assert_eq!((row.hits, row.kept, row.dropped), (7, 3, 4));
+    assert_eq!(
+        (parcel.losses[0].reason.as_str(), parcel.losses[0].count),
+        ("queue_full", 4)
+    );
+}

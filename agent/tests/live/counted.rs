@@ -8,6 +8,7 @@ use lr_protocol::{
 };
 
 use crate::server::{Server, log};
+use crate::snapshots::{snapshot, snapshots};
 
 const THREADS: u64 = 4;
 const HITS: u64 = 200;
@@ -342,8 +343,10 @@ pub(crate) fn a_busy_line_is_paused_and_every_hit_accounted_for() {
         counter("grouped", &place, Some("n % 7")),
         metric("metric", &place, "n"),
         unmet,
+        // Of more hits than there will be.
+        snapshot("snapshot", &place, 1_000_000_000),
     ];
-    let ids = ["log", "counter", "grouped", "metric", "unmet"];
+    let ids = ["log", "counter", "grouped", "metric", "unmet", "snapshot"];
     for action in &mut actions {
         action.spec.rate = None;
         action.spec.ignore_quota = false;
@@ -371,6 +374,7 @@ pub(crate) fn a_busy_line_is_paused_and_every_hit_accounted_for() {
         );
         match id {
             "log" => assert_eq!(server.logs().len() as u64, counts.kept),
+            "snapshot" => assert_eq!(snapshots(&server, id).len() as u64, counts.kept),
             _ => drop(wait_for_count(&server, id, counts.kept)),
         }
         // The rows of its seconds say the same.

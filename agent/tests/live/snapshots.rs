@@ -8,7 +8,7 @@ use crate::server::{Server, log};
 const THREADS: u64 = 3;
 const HITS: u64 = 200;
 
-fn snapshot(action_id: &str, location: &str, hits: u64) -> WantedAction {
+pub(crate) fn snapshot(action_id: &str, location: &str, hits: u64) -> WantedAction {
     let mut action = log(action_id, location, "");
     action.spec.kind = ActionKind::Snapshot(SnapshotSpec {
         location: location.to_owned(),
@@ -28,7 +28,7 @@ fn with(mut action: WantedAction, change: impl FnOnce(&mut SnapshotSpec)) -> Wan
     action
 }
 
-fn snapshots(server: &Server, action_id: &str) -> Vec<SnapshotEvent> {
+pub(crate) fn snapshots(server: &Server, action_id: &str) -> Vec<SnapshotEvent> {
     let batches = server.batches();
     let events = batches.into_iter().flat_map(|batch| batch.snapshots);
     events

@@ -49,6 +49,8 @@ enum Also {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Unwritten {
     pub(crate) lost: Vec<(&'static str, u64)>,
+    /// Hits of lines of which it is not known yet, but where the server has them.
+    pub(crate) waiting: u64,
     pub(crate) are_copies: bool,
 }
 
@@ -212,11 +214,13 @@ impl Way {
 
     /// What was taken and will not be written.
     pub(crate) fn take_unwritten(&self) -> Unwritten {
+        let (lost, waiting) = match &self.also {
+            Some(Also::Stream(share)) => share.take_unwritten(),
+            _ => (Vec::new(), 0),
+        };
         Unwritten {
-            lost: match &self.also {
-                Some(Also::Stream(share)) => share.take_lost(),
-                _ => Vec::new(),
-            },
+            lost,
+            waiting: if self.to_server { 0 } else { waiting },
             are_copies: self.to_server,
         }
     }

@@ -32,8 +32,8 @@ struct Shared {
 struct State {
     waiting: VecDeque<Line>,
     bytes: usize,
-    /// Whose line is being written.
-    writing: Option<u64>,
+    /// Whose line is being written, and the hits that it tells of.
+    writing: Option<(u64, u64)>,
     /// When a line was written last, or began to be.
     moved: Option<Instant>,
     /// Why nothing is written any more.
@@ -120,15 +120,20 @@ impl Share {
     }
 
     /// Reasons and hits of lines that were taken and will not be written.
-    pub(super) fn take_lost(&self) -> Vec<(&'static str, u64)> {
+    #[cfg(test)]
+    fn take_lost(&self) -> Vec<(&'static str, u64)> {
+        self.take_unwritten().0
+    }
+
+    /// Reasons and hits of lines that were taken and will not be written; hits of those that wait.
+    pub(super) fn take_unwritten(&self) -> (Vec<(&'static str, u64)>, u64) {
         let mut state = self.stream.shared.lock();
         let lost = std::mem::take(&mut state.lost);
         let (own, others): (Vec<_>, Vec<_>) =
             lost.into_iter().partition(|lost| lost.share == self.number);
         state.lost = others;
-        own.into_iter()
-            .map(|lost| (lost.reason, lost.events))
-            .collect()
+        let lost = own.into_iter().map(|lost| (lost.reason, lost.events));
+        (lost.collect(), state.hits_waiting(self.number))
     }
 
     /// Notes that a line was not taken.
@@ -192,7 +197,7 @@ impl Shared {
         loop {
             if let Some(line) = state.waiting.pop_front() {
                 state.bytes -= line.text.len();
-                state.writing = Some(line.share);
+                state.writing = Some((line.share, line.events));
                 state.moved = Some(Instant::now());
                 return Some(line);
             }
@@ -207,7 +212,15 @@ impl Shared {
 
 impl State {
     fn has_lines_of(&self, share: u64) -> bool {
-        self.writing == Some(share) || self.waiting.iter().any(|line| line.share == share)
+        self.writing.is_some_and(|(writing, _)| writing == share)
+            || self.waiting.iter().any(|line| line.share == share)
+    }
+
+    fn hits_waiting(&self, share: u64) -> u64 {
+        let waiting = self.waiting.iter().map(|line| (line.share, line.events));
+        let all = waiting.chain(self.writing);
+        let own = all.filter(|(other, _)| *other == share);
+        own.map(|(_, events)| events).sum()
     }
 
     fn lose(&mut self, share: u64, reason: &'static str, events: u64) {
@@ -233,6 +246,7 @@ impl State {
     /// What waits is lost. A line of which a part is written is told as written: it goes on as soon
     /// as somebody reads.
     fn give_up(&mut self, share: u64) {
+        self.writing.take_if(|(writing, _)| *writing == share);
         for line in std::mem::take(&mut self.waiting) {
             if line.share == share {
                 self.bytes -= line.text.len();
