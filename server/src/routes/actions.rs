@@ -32,12 +32,16 @@ pub(super) async fn create(app: Arc<App>, caller: Caller, body: Bytes) -> Answer
 
 /// `GET /actions`
 pub(super) async fn list(app: Arc<App>, query: ListQuery) -> Answered {
-    Ok(json(&app.registry.lock().list_actions(query.all)))
+    let actions = app.registry.lock().list_actions(query.all);
+    app.writer.stored().await;
+    Ok(json(&actions))
 }
 
 /// `GET /actions/{id}`
 pub(super) async fn one(id: String, app: Arc<App>) -> Answered {
-    Ok(json(&app.registry.lock().action(&id)?))
+    let action = app.registry.lock().action(&id)?;
+    app.writer.stored().await;
+    Ok(json(&action))
 }
 
 /// `PUT /actions/{id}`

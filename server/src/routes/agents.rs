@@ -46,7 +46,9 @@ pub(super) async fn register(app: Arc<App>, caller: Caller, body: Bytes) -> Answ
 
 /// `GET /agents`
 pub(super) async fn list(app: Arc<App>, query: ListQuery) -> Answered {
-    Ok(json(&app.registry.lock().list_agents(query.all)))
+    let agents = app.registry.lock().list_agents(query.all);
+    app.writer.stored().await;
+    Ok(json(&agents))
 }
 
 /// `GET /agents/{id}/wanted`

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use duckdb::{Connection, params};
 use lr_protocol::{Batch, BatchAccepted};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::query::Queries;
 use super::rows::{self, Tables};
@@ -49,9 +49,28 @@ enum Job {
 pub(crate) struct WriterHandle {
     jobs: SyncSender<Job>,
     waiting_bytes: Arc<AtomicUsize>,
+    turn: watch::Receiver<Turn>,
+}
+
+/// The registry hears of a batch before it is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    Storing(u64),
+    Stored(u64),
 }
 
 impl WriterHandle {
+    /// Returns when everything is stored that the registry had heard of when this was called, so
+    /// that what it said can be queried.
+    pub(crate) async fn stored(&self) {
+        let mut turn = self.turn.clone();
+        let Turn::Storing(number) = *turn.borrow_and_update() else {
+            return;
+        };
+        // An error means that the writer has ended, and with it the server.
+        let _ = turn.wait_for(|now| *now != Turn::Storing(number)).await;
+    }
+
     /// Stores a batch; answers after the commit. Refused at once where the queue is full.
     pub(crate) async fn store(&self, job: BatchJob) -> Answer<BatchAccepted> {
         let bytes = job.bytes;
@@ -133,9 +152,11 @@ impl Writer {
     ) -> anyhow::Result<Writer> {
         let seen = Seen::load(&connection)?;
         let (jobs, receiver) = sync_channel(QUEUE_JOBS);
+        let (turn, watched) = watch::channel(Turn::Stored(0));
         let handle = WriterHandle {
             jobs,
             waiting_bytes: Arc::default(),
+            turn: watched,
         };
         let state = State {
             connection,
@@ -143,6 +164,7 @@ impl Writer {
             hub,
             queries,
             seen,
+            turn,
         };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
@@ -171,13 +193,18 @@ struct State {
     hub: Hub,
     queries: Queries,
     seen: Seen,
+    turn: watch::Sender<Turn>,
 }
 
 impl State {
     fn run(mut self, jobs: &Receiver<Job>) {
+        let mut number = 0;
         while let Ok(first) = jobs.recv() {
             let (group, stop) = collect(first, jobs);
+            number += 1;
+            self.turn.send_replace(Turn::Storing(number));
             self.process(group);
+            self.turn.send_replace(Turn::Stored(number));
             if stop {
                 break;
             }
@@ -458,6 +485,7 @@ mod tests {
             WriterHandle {
                 jobs,
                 waiting_bytes,
+                turn: watch::channel(Turn::Stored(0)).1,
             },
             receiver,
         )

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Server, state_dir, until_done};
+use crate::client::wait_for;
+use crate::fixture::{Server, logs, state_dir, until_done};
 
 fn change(server: &Server, method: &str, path: &str, body: &Value) -> crate::client::Response {
     let path = format!("/api/v1/actions/{path}");
@@ -154,4 +155,80 @@ fn hits_are_shared_by_all_agents_of_a_tag() {
     // A new version begins anew.
     change(&server, "POST", &format!("{id}/retake"), &json!({})).ok();
     assert_eq!(agents[1].wanted(0)["actions"][0]["hits_left"], 10);
+}
+
+#[test]
+fn what_is_told_as_done_can_be_queried() {
+    const EVENTS: u64 = 2000;
+    let (_folder, dir) = state_dir();
+    let server = Server::start(&dir);
+    let agent = server.register(&json!("until_detached"));
+    for round in 0..10_u64 {
+        let id = agent.act(&json!({"name": format!("round-{round}")}));
+        let batch = json!({
+            "logs": logs(&id, round * EVENTS + 1, EVENTS),
+            "statuses": [{"agent_id": agent.id, "action_id": id, "action_version": 1,
+                "state": "done", "updated_at": 1}],
+        });
+        std::thread::scope(|scope| {
+            scope.spawn(|| agent.send(round + 1, &batch).ok());
+            wait_for("the action to be done", || {
+                let action = server.api.get(&format!("/api/v1/actions/{id}")).ok();
+                (action["statuses"][0]["state"] == "done").then_some(())
+            });
+            assert_eq!(
+                server.rows(&format!(
+                    "SELECT count(*) FROM logs WHERE action_id = '{id}'"
+                )),
+                json!([[EVENTS]])
+            );
+        });
+    }
+}
+
+#[test]
+fn every_state_is_shown_with_its_counts_and_its_last_error() {
+    let (_folder, dir) = state_dir();
+    let server = Server::start(&dir);
+    let agent = server.register(&until_done());
+    let shown = |id: &str| {
+        let action = server.api.get(&format!("/api/v1/actions/{id}")).ok();
+        action["statuses"][0].clone()
+    };
+    let id = agent.act(&json!({}));
+    assert_eq!(shown(&id)["state"], "submitted");
+    assert_eq!(shown(&id)["counts"]["hits"], 0);
+    agent.wanted(0);
+    assert_eq!(shown(&id)["state"], "delivered");
+    let counts = json!({"hits": 21, "condition_false": 1, "condition_error": 2, "rate_limited": 3,
+        "over_budget": 4, "dropped": 5, "kept": 6});
+    let error = json!({"code": "no_such_line", "refers_to": "location",
+        "message": "line 7 has no code", "suggestions": ["line 8"]});
+    let others = [
+        "verified", "pending", "bound", "hit", "paused", "done", "expired", "disabled", "removed",
+        "gone", "error",
+    ];
+    for (sequence, state) in (1..).zip(others) {
+        let id = agent.act(&json!({}));
+        let mut status = json!({"agent_id": agent.id, "action_id": id, "action_version": 1,
+            "state": state, "updated_at": 1, "counts": counts, "warnings": ["one place is left out"]});
+        match state {
+            "paused" => status["paused_until"] = json!(2_000_000_000_000_000_i64),
+            "error" => status["error"] = error.clone(),
+            _ => {}
+        }
+        agent.send(sequence, &json!({"statuses": [status]})).ok();
+        let shown = shown(&id);
+        assert_eq!(shown["state"], state);
+        assert_eq!(shown["counts"], counts);
+        assert_eq!(shown["warnings"], status["warnings"]);
+        assert_eq!(shown["paused_until"], status["paused_until"]);
+        assert_eq!(shown["error"], status["error"]);
+        assert_eq!(
+            server.rows(&format!(
+                "SELECT state, hits, kept, dropped FROM action_states WHERE action_id = '{id}'"
+            )),
+            json!([[state, 21, 6, 5]])
+        );
+    }
 }
