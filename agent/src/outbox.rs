@@ -327,6 +327,7 @@ pub(crate) mod tests {
             bound: Vec::new(),
             warnings: Vec::new(),
             error: None,
+            last_error: None,
             paused_until: None,
         }
     }

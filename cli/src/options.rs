@@ -16,7 +16,7 @@ pub(crate) struct ActionOptions {
     /// A name to find it by, and its name in SQL
     #[arg(long, value_name = "N")]
     name: Option<String>,
-    /// End after so many hits
+    /// End after so many hits; each agent of a tag counts its own
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     hits: Option<u64>,
     /// End after so long: 500ms, 10s, 5m, 1h

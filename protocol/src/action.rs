@@ -240,6 +240,9 @@ pub struct ActionStatus {
     /// Present where the state is `error`, or `disabled` by us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<StatusError>,
+    /// What went wrong with a hit last, in words; the action goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
     /// Present where the state is `paused`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<i64>,

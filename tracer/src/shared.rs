@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lr_probe::Reason;
+
 use crate::command::Slot;
 use crate::sys::SharedMemory;
 
@@ -41,6 +43,8 @@ pub(crate) enum Counter {
     ObservedNs,
     /// Since when it is planted, on the monotonic clock; 0 if it is not.
     PlantedSince,
+    /// The number of the reason for which the condition had no value last; 0 where it always had.
+    ConditionReason,
 }
 
 /// What became of the hits of a slot, and what they cost.
@@ -49,6 +53,8 @@ pub struct SlotCounters {
     pub hits: u64,
     pub condition_false: u64,
     pub condition_error: u64,
+    /// Why the condition had no value when it had none last.
+    pub condition_reason: Option<Reason>,
     pub rate_limited: u64,
     /// Times that the stop-time budget was used up and the sites were unplanted for a while; how
     /// many hits went unseen meanwhile is not known, only for how long.
@@ -66,13 +72,14 @@ pub struct SlotCounters {
 }
 
 impl SlotCounters {
-    pub(crate) const WORDS: usize = 10;
+    pub(crate) const WORDS: usize = 11;
 
     pub(crate) fn words(&self) -> [u64; Self::WORDS] {
         [
             self.hits,
             self.condition_false,
             self.condition_error,
+            self.condition_reason.map_or(0, |reason| reason as u64),
             self.rate_limited,
             self.pauses,
             self.dropped,
@@ -88,6 +95,7 @@ impl SlotCounters {
             hits,
             condition_false,
             condition_error,
+            condition_reason,
             rate_limited,
             pauses,
             dropped,
@@ -100,6 +108,7 @@ impl SlotCounters {
             hits,
             condition_false,
             condition_error,
+            condition_reason: reason_of(condition_reason),
             rate_limited,
             pauses,
             dropped,
@@ -109,6 +118,10 @@ impl SlotCounters {
             observed_ns,
         }
     }
+}
+
+fn reason_of(word: u64) -> Option<Reason> {
+    u8::try_from(word).ok().and_then(Reason::from_u8)
 }
 
 /// The shared memory, seen from either side.
@@ -170,6 +183,7 @@ impl Shared {
             hits: get(Counter::Hits),
             condition_false: get(Counter::ConditionFalse),
             condition_error: get(Counter::ConditionError),
+            condition_reason: reason_of(get(Counter::ConditionReason)),
             rate_limited: get(Counter::RateLimited),
             pauses: get(Counter::Pauses),
             dropped: get(Counter::Dropped),

@@ -6,6 +6,7 @@ use lr_protocol::{
 };
 use lr_tracer::SlotCounters;
 
+use super::errors;
 use super::fates::{Decided, Fates};
 use super::output::Way;
 use super::planted::Planted;
@@ -23,6 +24,8 @@ pub(crate) struct Action {
     pub(crate) way: Way,
     pub(crate) warnings: Vec<String>,
     pub(crate) error: Option<StatusError>,
+    /// What went wrong with a hit last, or how its process ended.
+    pub(crate) last_error: Option<String>,
     /// Microseconds since the Unix epoch, of its last pause.
     pub(crate) paused_until: Option<i64>,
     /// What was bound may be unloaded and loaded again.
@@ -86,6 +89,7 @@ impl Action {
             way: Way::server(),
             warnings: Vec::new(),
             error: None,
+            last_error: None,
             paused_until: None,
             was_bound: false,
             retry_until: None,
@@ -185,6 +189,10 @@ impl Action {
         let now = Instant::now();
         let passed = now.duration_since(std::mem::replace(&mut self.looked_at, now));
         let old = std::mem::replace(&mut self.counted, counters);
+        if let Some(reason) = counters.condition_reason {
+            let why = errors::in_words(reason);
+            self.last_error = Some(format!("the condition has no value: {why}"));
+        }
         let since = |new: u64, old: u64| new.saturating_sub(old);
         let kept = since(counters.kept, old.kept);
         let rate_limited = since(counters.rate_limited, old.rate_limited);
@@ -298,6 +306,7 @@ impl Action {
             bound: sites.map(bound_address).collect(),
             warnings: self.warnings.clone(),
             error: self.error.clone(),
+            last_error: self.last_error.clone(),
             paused_until: match self.state {
                 State::Paused => self.paused_until,
                 _ => None,

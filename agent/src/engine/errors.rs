@@ -1,5 +1,6 @@
 //! What goes wrong while planting, as the error of an action.
 
+use lr_probe::Reason;
 use lr_protocol::StatusError;
 use lr_tracer::TracerError;
 use nix::sys::signal::Signal;
@@ -105,6 +106,21 @@ fn simple(error: &TracerError, suggestions: &[&str]) -> StatusError {
         refers_to: refers_to.to_owned(),
         message: error.to_string(),
         suggestions: suggestions.iter().map(|&line| line.to_owned()).collect(),
+    }
+}
+
+/// Why an expression had no value at a hit.
+pub(super) fn in_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unreadable => "it reads memory that is not there",
+        Reason::Null => "it goes through a null pointer",
+        Reason::DivisionByZero => "it divides by zero",
+        Reason::OutOfRange => "it asks for an element behind the end",
+        Reason::OptimizedOut => "a variable of it is optimized out there",
+        Reason::Budget => "it reads more than it may at a hit",
+        Reason::Unsupported => "it asks for what cannot be read",
+        Reason::NoRoom => "it keeps more than a hit may",
+        Reason::OtherVariant => "it asks for a variant that is not the active one",
     }
 }
 

@@ -503,6 +503,7 @@ impl Engine {
             {
                 action.forget_what_it_waits_for();
                 action.state = State::Gone;
+                action.last_error = Some(end.message.clone());
             }
             self.tell(&id);
         }

@@ -40,7 +40,7 @@ pub(crate) struct Edit {
     /// Another name
     #[arg(long, value_name = "N")]
     name: Option<String>,
-    /// End after so many hits, from now
+    /// End after so many hits, from now; each agent of a tag counts its own
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     hits: Option<u64>,
     /// End after so long, from now
@@ -49,6 +49,9 @@ pub(crate) struct Edit {
     /// Events a second
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
+    /// Take it even if it costs more than it may; `false` for no more than it may
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    ignore_quota: Option<bool>,
     /// Edit this version; refused if it is not the newest [default: the newest]
     #[arg(long, value_name = "N")]
     version: Option<u32>,
@@ -81,6 +84,7 @@ impl Edit {
         replace_or_clear(&mut spec.condition, self.condition.as_ref());
         spec.name = self.name.clone().or(spec.name);
         spec.max_hits = self.hits.or(spec.max_hits);
+        spec.ignore_quota = self.ignore_quota.unwrap_or(spec.ignore_quota);
         spec.rate = self.rate.or(spec.rate);
         let seconds = self.lasting.map(duration::whole_seconds);
         spec.expires_in_s = seconds.or(spec.expires_in_s);

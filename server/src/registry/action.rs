@@ -115,6 +115,7 @@ impl ActionRecord {
             bound: Vec::new(),
             warnings: Vec::new(),
             error: None,
+            last_error: None,
             paused_until: None,
         });
     }

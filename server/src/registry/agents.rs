@@ -155,6 +155,9 @@ impl Registry {
             if status.state == State::Error && status.error.is_none() {
                 status.error = Some(agent_failed(&end));
             }
+            if status.state == State::Gone {
+                status.last_error = Some(end.message.clone());
+            }
             status.updated_at = now_us;
             effects.records.push(action.record());
             changed.push(action.action.id.clone());

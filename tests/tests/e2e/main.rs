@@ -18,6 +18,7 @@ mod ends;
 mod explain;
 mod libraries;
 mod outputs;
+mod reasons;
 mod refusals;
 mod running;
 mod servers;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use lr_probe::{Budget, Context, Outcome, Registers, ThreadName};
 use nix::sys::eventfd::EventFd;
@@ -111,7 +112,11 @@ impl Desk {
         let mut ran = Ran::On;
         let counter = match outcome {
             Outcome::False => Counter::ConditionFalse,
-            Outcome::ConditionError(_) => Counter::ConditionError,
+            Outcome::ConditionError(reason) => {
+                let last = self.shared.counter(slot, Counter::ConditionReason);
+                last.store(reason as u64, Ordering::Relaxed);
+                Counter::ConditionError
+            }
             Outcome::Matched { .. } if !entry.take_token(monotonic_ns) => Counter::RateLimited,
             Outcome::Matched { bytes } => {
                 let header = HitHeader {

@@ -1,7 +1,8 @@
 use jiff::tz::TimeZone;
-use lr_protocol::{Action, ActionKind, ActionStatus, Agent, Counts, Output};
+use lr_protocol::{Action, ActionKind, ActionStatus, ActionTarget, Agent, Counts, Output};
 
-use super::why::{Lost, Seen, why};
+use super::loss::in_words;
+use super::why::{Lost, Seen, why, why_not_all};
 use super::{location, target};
 use crate::escape::escaped;
 use crate::failure::{of_action, rendered};
@@ -33,7 +34,12 @@ pub(super) fn details(action: &Action, around: &Around, style: Style, zone: &Tim
     let mut option = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
     option("name", spec.name.clone());
     option("if", spec.condition.clone());
-    option("hits", spec.max_hits.map(|hits| format!("at most {hits}")));
+    let each = match action.target {
+        ActionTarget::Agent(_) => "",
+        ActionTarget::Tag(_) => " on each agent; one that comes later has what is left",
+    };
+    let hits = spec.max_hits.map(|hits| format!("at most {hits}{each}"));
+    option("hits", hits);
     option("rate", spec.rate.map(|rate| format!("{rate} a second")));
     option("quota", spec.ignore_quota.then(|| "ignored".into()));
     option(
@@ -63,7 +69,7 @@ pub(super) fn details(action: &Action, around: &Around, style: Style, zone: &Tim
         text.push_str(&format!("{name:<9} {}\n", escaped(&value)));
     }
     if action.statuses.is_empty() {
-        text.push_str("\nno agent carries it: none is attached that it is for\n");
+        text.push_str("\nno agent carries it: none is attached that it is for; `lr attach PID --tag` attaches one\n");
     }
     for status in &action.statuses {
         text.push_str(&status_details(action, status, around, style, zone));
@@ -136,11 +142,16 @@ fn status_details(
         .lost
         .iter()
         .filter(|lost| lost.agent == status.agent_id);
-    let lost: Vec<_> = lost
-        .map(|lost| format!("{} {}", lost.count, escaped(&lost.reason)))
-        .collect();
-    if !lost.is_empty() {
-        text.push_str(&format!("  lost: {}\n", lost.join(", ")));
+    for lost in lost {
+        let (count, reason) = (lost.count, escaped(&lost.reason));
+        match in_words(&lost.reason) {
+            None => {}
+            Some("") => text.push_str(&format!("  lost: {count} {reason}\n")),
+            Some(words) => text.push_str(&format!("  lost: {count} {reason}: {words}\n")),
+        }
+    }
+    if let Some(error) = &status.last_error {
+        text.push_str(&format!("  last error: {}\n", escaped(error)));
     }
     if let Some(until) = status.paused_until {
         text.push_str(&format!(
@@ -170,6 +181,9 @@ fn status_details(
     let is_stopped = around.stopped.contains(&status.agent_id);
     if let Some(why) = why(action, status, agent, seen, is_stopped) {
         text.push_str(&format!("  why nothing comes: {why}\n"));
+    }
+    if let Some(why) = why_not_all(action, &status.counts) {
+        text.push_str(&format!("  why not all: {why}\n"));
     }
     text
 }

@@ -1,4 +1,5 @@
 mod details;
+mod loss;
 mod why;
 
 use clap::Args;
@@ -165,6 +166,7 @@ mod tests {
             }],
             warnings: vec!["one copy is inlined".into()],
             error: None,
+            last_error: None,
             paused_until: None,
         }
     }
@@ -271,10 +273,11 @@ expires   1970-01-01 01:00:00+00:00
 hit on aaaaaaaa since 1970-01-01 00:00:00+00:00
   12 hits, 10 kept, 2 over the rate limit
   last minute: observed for 58.5 s, 0 hits
-  lost: 3 ring_full
+  lost: 3 ring_full: they came faster than they are read
   0x5555 process_order at orders.c:9 (orders, emulate)
   warning: one copy is inlined
   why nothing comes: its place was not reached within the last minute
+  why not all: more hits than 50 a second; `lr edit bbbbbbbb --rate N` keeps more
 
 error on cccccccc since 1970-01-01 00:00:00+00:00
   12 hits, 10 kept, 2 over the rate limit
@@ -282,6 +285,7 @@ error on cccccccc since 1970-01-01 00:00:00+00:00
   error[unknown_variable]: no variable `p`
     tried: log `sold` (template)
     hint: o
+  why not all: more hits than 50 a second; `lr edit bbbbbbbb --rate N` keeps more
 ";
         assert_eq!(shown, expected);
     }

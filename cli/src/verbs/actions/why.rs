@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use lr_agent::client::{Client, ClientError, Endpoint};
 use lr_agent::host;
 use lr_protocol::{
-    Action, ActionStatus, Agent, AgentState, Output, QueryFormat, QueryRequest, QueryResult, State,
+    Action, ActionStatus, ActionTarget, Agent, AgentState, Counts, Output, QueryFormat,
+    QueryRequest, QueryResult, State,
 };
 use serde::Deserialize;
 
@@ -29,6 +30,9 @@ pub(super) struct Lost {
     pub(super) reason: String,
     pub(super) count: u64,
 }
+
+/// What agents keep of a log or snapshot each second where nothing is said.
+const DEFAULT_RATE: f64 = 50.0;
 
 const SEEN: &str = "
     SELECT agent_id AS agent, sum(observed_ms)::UBIGINT AS observed_ms, sum(hits)::UBIGINT AS hits
@@ -83,14 +87,16 @@ pub(super) fn why(
         State::Submitted => "its agent has not fetched it yet".into(),
         State::Delivered | State::Verified => "its agent is looking for its place".into(),
         State::Pending => "the module or file that it is for is not loaded yet".into(),
-        State::Done => format!("it has had all its hits; `lr retake {id}` starts it again"),
+        State::Done => why_done(action),
         State::Expired => format!("its time is over; `lr retake {id}` starts it again"),
         State::Removed => format!("it was removed; `lr duplicate {id}` makes another like it"),
-        State::Gone => "its process is gone".into(),
+        State::Gone => "its process is gone; `lr attach` attaches to its successor".into(),
         State::Disabled => format!("it is switched off; `lr enable {id}` switches it on"),
         State::Paused => {
-            "it takes more of the process's time than it may; --ignore-quota takes it all the same"
-                .into()
+            format!(
+                "it takes more of the process's time than it may, and is taken out now and then; \
+                 `lr edit {id} --ignore-quota` takes it all the same"
+            )
         }
         State::Bound | State::Hit if is_stopped => {
             let pid = agent.map_or(0, |agent| agent.process.pid);
@@ -113,7 +119,7 @@ fn why_bound(action: &Action, status: &ActionStatus, seen: Option<&Seen>) -> Opt
     if counts.kept == 0 {
         let most = [
             (counts.condition_false, "the condition never held"),
-            (counts.condition_error, "the condition has no value"),
+            (counts.condition_error, "the condition never has a value"),
             (counts.over_budget, "all hits were over the budget of time"),
             (counts.rate_limited, "all hits were over the rate limit"),
             (
@@ -122,9 +128,12 @@ fn why_bound(action: &Action, status: &ActionStatus, seen: Option<&Seen>) -> Opt
             ),
         ];
         let most = most.into_iter().max_by_key(|(count, _)| *count);
-        return most
-            .filter(|(count, _)| *count > 0)
-            .map(|(_, why)| why.into());
+        let (count, why) = most?;
+        return match &status.last_error {
+            _ if count == 0 => None,
+            Some(error) if count == counts.condition_error => Some(escaped(error).into()),
+            _ => Some(why.into()),
+        };
     }
     match seen {
         Some(seen) if seen.hits == 0 && seen.observed_ms > 0 => {
@@ -132,6 +141,26 @@ fn why_bound(action: &Action, status: &ActionStatus, seen: Option<&Seen>) -> Opt
         }
         _ => elsewhere(&action.spec.output),
     }
+}
+
+fn why_done(action: &Action) -> String {
+    let id = &action.id;
+    let each = match action.target {
+        ActionTarget::Agent(_) => "",
+        ActionTarget::Tag(_) => " (each agent counts its own)",
+    };
+    format!("it has had all its hits{each}; `lr retake {id}` starts it again")
+}
+
+/// Why less comes of an action than there are hits.
+pub(super) fn why_not_all(action: &Action, counts: &Counts) -> Option<String> {
+    let id = &action.id;
+    (counts.kept > 0 && counts.rate_limited > 0).then(|| {
+        format!(
+            "more hits than {} a second; `lr edit {id} --rate N` keeps more",
+            action.spec.rate.unwrap_or(DEFAULT_RATE)
+        )
+    })
 }
 
 fn elsewhere(output: &Output) -> Option<String> {
@@ -206,7 +235,7 @@ mod tests {
         check("removed", none(), Some("lr duplicate b"));
         check("disabled", none(), Some("lr enable b"));
         check("paused", none(), Some("--ignore-quota"));
-        check("gone", none(), Some("gone"));
+        check("gone", none(), Some("lr attach"));
         check("error", none(), None);
     }
 
@@ -220,6 +249,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_kept_is_told_too() {
+        let action = |rate: serde_json::Value| -> Action {
+            serde_json::from_value(json!({
+                "id": "b", "version": 1, "kind": "log", "location": "f", "template": "x",
+                "target": {"tag": "a=b"}, "enabled": true, "created_at": 0, "expires_at": 0,
+                "created_by": "me", "statuses": [], "rate": rate,
+            }))
+            .unwrap()
+        };
+        let counts = |kept: u64, rate_limited: u64| Counts {
+            hits: kept + rate_limited,
+            kept,
+            rate_limited,
+            ..Counts::default()
+        };
+        let why = why_not_all(&action(json!(2)), &counts(1, 5)).unwrap();
+        assert!(why.contains("2 a second; `lr edit b --rate N`"), "{why}");
+        let why = why_not_all(&action(json!(null)), &counts(1, 5)).unwrap();
+        assert!(why.contains("50 a second"), "{why}");
+        assert_eq!(why_not_all(&action(json!(2)), &counts(6, 0)), None);
+        assert!(why_done(&action(json!(2))).contains("each agent counts its own"));
+    }
+
+    #[test]
     fn what_is_bound_is_told_by_its_counts() {
         check("bound", json!({}), Some("never reached"));
         check(
@@ -230,7 +283,7 @@ mod tests {
         check(
             "hit",
             json!({"hits": 5, "condition_false": 2, "condition_error": 3}),
-            Some("no value"),
+            Some("never has a value"),
         );
         check(
             "hit",

@@ -117,6 +117,7 @@ impl World {
                 bound: Vec::new(),
                 warnings: Vec::new(),
                 error: None,
+                last_error: None,
                 paused_until: None,
             });
         })

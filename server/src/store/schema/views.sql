@@ -132,7 +132,8 @@ SELECT action_id, status ->> 'agent_id' AS agent_id,
     (status ->> '$.counts.over_budget')::UBIGINT AS over_budget,
     (status ->> '$.counts.dropped')::UBIGINT AS dropped,
     status -> 'bound' AS bound, status -> 'warnings' AS warnings,
-    status ->> '$.error.code' AS error_code, status ->> '$.error.message' AS error_message
+    status ->> '$.error.code' AS error_code, status ->> '$.error.message' AS error_message,
+    status ->> 'last_error' AS last_error
 FROM (
     SELECT action_id, unnest(json_extract(record, '$.statuses[*]')) AS status FROM store.actions
 );
