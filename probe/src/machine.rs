@@ -29,6 +29,13 @@ pub trait Memory {
     fn is_closed(&self) -> bool {
         false
     }
+
+    /// Eight bytes of a vector register that [`Registers`] has no room for: those of `ymm0` and
+    /// `zmm0` on, above the lower two, and all of `zmm16` on. `None` where nobody knows them.
+    /// Asked for when an operation comes to it, since few programs have one.
+    fn wide_lane(&mut self, _register: u8, _lane: u8) -> Option<u64> {
+        None
+    }
 }
 
 /// What one run may use up.
@@ -237,7 +244,14 @@ impl<'a> Machine<'a> {
             Op::Const(value) => self.push(value),
             Op::Reg(register) => self.push(self.registers.get(register)),
             Op::Vector { register, lane } => {
-                self.push(self.registers.vector[usize::from(register)][usize::from(lane)]);
+                let value = match self.registers.vector_lane(register, lane) {
+                    Some(value) => value,
+                    None => self
+                        .memory
+                        .wide_lane(register, lane)
+                        .ok_or(Reason::Unsupported)?,
+                };
+                self.push(value);
             }
             Op::Context(word) => self.push(match word {
                 ContextWord::Pid => u64::from(self.context.pid),

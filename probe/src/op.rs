@@ -129,7 +129,8 @@ impl TextAt {
 pub enum Op {
     Const(u64),
     Reg(Register),
-    /// A 64-bit lane (0 or 1) of a vector register (0 to 15).
+    /// A 64-bit lane of a register of vectors: 0 to 31 are `zmm0` to `zmm31`, with lanes 0 to 7, of
+    /// which `ymm` has four and `xmm` two; 32 to 39 are the masks `k0` to `k7`, with lane 0.
     Vector {
         register: u8,
         lane: u8,
@@ -336,7 +337,7 @@ impl Op {
         Some(match code {
             64 => Op::Const(imm),
             65 => Op::Reg(Register::from_dwarf(u16::from(a))?),
-            66 if a < 16 && b < 2 => Op::Vector {
+            66 if (a < 32 && b < 8) || (a < 40 && b == 0) => Op::Vector {
                 register: a,
                 lane: b,
             },

@@ -38,7 +38,16 @@ impl Program {
     pub fn new(ops: Vec<Op>, pool: Vec<u8>) -> Result<Program, VerifyError> {
         let cost = verify(&ops, &pool)?;
         // Asked at every hit: told once.
-        let needs_vectors = ops.iter().any(|op| matches!(op, Op::Vector { .. }));
+        let needs_vectors = ops.iter().any(|op| {
+            // Others are asked for one by one.
+            matches!(
+                op,
+                Op::Vector {
+                    register: ..16,
+                    lane: ..2
+                }
+            )
+        });
         let needs_thread_name = ops.iter().any(|op| names_thread(*op));
         Ok(Program {
             ops,
@@ -73,7 +82,7 @@ impl Program {
         self.cost
     }
 
-    /// Whether the vector registers have to be fetched for it.
+    /// Whether [`crate::Registers::vector`] has to be fetched for it.
     pub fn needs_vectors(&self) -> bool {
         self.needs_vectors
     }

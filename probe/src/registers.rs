@@ -44,6 +44,12 @@ impl Registers {
         self.general[usize::from(register.0)]
     }
 
+    /// Eight bytes of one of the vector registers that are here.
+    pub(crate) fn vector_lane(&self, register: u8, lane: u8) -> Option<u64> {
+        let lanes = self.vector.get(usize::from(register))?;
+        lanes.get(usize::from(lane)).copied()
+    }
+
     pub fn set(&mut self, register: Register, value: u64) {
         self.general[usize::from(register.0)] = value;
     }

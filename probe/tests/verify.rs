@@ -84,8 +84,8 @@ fn random_programs_run_to_their_end() {
             bytes[8..].copy_from_slice(&(next() % 64).to_le_bytes());
             // Mostly codes that exist, small operands, and jumps that may land inside.
             bytes[0] = u8::try_from(next() % 84).expect("small");
-            bytes[1] %= 20;
-            bytes[2] %= 2;
+            bytes[1] %= 42;
+            bytes[2] %= 9;
             bytes[4] = u8::try_from(next() % 14).expect("small");
             bytes[5] = 0;
             if let Some(op) = Op::decode(&bytes) {

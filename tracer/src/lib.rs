@@ -27,6 +27,7 @@ mod resume;
 mod ring;
 mod shared;
 mod sys;
+mod xsave;
 
 pub use command::{
     Aggregate, AmendAction, ArmAction, Armed, Mode, Rate, Released, SiteProgram, Slot,
@@ -39,3 +40,4 @@ pub use plan::{PlanError, ResumeKind, SitePlan, TextRange, disassemble, instruct
 pub use process::{PAUSE, tracer_main};
 pub use record::{Ended, Record, StoppedRegisters};
 pub use shared::SlotCounters;
+pub use xsave::xsave_offset;

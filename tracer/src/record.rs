@@ -27,6 +27,9 @@ pub enum Record<'a> {
         time_ns: u64,
         hits: u64,
         registers: &'a StoppedRegisters,
+        /// What XSAVE keeps of its vectors, in the standard form; empty where the kernel does not
+        /// tell. Where a state begins in it, [`crate::xsave_offset`] says.
+        extended: &'a [u8],
         payload: &'a [u8],
     },
     /// The slot reached its limit; its bytes are back already.

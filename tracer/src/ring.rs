@@ -68,33 +68,45 @@ impl Producer {
         } = header;
         let first = first_word(HIT, slot, site, payload.len());
         let header = [first, u64::from(tid), time_ns, hits];
-        self.push(header, &[], payload, RESERVE)
+        self.push(header, [&[], &[]], payload, RESERVE)
     }
 
-    /// A hit whose thread stands still.
+    /// A hit whose thread stands still. `extended` is a whole number of words.
     pub(crate) fn held(
         &mut self,
         header: HitHeader,
         registers: &StoppedRegisters,
+        extended: &[u8],
         payload: &[u8],
     ) -> Pushed {
         let registers = registers.encode();
-        let length = registers.len() + payload.len();
+        let length = registers.len() + extended.len() + payload.len();
         let first = first_word(HELD, header.slot, header.site, length);
-        let header = [first, u64::from(header.tid), header.time_ns, header.hits];
-        self.push(header, &registers, payload, RESERVE)
+        let second = (extended.len() as u64) << 32 | u64::from(header.tid);
+        let header = [first, second, header.time_ns, header.hits];
+        self.push(header, [&registers, extended], payload, RESERVE)
     }
 
     pub(crate) fn done(&mut self, slot: Slot) -> Pushed {
-        self.push([first_word(DONE, slot, 0, 0), 0, 0, 0], &[], &[], 0)
+        self.push([first_word(DONE, slot, 0, 0), 0, 0, 0], [&[], &[]], &[], 0)
     }
 
     pub(crate) fn paused(&mut self, slot: Slot) -> Pushed {
-        self.push([first_word(PAUSED, slot, 0, 0), 0, 0, 0], &[], &[], 0)
+        self.push(
+            [first_word(PAUSED, slot, 0, 0), 0, 0, 0],
+            [&[], &[]],
+            &[],
+            0,
+        )
     }
 
     pub(crate) fn resumed(&mut self, slot: Slot) -> Pushed {
-        self.push([first_word(RESUMED, slot, 0, 0), 0, 0, 0], &[], &[], 0)
+        self.push(
+            [first_word(RESUMED, slot, 0, 0), 0, 0, 0],
+            [&[], &[]],
+            &[],
+            0,
+        )
     }
 
     pub(crate) fn ended(&mut self, ended: Ended) -> Pushed {
@@ -106,18 +118,19 @@ impl Producer {
         };
         let detail = u64::from(detail.cast_unsigned());
         let header = [first_word(kind, Slot(0), 0, 0), detail, 0, 0];
-        self.push(header, &[], &[], 0)
+        self.push(header, [&[], &[]], &[], 0)
     }
 
-    /// `before` is a whole number of words.
+    /// What is before the payload is whole numbers of words.
     fn push(
         &mut self,
         header: [u64; HEADER_WORDS],
-        before: &[u8],
+        before: [&[u8]; 2],
         payload: &[u8],
         reserve: usize,
     ) -> Pushed {
-        let words = HEADER_WORDS + before.len() / 8 + payload.len().div_ceil(8);
+        let words =
+            HEADER_WORDS + (before[0].len() + before[1].len()) / 8 + payload.len().div_ceil(8);
         let tail = self.shared.header(TAIL).load(Ordering::Acquire);
         let used = usize::try_from(self.head.wrapping_sub(tail)).unwrap_or(RING_WORDS);
         if used + words + reserve > RING_WORDS {
@@ -128,7 +141,12 @@ impl Producer {
         for (offset, word) in header.into_iter().enumerate() {
             ring[(start + offset) & MASK].store(word, Ordering::Relaxed);
         }
-        for (offset, bytes) in before.chunks(8).chain(payload.chunks(8)).enumerate() {
+        for (offset, bytes) in before[0]
+            .chunks(8)
+            .chain(before[1].chunks(8))
+            .chain(payload.chunks(8))
+            .enumerate()
+        {
             let mut word = [0; 8];
             word[..bytes.len()].copy_from_slice(bytes);
             let at = (start + HEADER_WORDS + offset) & MASK;
@@ -212,6 +230,8 @@ impl Consumer {
                     .split_first_chunk::<{ StoppedRegisters::BYTES }>()
                     .expect("we wrote them first");
                 self.registers = StoppedRegisters::decode(registers);
+                let extended = usize::try_from(second >> 32).expect("32 bits");
+                let (extended, payload) = payload.split_at(extended);
                 Record::Held {
                     slot,
                     site,
@@ -219,6 +239,7 @@ impl Consumer {
                     time_ns,
                     hits,
                     registers: &self.registers,
+                    extended,
                     payload,
                 }
             }
@@ -292,6 +313,33 @@ mod tests {
             };
             assert_eq!((slot, site, tid, hits), (Slot(3), 9, 77, round));
             assert_eq!(back, payload);
+        }
+        assert!(consumer.next().is_none());
+    }
+
+    #[test]
+    fn registers_of_any_length_come_before_the_payload() {
+        let (mut producer, mut consumer) = pair();
+        let stopped = StoppedRegisters {
+            fs_base: 5,
+            st: [[6; 16]; 8],
+            ..StoppedRegisters::default()
+        };
+        for length in [0, 8, 2688] {
+            let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
+            producer.held(header(1), &stopped, &bytes, b"payload");
+            let Some(Record::Held {
+                tid,
+                registers,
+                extended,
+                payload,
+                ..
+            }) = consumer.next()
+            else {
+                panic!("no record");
+            };
+            assert_eq!((tid, *registers), (77, stopped));
+            assert_eq!((extended, payload), (&bytes[..], &b"payload"[..]));
         }
         assert!(consumer.next().is_none());
     }

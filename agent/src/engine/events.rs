@@ -54,6 +54,7 @@ pub(crate) fn take(
             time_ns,
             hits,
             registers,
+            extended,
             payload,
         } => {
             return Notice::Held(Box::new(HeldHit {
@@ -63,6 +64,7 @@ pub(crate) fn take(
                 time_ns,
                 hits,
                 registers: *registers,
+                extended: extended.to_vec(),
                 payload: payload.to_vec(),
             }));
         }

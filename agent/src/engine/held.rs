@@ -31,6 +31,7 @@ pub(crate) struct HeldHit {
     pub(crate) time_ns: u64,
     pub(crate) hits: u64,
     pub(crate) registers: StoppedRegisters,
+    pub(crate) extended: Vec<u8>,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -59,6 +60,7 @@ impl Engine {
                 pid,
                 tid: hit.tid,
                 registers: hit.registers,
+                extended: hit.extended.clone(),
                 wanted,
             });
             let progress = begun.until(deadline);

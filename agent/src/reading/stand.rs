@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lr_dwarf::{CompileError, Layout, Limits, Stack, Target, ThreadRegisters, Value};
+use lr_dwarf::{CompileError, Layout, Limits, Stack, Target, ThreadRegisters, Value, XsaveLayout};
 use lr_probe::Memory;
 use lr_protocol::{
     Absent, AbsentReason, CapturedValue, SNAPSHOT_BYTES, Snapshot, SnapshotFrame, SnapshotSpec,
@@ -48,6 +48,8 @@ pub(crate) struct Standing {
     pub(crate) pid: u32,
     pub(crate) tid: u32,
     pub(crate) registers: StoppedRegisters,
+    /// What XSAVE keeps of the vectors.
+    pub(crate) extended: Vec<u8>,
     pub(crate) wanted: Wanted,
 }
 
@@ -76,7 +78,7 @@ pub(super) fn read(target: &Target<'_>, memory: &StoodMemory, standing: &Standin
         Wanted::Snapshot(wanted, layout) => snapshot(target, memory, standing, wanted, layout),
         Wanted::Trees(layout) => {
             target.limit(MAX_READ);
-            let registers = thread_registers(&standing.registers);
+            let registers = thread_registers(standing);
             let stack = Stack::walk(target, &registers, FRAMES_FOR_TREES);
             Read::Trees(layout.read_trees(target, &stack))
         }
@@ -93,7 +95,7 @@ fn snapshot(
 ) -> Read {
     memory.copy_stack(standing.registers.general[RSP].saturating_sub(RED_ZONE));
     target.limit(MAX_READ);
-    let registers = thread_registers(&standing.registers);
+    let registers = thread_registers(standing);
     let mut stack = Stack::walk(target, &registers, FRAMES + MOST_INLINED);
     layout.begin(&mut stack);
     stack.cut(FRAMES);
@@ -152,14 +154,18 @@ fn snapshot(
     }
 }
 
-fn thread_registers(registers: &StoppedRegisters) -> ThreadRegisters {
-    ThreadRegisters {
-        general: registers.general,
-        fs_base: registers.fs_base,
-        xmm: Some(registers.xmm),
-        st: Some(registers.st),
+fn thread_registers(standing: &Standing) -> ThreadRegisters {
+    let mut registers = ThreadRegisters {
+        general: standing.registers.general,
+        fs_base: standing.registers.fs_base,
+        xmm: Some(standing.registers.xmm),
+        st: Some(standing.registers.st),
         ..ThreadRegisters::default()
-    }
+    };
+    // The thread is one of this processor's.
+    let layout = XsaveLayout::of(lr_tracer::xsave_offset);
+    registers.add_extended(&standing.extended, layout);
+    registers
 }
 
 /// What a watch that makes no sense at the place is told as: the others are told.

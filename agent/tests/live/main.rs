@@ -11,6 +11,7 @@ mod outputs;
 mod refusals;
 mod server;
 mod snapshots;
+mod wide;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -66,6 +67,8 @@ fn main() {
         snapshots::the_target_may_die_while_it_is_read,
         snapshots::a_killed_agent_lets_a_held_thread_on,
         snapshots::a_watch_that_means_nothing_is_refused,
+        wide::vectors_of_32_bytes_are_what_the_program_prints,
+        wide::vectors_of_64_bytes_are_what_the_program_prints,
     ];
     let mut arguments = Arguments::from_args();
     // Each trial wants the CPUs that there are for itself and its target.

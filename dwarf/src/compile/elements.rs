@@ -92,6 +92,34 @@ impl Scope<'_> {
         })
     }
 
+    /// An element of an array that is not in memory, such as a vector in a register.
+    fn element_of_pieces(&self, value: &Value, at: &Code) -> Result<Option<Value>> {
+        let (Shape::Array { element, counts }, At::Stored(storage @ Storage::Pieces(_))) =
+            (&value.of.shape, &value.at)
+        else {
+            return Ok(None);
+        };
+        let Some(at) = at.as_constant() else {
+            return Err(Stop::unsupported(
+                "the index is no constant, and the array not in memory here",
+            ));
+        };
+        let inner = inner_array(&self.info.target(element)?, element, counts);
+        if counts
+            .first()
+            .copied()
+            .flatten()
+            .is_none_or(|count| at >= count)
+        {
+            let fail = Code::constant(at).then(Op::Fail(Reason::OutOfRange));
+            return Ok(Some(Value::word(inner, fail)));
+        }
+        let size = self.info.size(&inner)?.unwrap_or(0);
+        let offset = at.checked_mul(size);
+        let offset = offset.ok_or_else(|| Stop::unsupported(value.of.name.clone()))?;
+        self.inside(storage, offset, inner).map(Some)
+    }
+
     fn is_char_of_c(&self, of: &Type) -> bool {
         let rust = self.language == crate::info::Language::Rust;
         !rust && matches!(of.shape, Shape::Char { bytes: 1, .. })
@@ -318,6 +346,9 @@ impl Evaluator<'_, '_> {
         if let Some(container) = container
             && let Some(element) = self.scope.element_at(&base, &container, at.clone())?
         {
+            return Ok(element);
+        }
+        if let Some(element) = self.scope.element_of_pieces(&base, &at)? {
             return Ok(element);
         }
         let Some(elements) = self.scope.elements(&base)? else {

@@ -8,8 +8,13 @@ use crate::image::Bytes;
 use crate::info::{Cfa, Die, DieRef};
 use crate::types::Shape;
 
-/// The first of the sixteen vector registers (System V psABI for x86-64, figure 3.36).
+/// The first of the sixteen vector registers, of the sixteen that AVX-512 adds, and of its masks
+/// (System V psABI for x86-64, figure 3.36).
 const XMM0: u16 = 17;
+const XMM16: u16 = 67;
+const K0: u16 = 118;
+/// Eight bytes each, of the widest.
+const LANES: u8 = 8;
 /// The most operations of one location.
 const MAX_OPERATIONS: usize = 256;
 /// How deep a frame base may need another expression.
@@ -36,6 +41,19 @@ pub(crate) enum PieceAt {
     /// Code that pushes a word of which the low bytes count; at most eight.
     Word(Code),
     Gone,
+}
+
+impl Piece {
+    /// Which register of vectors these bytes are of, and which lane.
+    pub(crate) fn vector_lane(&self) -> Option<(u8, u8)> {
+        match &self.at {
+            PieceAt::Word(code) => match code.ops() {
+                [Op::Vector { register, lane }] => Some((*register, *lane)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 impl PieceAt {
@@ -163,19 +181,16 @@ impl<'a> Scope<'a> {
             }
             Operation::Register { register } => {
                 let number = register.0;
-                evaluation.ready = Some(match number.checked_sub(XMM0) {
-                    Some(vector @ 0..16) => {
-                        let register = u8::try_from(vector).expect("below sixteen");
-                        let lane = |lane| Piece {
-                            bytes: 8,
-                            at: PieceAt::Word(Code::one(Op::Vector { register, lane })),
-                        };
-                        vec![lane(0), lane(1)]
-                    }
-                    _ => vec![Piece {
-                        bytes: 8,
-                        at: PieceAt::Word(Code::one(Op::Reg(general(number)?))),
-                    }],
+                let word = |op| Piece {
+                    bytes: 8,
+                    at: PieceAt::Word(Code::one(op)),
+                };
+                evaluation.ready = Some(match vector(number) {
+                    // The number means the whole register, as wide as it is.
+                    Some((register, lanes)) => (0..lanes)
+                        .map(|lane| word(Op::Vector { register, lane }))
+                        .collect(),
+                    None => vec![word(Op::Reg(general(number)?))],
                 });
             }
             Operation::ImplicitValue { data } => {
@@ -336,6 +351,17 @@ impl<'a> Scope<'a> {
             )),
         }
     }
+}
+
+/// A register of vectors or masks as programs number it, and how many lanes it has.
+fn vector(number: u16) -> Option<(u8, u8)> {
+    let (register, lanes) = match number {
+        XMM0..33 => (number - XMM0, LANES),
+        XMM16..83 => (number - XMM16 + 16, LANES),
+        K0..126 => (number - K0 + 32, 1),
+        _ => return None,
+    };
+    Some((u8::try_from(register).expect("below forty"), lanes))
 }
 
 fn general(number: u16) -> Result<Register> {
@@ -535,24 +561,25 @@ impl Evaluation {
     fn piece(&mut self, bytes: u64) -> Result<()> {
         self.in_pieces = true;
         let at = match self.ready.take() {
-            Some(mut parts) => match (parts.len(), bytes) {
-                (1, ..=8) => parts.remove(0).at,
-                (2, ..=8) => parts.swap_remove(0).at,
-                (_, 16) if parts.len() == 2 => {
-                    self.pieces.extend(parts);
-                    return Ok(());
-                }
-                _ => {
-                    let told: u64 = parts.iter().map(|part| part.bytes).sum();
-                    if told != bytes {
-                        return Err(Stop::unsupported(
-                            "a piece that is larger than its register",
-                        ));
+            Some(mut parts) if bytes <= 8 && !parts.is_empty() => parts.swap_remove(0).at,
+            Some(parts) => {
+                // The low bytes of a register, and all of anything else.
+                let mut told = 0;
+                let mut taken = Vec::new();
+                for part in parts {
+                    if told < bytes || part.vector_lane().is_none() {
+                        told += part.bytes;
+                        taken.push(part);
                     }
-                    self.pieces.extend(parts);
-                    return Ok(());
                 }
-            },
+                if told != bytes {
+                    return Err(Stop::unsupported(
+                        "a piece that is larger than its register",
+                    ));
+                }
+                self.pieces.extend(taken);
+                return Ok(());
+            }
             None if self.types.is_empty() => PieceAt::Gone,
             None => PieceAt::Memory(self.take_top()?),
         };

@@ -70,6 +70,14 @@ pub(super) fn register(register: Register) -> &'static str {
     NAMES[usize::from(register.number())]
 }
 
+/// The name of a register of vectors or masks, as programs number them.
+pub(super) fn vector(register: u8) -> String {
+    match register.checked_sub(32) {
+        Some(mask) => format!("k{mask}"),
+        None => format!("xmm{register}"),
+    }
+}
+
 /// Small numbers as people count, large ones as addresses.
 pub(super) fn number(value: u64) -> String {
     match value.cast_signed() {
@@ -107,7 +115,7 @@ fn step(op: Op, stack: &mut Vec<Term>) -> Option<()> {
     let term = match op {
         Op::Const(value) => Term::constant(value),
         Op::Reg(of) => Term::base(register(of).to_owned()),
-        Op::Vector { register, lane } => Term::base(format!("xmm{register}[{lane}]")),
+        Op::Vector { register, lane } => Term::base(format!("{}[{lane}]", vector(register))),
         Op::Dup => stack.last()?.clone(),
         Op::Over => stack.iter().nth_back(1)?.clone(),
         Op::Drop => {

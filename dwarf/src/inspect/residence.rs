@@ -75,21 +75,45 @@ pub(super) fn of_storage<'a>(scope: &Scope<'a>, die: &Die<'a>, storage: &Storage
         Storage::Memory(code) => return Residence::Memory(formula::of(code)),
         Storage::Pieces(pieces) => pieces,
     };
-    if let Some(bytes) = constant_bytes(pieces) {
+    let of = || {
         let of = scope.info.type_die_of(die.at).ok().flatten();
-        let of = of.and_then(|of| scope.info.type_at(of).ok());
-        let size = of
-            .as_ref()
-            .and_then(|of| scope.info.size(of).ok().flatten());
+        of.and_then(|of| scope.info.type_at(of).ok())
+    };
+    let size = |of: &Type| scope.info.size(of).ok().flatten();
+    if let Some(bytes) = constant_bytes(pieces) {
+        let of = of();
+        let size = of.as_ref().and_then(size);
         return Residence::Constant(constant(of.as_ref(), size, &bytes));
     }
     match pieces.as_slice() {
         [one] if one.at != PieceAt::Gone => of_piece(one),
-        [low, high] => match (vector(low), vector(high)) {
-            (Some((a, 0)), Some((b, 1))) if a == b => Residence::Register(format!("xmm{a}")),
-            _ => in_pieces(pieces),
+        pieces => match whole_vector(pieces) {
+            Some(register) => {
+                let size = of().as_ref().and_then(size).unwrap_or(0);
+                Residence::Register(format!("{}{register}", vector_name(size)))
+            }
+            None => in_pieces(pieces),
         },
-        pieces => in_pieces(pieces),
+    }
+}
+
+/// The register of vectors of which these are the lanes, from the lowest on.
+fn whole_vector(pieces: &[Piece]) -> Option<u8> {
+    let (register, _) = pieces.first()?.vector_lane()?;
+    for (piece, lane) in pieces.iter().zip(0..) {
+        if piece.vector_lane()? != (register, lane) {
+            return None;
+        }
+    }
+    Some(register)
+}
+
+/// What a register of vectors is called where so many of its bytes count.
+fn vector_name(size: u64) -> &'static str {
+    match size {
+        ..=16 => "xmm",
+        17..=32 => "ymm",
+        _ => "zmm",
     }
 }
 
@@ -110,20 +134,10 @@ fn of_piece(piece: &Piece) -> Residence {
         PieceAt::Gone => Residence::Pieces(Vec::new()),
         PieceAt::Word(code) => match code.ops() {
             [Op::Reg(register)] => Residence::Register(formula::register(*register).to_owned()),
-            [Op::Vector { register, lane: 0 }] => Residence::Register(format!("xmm{register}")),
+            [Op::Vector { register, lane: 0 }] => Residence::Register(formula::vector(*register)),
             [Op::Const(value)] => Residence::Constant(formula::number(*value)),
             _ => Residence::Computed(formula::of(code)),
         },
-    }
-}
-
-fn vector(piece: &Piece) -> Option<(u8, u8)> {
-    match &piece.at {
-        PieceAt::Word(code) => match code.ops() {
-            [Op::Vector { register, lane }] => Some((*register, *lane)),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Values that programs really have, read where gdb stopped them.
 
-use lr_dwarf::{LoadBias, Source, Wanted};
+use lr_dwarf::{HitContext, LoadBias, Source, Wanted};
 use lr_fixtures::{Fixture, location};
+use lr_probe::{Budget, Context, Memory, MemoryFault, Op, Outcome, Registers};
 
 use crate::gdb::{Stopped, one_place, open, places};
 
@@ -401,4 +402,83 @@ fn instances_of_generics_are_bound() {
         said.sort();
         assert_eq!(said, ["8.5", "9"], "-O{level}");
     }
+}
+
+/// Which lanes the program asks for, and what it makes of them: without a processor that has them.
+#[test]
+fn vectors_are_asked_for_lane_by_lane() {
+    let binary = open(&Fixture::c("wide.c").opt('2').build());
+    let place = one_place(&binary, &location("wide.c", "eight"));
+    let lanes = |template: &str| {
+        let source = Source {
+            condition: None,
+            wanted: Wanted::Template(template),
+        };
+        let compiled = binary.compile(&place, LoadBias(0), &source).unwrap();
+        let mut lanes = Vec::new();
+        for op in compiled.program.ops() {
+            if let Op::Vector { lane, .. } = op {
+                lanes.push(*lane);
+            }
+        }
+        (lanes, compiled.program.needs_vectors())
+    };
+    assert_eq!(lanes("{i} {sums} {step[7]}"), (vec![], false));
+    assert_eq!(lanes("{sum[1]}"), (vec![1], true));
+    assert_eq!(lanes("{sum[2]} {sum[7]}"), (vec![2, 7], false));
+    assert_eq!(lanes("{count[0] + count[4]}"), (vec![0, 4], true));
+}
+
+/// Upper lanes of `ymm0`, and nothing else.
+struct UpperLanes;
+
+impl Memory for UpperLanes {
+    fn read(&mut self, address: u64, _out: &mut [u8]) -> Result<(), MemoryFault> {
+        Err(MemoryFault { address })
+    }
+
+    fn wide_lane(&mut self, register: u8, lane: u8) -> Option<u64> {
+        (register == 0).then_some(30 + u64::from(lane))
+    }
+}
+
+#[test]
+fn vectors_end_where_their_types_say() {
+    let binary = open(&Fixture::c("wide.c").opt('2').build());
+    let place = one_place(&binary, &location("wide.c", "four"));
+    let mut registers = Registers::default();
+    registers.vector[0] = [7, 8];
+    let said = |template: &str| {
+        let source = Source {
+            condition: None,
+            wanted: Wanted::Template(template),
+        };
+        let compiled = binary.compile(&place, LoadBias(0), &source).unwrap();
+        let mut record = [0; 4096];
+        let outcome = lr_probe::run(
+            &compiled.program,
+            &registers,
+            &Context::default(),
+            &mut UpperLanes,
+            Budget { bytes: 4096 },
+            &mut record,
+        );
+        let Outcome::Matched { bytes } = outcome else {
+            panic!("{template}: {outcome:?}");
+        };
+        let hit = HitContext {
+            pid: 1,
+            tid: 1,
+            thread: "main",
+            time_ns: 0,
+            hits: 1,
+        };
+        compiled.layout.render(&record[..bytes], &hit).message
+    };
+    assert_eq!(said("{count[0]} {count[1]} {count[3]}"), "7 8 33");
+    assert_eq!(said("{count[4]} {count[-1]}"), "<undefined> <undefined>");
+    // It has no place in a register that an index finds.
+    assert_eq!(said("{count[i]}"), "<unsupported>");
+    // Nobody knows the rest of the other one.
+    assert_eq!(said("{sum[3]}"), "<unsupported>");
 }

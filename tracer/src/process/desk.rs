@@ -132,7 +132,9 @@ impl Desk {
                     Yields::Hold(_) if !hit.may_hold => Pushed::Full,
                     Yields::Hold(_) => {
                         ran = Ran::Holds { hits };
-                        self.producer.held(header, &hit.stopped(), payload)
+                        let extended = self.memory.extended();
+                        self.producer
+                            .held(header, &hit.stopped(), extended, payload)
                     }
                     Yields::Count(tally) => {
                         tally.count(user.layout, payload);

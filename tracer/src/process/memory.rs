@@ -7,6 +7,8 @@ use lr_probe::{Memory, MemoryFault};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
+use crate::process::vectors::Vectors;
+
 /// Bytes of one cached line. Lines never cross a page.
 const LINE: usize = 256;
 const LINES: usize = 8;
@@ -18,6 +20,7 @@ pub(crate) struct StoppedMemory {
     tid: Pid,
     tags: [u64; LINES],
     lines: Box<[[u8; LINE]; LINES]>,
+    vectors: Vectors,
 }
 
 impl StoppedMemory {
@@ -26,6 +29,7 @@ impl StoppedMemory {
             tid: Pid::from_raw(tid),
             tags: [0; LINES],
             lines: Box::new([[0; LINE]; LINES]),
+            vectors: Vectors::new(),
         }
     }
 
@@ -35,6 +39,12 @@ impl StoppedMemory {
         self.tid = Pid::from_raw(tid);
         // No line starts at zero: that page is never mapped for a program.
         self.tags = [0; LINES];
+        self.vectors.forget();
+    }
+
+    /// All that the kernel tells of the vector registers of the thread; empty where it does not.
+    pub(crate) fn extended(&mut self) -> &[u8] {
+        self.vectors.of(self.tid)
     }
 
     /// Reads past the cache.
@@ -82,5 +92,9 @@ impl Memory for StoppedMemory {
             done += count;
         }
         Ok(())
+    }
+
+    fn wide_lane(&mut self, register: u8, lane: u8) -> Option<u64> {
+        self.vectors.lane(self.tid, register, lane)
     }
 }

@@ -20,6 +20,7 @@ mod step;
 mod stop;
 mod tally;
 mod text;
+mod vectors;
 
 pub use budget::PAUSE;
 pub use control::tracer_main;

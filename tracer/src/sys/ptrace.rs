@@ -157,6 +157,20 @@ pub(crate) fn get_float_registers(tid: i32) -> io::Result<FloatRegisters> {
     Ok((xmm, st))
 }
 
+/// The kernel's `elf.h`.
+const NT_X86_XSTATE: usize = 0x202;
+
+/// What XSAVE keeps of a thread, as much as there is room for; how many bytes that are.
+pub(crate) fn get_extended(tid: i32, area: &mut [u8]) -> io::Result<usize> {
+    let mut room = libc::iovec {
+        iov_base: area.as_mut_ptr().cast(),
+        iov_len: area.len(),
+    };
+    // SAFETY: the kernel writes at most the announced bytes, into a slice that is ours alone.
+    check(unsafe { libc::ptrace(libc::PTRACE_GETREGSET, tid, NT_X86_XSTATE, &raw mut room) })?;
+    Ok(room.iov_len.min(area.len()))
+}
+
 /// Where the SIGTRAP of a stop comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TrapOrigin {
