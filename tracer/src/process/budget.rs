@@ -14,11 +14,6 @@ pub(crate) const PROCESS_SHARE: u64 = 50;
 /// How long an action that has used up its share is not planted: until its bucket is half full.
 pub const PAUSE: Duration = Duration::from_nanos(BUCKET_NS / 2 * 1000 / ACTION_SHARE);
 
-/// Time between the int3 and our seeing it, and back, that our own clock does not show
-/// (`limits/facts/stoptime.c`, `limits/resume.c`): on the CPU of the thread, and on another.
-pub(crate) const WAKE_SAME_CPU_NS: u64 = 4_000;
-pub(crate) const WAKE_OTHER_CPU_NS: u64 = 60_000;
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Bucket {
     share: u64,

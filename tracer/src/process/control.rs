@@ -15,6 +15,8 @@ use nix::sys::eventfd::EventFd;
 use crate::command::{self, AmendAction, ArmAction, Command, Released, Reply, Slot};
 use crate::error::TracerError;
 use crate::groups::Groups;
+use crate::process::cost::WakeCosts;
+use crate::process::deference::{Deference, Recalled, WATCH, Watch};
 use crate::process::engine::Engine;
 use crate::process::proc::Mappings;
 use crate::process::{attach, monotonic_ns, proc};
@@ -47,11 +49,13 @@ pub fn tracer_main(pid: u32) -> Result<(), TracerError> {
         socket: UnixStream::from(socket),
         shared,
         wakeups: Arc::new(event_fd(wakeups)),
+        costs: Arc::new(WakeCosts::new()),
         attachment: None,
         released: Released::default(),
         left: HashMap::new(),
         ended: false,
     };
+    control.costs.calibrate();
     control.run();
     Ok(())
 }
@@ -63,6 +67,7 @@ struct Control {
     socket: UnixStream,
     shared: Arc<Shared>,
     wakeups: Arc<EventFd>,
+    costs: Arc<WakeCosts>,
     attachment: Option<Attachment>,
     released: Released,
     /// What was counted in attachments that have ended.
@@ -74,11 +79,13 @@ struct Control {
 struct Attachment {
     link: Arc<Link>,
     thread: JoinHandle<()>,
+    watch: Watch,
 }
 
 /// What the two threads share.
 struct Link {
     tid: AtomicI32,
+    deference: Arc<Deference>,
     mail: Mutex<Mail>,
     changed: Condvar,
     /// Threads seized so far, while seizing; empty at other times.
@@ -147,7 +154,12 @@ impl Control {
 
     fn socket_is_readable(&self) -> bool {
         let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-        let timeout = PollTimeout::try_from(TICK).unwrap_or(PollTimeout::ZERO);
+        let watches = |held: &Attachment| held.link.deference.gives_way();
+        let tick = match self.attachment.as_ref().is_some_and(watches) {
+            true => WATCH,
+            false => TICK,
+        };
+        let timeout = PollTimeout::try_from(tick).unwrap_or(PollTimeout::ZERO);
         // A hang-up is readable too: receive then finds the end.
         poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
     }
@@ -230,25 +242,31 @@ impl Control {
     fn start_thread(&self) -> Result<Attachment, TracerError> {
         let link = Arc::new(Link {
             tid: AtomicI32::new(0),
+            deference: Arc::new(Deference::new()),
             mail: Mutex::new(Mail::default()),
             changed: Condvar::new(),
             seized: Mutex::new(Vec::new()),
         });
         let (pid, shared, wakeups) = (self.pid, self.shared.clone(), self.wakeups.clone());
-        let theirs = link.clone();
+        let (theirs, costs) = (link.clone(), self.costs.clone());
         let thread = std::thread::Builder::new()
             .name("lr-ptrace".to_owned())
             .spawn(move || {
                 let _end = EndGuard {
                     link: theirs.clone(),
                 };
-                hold(pid, &theirs, shared, wakeups);
+                hold(pid, &theirs, shared, wakeups, costs);
             })
             .map_err(|source| TracerError::System {
                 what: "cannot start a thread",
                 source,
             })?;
-        Ok(Attachment { link, thread })
+        let watch = Watch::new();
+        Ok(Attachment {
+            link,
+            thread,
+            watch,
+        })
     }
 
     fn release(&mut self) {
@@ -276,7 +294,7 @@ impl Control {
     }
 
     fn tick(&mut self) {
-        match &self.attachment {
+        match &mut self.attachment {
             Some(attachment) if attachment.thread.is_finished() => self.join(),
             Some(attachment) => attachment.tick(),
             None if !self.ended && proc::start_time(self.pid) != self.started => {
@@ -301,6 +319,8 @@ impl Control {
 impl Attachment {
     /// Hands a request over and waits for the reply; `None` if the thread ended without one.
     fn request(&self, request: Request) -> Option<Reply> {
+        // Nobody waits for an answer because others go first.
+        self.link.deference.recall(Recalled::Wanted);
         let mut mail = self.link.mail();
         mail.request = Some(request);
         loop {
@@ -321,7 +341,8 @@ impl Attachment {
         }
     }
 
-    fn tick(&self) {
+    fn tick(&mut self) {
+        self.watch.look(&self.link.deference);
         // Not cleared here: a wake-up that comes before the thread waits is lost.
         let mail = self.link.mail();
         let is_due = |time| time <= monotonic_ns();
@@ -369,11 +390,13 @@ impl Drop for EndGuard {
 
 /// The tracer thread: seizes for the first action, serves stops and requests, and ends when no
 /// action is left or the target is gone.
-fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>) {
+fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>, costs: Arc<WakeCosts>) {
     link.tid
         .store(nix::unistd::gettid().as_raw(), Ordering::Release);
+    link.deference.begins_here();
+    let deference = link.deference.clone();
     let attached = attach::seize_all(pid, &link.seized)
-        .and_then(|threads| Engine::new(pid, threads, shared, wakeups));
+        .and_then(|threads| Engine::new(pid, threads, shared, wakeups, deference, costs));
     link.seized
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)

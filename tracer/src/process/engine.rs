@@ -9,13 +9,15 @@ use nix::sys::eventfd::EventFd;
 use crate::command::{AmendAction, ArmAction, Armed, Released, SiteProgram, Slot};
 use crate::error::TracerError;
 use crate::groups::Groups;
-use crate::process::affinity::Follower;
 use crate::process::attach::a_thread;
 use crate::process::budget::{Bucket, PROCESS_SHARE};
+use crate::process::cost::{StopClock, WakeCosts};
+use crate::process::deference::Deference;
 use crate::process::desk::Desk;
 use crate::process::hold::{Alarm, Held};
 use crate::process::life::is_outside;
 use crate::process::monotonic_ns;
+use crate::process::placement::Follower;
 use crate::process::proc::{Backing, Mapping, Mappings};
 use crate::process::site::{Presence, Site, Sites, User};
 use crate::process::slot::{SlotEntry, SlotState, Yields};
@@ -28,6 +30,10 @@ use crate::sys::{self, StopSignal, WaitEvent, WaitTarget};
 /// Stops served before every thread is asked in turn: waitid gives the first of a list, and busy
 /// threads at its head would starve the others.
 const STOPS_PER_ROUND: u32 = 256;
+
+/// Turns in which the thread that was served last is asked first, between two in which all are:
+/// where one thread hits all the time, the walk over the others is spared it.
+const TURNS_OF_ONE: u32 = 16;
 
 /// Sites that are all read again each time that they are verified.
 const MOST_READ: usize = 64;
@@ -44,6 +50,8 @@ pub(crate) struct Thread {
     pub(crate) listening: bool,
     /// It has made a step of ours, whose SIGTRAP is still to come.
     pub(crate) owes_step_trap: bool,
+    /// When it went on from its last hit, on the monotonic clock.
+    pub(crate) running_since: u64,
 }
 
 impl Thread {
@@ -54,6 +62,7 @@ impl Thread {
             retry: None,
             listening: false,
             owes_step_trap: false,
+            running_since: monotonic_ns(),
         }
     }
 }
@@ -66,13 +75,18 @@ pub(crate) struct Engine {
     pub(crate) sites: Sites,
     pub(crate) desk: Desk,
     pub(crate) follower: Follower,
+    pub(crate) clock: StopClock,
     pub(crate) process_budget: Bucket,
     /// Threads that stand still for the agent.
     pub(crate) held: Vec<Held>,
     pub(crate) alarm: Alarm,
     pub(crate) released: Released,
     pub(crate) ended: Option<Ended>,
+    /// When a thread was continued last from a site, on the monotonic clock.
+    pub(crate) let_go_at: u64,
     stops: u32,
+    /// The thread whose stop was dealt with last.
+    served_last: Option<i32>,
     /// When [`Self::expire`] has something to do, on the monotonic clock.
     pub(crate) next_expiry: Option<u64>,
     /// When every planted site was last known to be there.
@@ -87,6 +101,8 @@ impl Engine {
         threads: HashMap<i32, Thread>,
         shared: Arc<Shared>,
         wakeups: Arc<EventFd>,
+        deference: Arc<Deference>,
+        costs: Arc<WakeCosts>,
     ) -> Result<Engine, TracerError> {
         let what = "cannot open the memory of the process";
         let living = a_thread(pid, &threads);
@@ -97,13 +113,16 @@ impl Engine {
             threads,
             sites: Sites::default(),
             desk: Desk::new(living, shared, wakeups),
-            follower: Follower::new(),
+            follower: Follower::new(deference),
+            clock: StopClock::new(costs),
             process_budget: Bucket::new(PROCESS_SHARE, monotonic_ns()),
             held: Vec::new(),
             alarm: Alarm::default(),
             released: Released::default(),
             ended: None,
+            let_go_at: 0,
             stops: 0,
+            served_last: None,
             next_expiry: None,
             verified_at: monotonic_ns(),
             settled: false,
@@ -112,7 +131,7 @@ impl Engine {
 
     /// Waits for one stop or one wake-up and deals with it.
     pub(crate) fn turn(&mut self) {
-        match sys::wait_stop(WaitTarget::Any, true) {
+        match self.next_event() {
             Ok(WaitEvent::Interrupted | WaitEvent::Nothing) => {}
             Ok(WaitEvent::NoTracees) | Err(_) => self.ended = self.ended.or(Some(Ended::Gone)),
             Ok(event) => self.on_event(event),
@@ -122,6 +141,23 @@ impl Engine {
             self.stops = 0;
             self.serve_all();
         }
+    }
+
+    /// A wait for any tracee walks over all of them, twice where it has to sleep.
+    fn next_event(&mut self) -> std::io::Result<WaitEvent> {
+        if !self.stops.is_multiple_of(TURNS_OF_ONE)
+            && let Some(last) = self.served_last
+            && let Ok(event @ WaitEvent::Stopped { .. }) =
+                sys::wait_stop(WaitTarget::Thread(last), false)
+        {
+            return Ok(event);
+        }
+        let event = sys::wait_stop(WaitTarget::Any, true);
+        self.served_last = match event {
+            Ok(WaitEvent::Stopped { tid, .. }) => Some(tid),
+            _ => None,
+        };
+        event
     }
 
     /// Deals with what has already happened. Not with all of it where it comes as fast as it is
@@ -433,6 +469,7 @@ impl Engine {
     /// Restores every byte and waits until no thread can be on its way to one. The end of this
     /// thread then frees the target.
     pub(crate) fn let_go(&mut self) {
+        self.follower.roam();
         self.restore_all();
         self.free_all();
         self.settle();
@@ -666,6 +703,23 @@ impl Drop for Engine {
         // A panic leads here with bytes planted; the end of the thread then frees the target.
         if !self.settled {
             self.let_go();
+        }
+    }
+}
+
+impl Engine {
+    /// Continues a thread from a site, and notes when: it may run on this CPU before we do again.
+    pub(crate) fn let_go_on(&mut self, tid: i32, signal: StopSignal) {
+        self.let_go_at = monotonic_ns();
+        go_on(tid, signal);
+    }
+
+    /// When the thread that was dealt with last, and that we saw at `began`, went on.
+    pub(crate) fn went_on_at(&self, began: u64) -> u64 {
+        match self.let_go_at >= began {
+            true => self.let_go_at,
+            // It is gone, or left where it is.
+            false => monotonic_ns(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use lr_probe::{Register, Registers};
 
 use crate::command::Slot;
-use crate::process::budget::{WAKE_OTHER_CPU_NS, WAKE_SAME_CPU_NS};
+use crate::process::cost::Seen;
 use crate::process::desk::{Hit, Ran};
 use crate::process::engine::{Engine, go_on};
 use crate::process::hold::Holder;
@@ -137,13 +137,18 @@ impl Engine {
     /// The thread runs again already.
     fn account(&mut self, tid: i32, address: u64, began: u64) {
         let now = monotonic_ns();
-        let following = self.follower.is_following();
-        let wake = if following {
-            WAKE_SAME_CPU_NS
-        } else {
-            WAKE_OTHER_CPU_NS
-        };
-        let cost = now.saturating_sub(began) + wake;
+        let went_on = self.went_on_at(began);
+        let thread = self.threads.get_mut(&tid);
+        let running_since = thread.map_or(began, |thread| {
+            std::mem::replace(&mut thread.running_since, went_on)
+        });
+        let cost = self.clock.cost(Seen {
+            tid,
+            began,
+            went_on,
+            running_since,
+            placement: self.follower.placement(),
+        });
         self.follower.after_hit(self.pid, tid, now);
         let process_allows = self.process_budget.take(cost, now);
         let Some(site) = self.sites.get(address) else {

@@ -8,7 +8,7 @@ use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 
 use crate::command::Slot;
-use crate::process::engine::{Engine, go_on};
+use crate::process::engine::Engine;
 use crate::process::monotonic_ns;
 use crate::process::site::Presence;
 use crate::shared::Counter;
@@ -197,9 +197,9 @@ impl Engine {
                 self.resume(held.tid, held.address, &mut held.user);
             }
             // The instruction itself is there again.
-            _ => go_on(held.tid, StopSignal::None),
+            _ => self.let_go_on(held.tid, StopSignal::None),
         }
-        let stood = held.stood_ns();
+        let stood = self.went_on_at(held.began).saturating_sub(held.began);
         let process_allows = self.process_budget.take(stood, monotonic_ns());
         let share = stood / in_u64(held.holders.len());
         for holder in held.holders {

@@ -1,10 +1,11 @@
 //! The tracer process: a control thread that talks to the agent, and, while an action is armed, a
 //! tracer thread that holds the target. The target goes free when that thread ends.
 
-mod affinity;
 mod attach;
 mod budget;
 mod control;
+mod cost;
+mod deference;
 mod desk;
 mod engine;
 mod hit;
@@ -12,6 +13,7 @@ mod hold;
 mod life;
 mod memory;
 mod names;
+mod placement;
 mod proc;
 mod settle;
 mod site;

@@ -98,10 +98,35 @@ pub(crate) fn start_time(pid: i32) -> Option<u64> {
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// CPU time that a thread has used, in nanoseconds (schedstat).
+/// What the scheduler says of a thread (schedstat).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SchedTimes {
+    /// CPU time that it has used.
+    pub(crate) ran_ns: u64,
+    /// Time for which it could have run and did not.
+    pub(crate) waited_ns: u64,
+}
+
+pub(crate) fn sched_times(pid: i32, tid: i32) -> Option<SchedTimes> {
+    parse_schedstat(&fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?)
+}
+
+/// Of the calling thread.
+pub(crate) fn own_sched_times() -> Option<SchedTimes> {
+    parse_schedstat(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+}
+
+fn parse_schedstat(text: &str) -> Option<SchedTimes> {
+    let mut fields = text.split_ascii_whitespace();
+    Some(SchedTimes {
+        ran_ns: fields.next()?.parse().ok()?,
+        waited_ns: fields.next()?.parse().ok()?,
+    })
+}
+
+/// CPU time that a thread has used, in nanoseconds.
 pub(crate) fn cpu_time_ns(pid: i32, tid: i32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?;
-    text.split_ascii_whitespace().next()?.parse().ok()
+    sched_times(pid, tid).map(|times| times.ran_ns)
 }
 
 /// The system call that a thread is asleep in.

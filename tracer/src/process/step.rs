@@ -3,7 +3,7 @@
 use lr_probe::{Memory, MemoryFault, Registers};
 
 use crate::plan::ResumeKind;
-use crate::process::engine::{Engine, go_on};
+use crate::process::engine::Engine;
 use crate::process::memory::StoppedMemory;
 use crate::process::site::Presence;
 use crate::process::stop::Stop;
@@ -75,7 +75,7 @@ impl Engine {
             && site.plan.kind == ResumeKind::Emulate
         {
             return match emulated.run(&mut cpu, next, &mut NowMemory(&self.desk.memory)) {
-                Ok(()) => finish_emulation(tid, user, &cpu),
+                Ok(()) => self.finish_emulation(tid, user, &cpu),
                 // The target is to get its own signal, from its own instruction.
                 Err(_) => self.step_in_place(tid, address, user),
             };
@@ -133,7 +133,7 @@ impl Engine {
                 if !SYNCHRONOUS.contains(signal) {
                     self.retry_later(tid, address);
                 }
-                go_on(tid, StopSignal::Deliver(*signal));
+                self.let_go_on(tid, StopSignal::Deliver(*signal));
             }
             Stepped::GroupStop => {
                 self.retry_later(tid, address);
@@ -198,9 +198,17 @@ impl Engine {
         }
     }
 
+    fn finish_emulation(&mut self, tid: i32, user: &mut UserRegisters, cpu: &Cpu) {
+        user.set_general(&cpu.registers);
+        user.set_flags(cpu.flags);
+        if sys::set_registers(tid, user).is_ok() {
+            self.let_go_on(tid, StopSignal::None);
+        }
+    }
+
     fn after_step(&mut self, tid: i32, then: Then) {
         match then {
-            Then::GoOn => go_on(tid, StopSignal::None),
+            Then::GoOn => self.let_go_on(tid, StopSignal::None),
             Then::StayInGroupStop => self.leave_in_group_stop(tid),
         }
     }
@@ -226,6 +234,8 @@ impl Engine {
         };
         let original = site.original;
         site.presence = Presence::Ghost;
+        // Nobody is to go first while the byte is away.
+        self.follower.roam();
         self.text.restore(address, original);
         match self.step_at(tid, address, user) {
             Stepped::Done(after, then) => {
@@ -240,14 +250,6 @@ impl Engine {
         {
             site.presence = Presence::Planted;
         }
-    }
-}
-
-fn finish_emulation(tid: i32, user: &mut UserRegisters, cpu: &Cpu) {
-    user.set_general(&cpu.registers);
-    user.set_flags(cpu.flags);
-    if sys::set_registers(tid, user).is_ok() {
-        go_on(tid, StopSignal::None);
     }
 }
 

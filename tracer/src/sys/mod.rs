@@ -4,8 +4,10 @@
 mod fd;
 mod memory;
 mod ptrace;
+mod sched;
 mod shm;
 mod signal;
+mod trapper;
 mod wait;
 
 pub(crate) use fd::{event_fd, inherited, spawn_tracer};
@@ -15,8 +17,10 @@ pub(crate) use ptrace::{
     get_float_registers, get_registers, get_signal_mask, get_vectors, listen, seize, set_registers,
     set_signal_mask, single_step, trap_origin,
 };
+pub(crate) use sched::{Policy, policy, set_policy};
 pub(crate) use shm::SharedMemory;
 pub(crate) use signal::{
     WAKE, install_termination_handler, install_wake_handler, termination_requested, wake_thread,
 };
+pub(crate) use trapper::Trapper;
 pub(crate) use wait::{WaitEvent, WaitTarget, collect_stop, has_exited, reap, wait_stop};

@@ -1,0 +1,191 @@
+//! Where the tracer thread runs. A wake-up across CPUs costs a multiple of one on the same CPU
+//! (design, section 4), so the tracer follows the thread that hits most. The target's own affinity
+//! is never touched.
+//!
+//! Being on the same CPU is not enough: a thread that is continued is woken on an idle CPU where
+//! there is one, because its own is busy, with us. Under `SCHED_IDLE` we do not count as busy
+//! (`sched_idle_cpu` in the kernel's `select_idle_sibling`), and it stays where it is. See
+//! [`Deference`] for what that costs.
+
+use std::sync::Arc;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::process::deference::{Deference, Recalled};
+use crate::process::proc::{self, SchedTimes};
+
+/// Hits between two looks at where the target runs.
+const PERIOD: u32 = 64;
+/// The same as long as we do not follow: a budget may allow for few hits across CPUs.
+const FIRST_PERIOD: u32 = 8;
+/// If hits come less often than this on average, the site is not busy enough to follow.
+const BUSY_NS: u64 = 1_500_000;
+/// We give way only where one thread makes nearly all hits, in eighths: another one's stop waits
+/// until the first comes to its next.
+const DOMINANT: u32 = 7;
+/// Waiting for others on the CPU, a hit, that makes following under `SCHED_IDLE` a loss.
+const CONTENDED_NS: u64 = 20_000;
+/// How long we do not give way after we had to wait for others.
+const BACK_OFF_NS: u64 = 50_000_000;
+const LONGEST_BACK_OFF_NS: u64 = 16_000_000_000;
+
+/// How the thread of the last hits and the tracer were placed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Placement {
+    SameCpu,
+    OtherCpu,
+}
+
+#[derive(Debug)]
+pub(crate) struct Follower {
+    allowed: Option<CpuSet>,
+    /// The CPU that we are bound to.
+    following: Option<usize>,
+    placement: Placement,
+    deference: Arc<Deference>,
+    back_off: BackOff,
+    period: Period,
+}
+
+#[derive(Debug, Default)]
+struct Period {
+    began: u64,
+    hits: u32,
+    /// The thread that is followed, or may be next.
+    tid: i32,
+    hits_of_tid: u32,
+    /// What we and that thread had when the period began, while we give way.
+    times: Option<(SchedTimes, SchedTimes)>,
+}
+
+impl Period {
+    fn one_thread_dominates(&self) -> bool {
+        self.hits_of_tid * 8 >= self.hits * DOMINANT
+    }
+}
+
+/// When giving way may be tried again.
+#[derive(Debug)]
+struct BackOff {
+    until: u64,
+    next_ns: u64,
+}
+
+impl BackOff {
+    fn failed(&mut self, now_ns: u64) {
+        self.until = now_ns + self.next_ns;
+        self.next_ns = (self.next_ns * 2).min(LONGEST_BACK_OFF_NS);
+    }
+}
+
+impl Follower {
+    pub(crate) fn new(deference: Arc<Deference>) -> Follower {
+        let allowed = sched_getaffinity(Pid::from_raw(0)).ok();
+        Follower {
+            allowed,
+            following: None,
+            placement: Placement::OtherCpu,
+            deference,
+            back_off: BackOff {
+                until: 0,
+                next_ns: BACK_OFF_NS,
+            },
+            period: Period::default(),
+        }
+    }
+
+    /// How the last hits were taken.
+    pub(crate) fn placement(&self) -> Placement {
+        self.placement
+    }
+
+    /// To be called after each hit, when its thread runs again.
+    pub(crate) fn after_hit(&mut self, pid: i32, tid: i32, now_ns: u64) {
+        self.deference.beat();
+        self.period.hits += 1;
+        self.period.hits_of_tid += u32::from(tid == self.period.tid);
+        let full = match self.following {
+            Some(_) => PERIOD,
+            None => FIRST_PERIOD,
+        };
+        if self.period.hits >= full {
+            self.end_of_period(pid, tid, now_ns);
+        }
+    }
+
+    fn end_of_period(&mut self, pid: i32, tid: i32, now_ns: u64) {
+        self.heed(now_ns);
+        let period = std::mem::take(&mut self.period);
+        self.period.began = now_ns;
+        let leads = period.hits_of_tid * 2 >= period.hits;
+        self.period.tid = if leads { period.tid } else { tid };
+        let passed = now_ns.saturating_sub(period.began);
+        let activity = proc::activity(pid, self.period.tid);
+        let Some(activity) = activity.filter(|_| passed < BUSY_NS * u64::from(period.hits)) else {
+            return self.roam();
+        };
+        self.placement = match self.following == Some(activity.cpu) {
+            true => Placement::SameCpu,
+            false => Placement::OtherCpu,
+        };
+        self.follow(activity.cpu);
+        let gives_way = self.deference.gives_way();
+        if gives_way && period.waited_for_others(pid) {
+            self.deference.end();
+            self.back_off.failed(now_ns);
+        } else if !leads || !period.one_thread_dominates() {
+            self.deference.end();
+        } else if gives_way || now_ns >= self.back_off.until && self.deference.begin() {
+            self.placement = Placement::SameCpu;
+            self.period.times = times(pid, self.period.tid);
+        }
+    }
+
+    /// Takes notice of what the watch has done meanwhile.
+    fn heed(&mut self, now_ns: u64) {
+        match self.deference.heed() {
+            None | Some(Recalled::Wanted) => {}
+            Some(Recalled::Starving) => self.back_off.failed(now_ns),
+            Some(Recalled::Unused) => self.following = None,
+        }
+    }
+
+    fn follow(&mut self, cpu: usize) {
+        let Some(allowed) = &self.allowed else { return };
+        if self.following == Some(cpu) || allowed.is_set(cpu) != Ok(true) {
+            return;
+        }
+        let mut set = CpuSet::new();
+        if set.set(cpu).is_ok() && sched_setaffinity(Pid::from_raw(0), &set).is_ok() {
+            self.following = Some(cpu);
+        }
+    }
+
+    /// Runs anywhere again, as an ordinary thread.
+    pub(crate) fn roam(&mut self) {
+        self.deference.end();
+        self.placement = Placement::OtherCpu;
+        if let (Some(_), Some(allowed)) = (self.following.take(), &self.allowed) {
+            let _ = sched_setaffinity(Pid::from_raw(0), allowed);
+        }
+    }
+}
+
+impl Period {
+    /// We are runnable and do not run while the thread runs, which is as it should be, and while
+    /// others do.
+    fn waited_for_others(&self, pid: i32) -> bool {
+        let (Some((own, its)), Some((own_now, its_now))) = (self.times, times(pid, self.tid))
+        else {
+            return false;
+        };
+        let waited = own_now.waited_ns.saturating_sub(own.waited_ns);
+        let ran = its_now.ran_ns.saturating_sub(its.ran_ns);
+        waited.saturating_sub(ran) > CONTENDED_NS * u64::from(self.hits)
+    }
+}
+
+fn times(pid: i32, tid: i32) -> Option<(SchedTimes, SchedTimes)> {
+    Some((proc::own_sched_times()?, proc::sched_times(pid, tid)?))
+}

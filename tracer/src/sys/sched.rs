@@ -1,0 +1,39 @@
+//! Scheduling policies of threads (sched(7)).
+
+use std::io;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Policy {
+    /// `SCHED_OTHER`
+    Other,
+    /// `SCHED_IDLE`
+    Idle,
+}
+
+/// Of a thread, or of the calling one for 0. Its nice value stays.
+pub(crate) fn set_policy(tid: i32, policy: Policy) -> io::Result<()> {
+    let number = match policy {
+        Policy::Other => libc::SCHED_OTHER,
+        Policy::Idle => libc::SCHED_IDLE,
+    };
+    // SAFETY: all-zero is valid for the structure, which the kernel reads.
+    let result = unsafe {
+        let parameters: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(tid, number, &raw const parameters)
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Of the calling thread; `None` for the others that there are.
+pub(crate) fn policy() -> Option<Policy> {
+    // SAFETY: takes a number only.
+    match unsafe { libc::sched_getscheduler(0) } {
+        libc::SCHED_OTHER => Some(Policy::Other),
+        libc::SCHED_IDLE => Some(Policy::Idle),
+        _ => None,
+    }
+}
