@@ -1,9 +1,11 @@
 // What ptrace allows: one int3 site whose instruction is emulated, one register read, one memory
 // read and one register write per hit, and nothing else. No tool that does this in another process
-// can be faster. `emulate HITS` prints `<hits per second>`.
+// can be faster. `emulate HITS [free]` prints `<hits per second>`: with both on one CPU, or where the
+// scheduler puts them.
 //
 // After `limits/resume.c`, mode `emul`, of the measurements that lr's design rests on.
 #define _GNU_SOURCE
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,12 @@ static double now(void) {
 
 int main(int argc, char **argv) {
     long hits = argc > 1 ? atol(argv[1]) : 100000;
+    if (argc < 3) {
+        cpu_set_t here;
+        CPU_ZERO(&here);
+        CPU_SET(sched_getcpu(), &here);
+        sched_setaffinity(0, sizeof here, &here);
+    }
     pid_t child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -37,6 +37,7 @@ cargo xtask <command>
   install [--prefix FOLDER]    lr, lr-server and the DuckDB library, into ~/.local unless said
   bench hit                    hits per second: lr, gdb and what ptrace allows
   bench actions                what a hit costs, of each kind of action and of a false condition
+  bench threads                hits per second with 1 to 512 threads; exact counts
   bench index                  the time to find a line in a large program: lr, gdb and lldb
   bench attach                 the longest gap that a running thread sees: lr, gdb and nothing
   fuzz [TARGET] [--for SECONDS]
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         ["install", "--prefix", folder] => install::run(Some(folder)),
         ["bench", "hit"] => bench::hit(),
         ["bench", "actions"] => bench::actions(),
+        ["bench", "threads"] => bench::threads(),
         ["bench", "index"] => bench::index(),
         ["bench", "attach"] => bench::attach(),
         ["fuzz"] => fuzz::run(None, None),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use lr_fixtures::{Fixture, Target, location};
 
-use crate::bench::hit;
+use crate::bench::hit::{self, Cpus};
 use crate::build::{self, Purpose};
 use crate::local::Local;
 use crate::{interrupt, packages};
@@ -51,14 +51,14 @@ pub(crate) fn actions() -> Result<()> {
     let line = location("tight.c", "process");
     let local = Local::new(programs)?;
 
-    let before = hit::limit()?;
+    let before = hit::limit(Cpus::One)?;
     let mut measured = Vec::new();
     for (name, arguments) in KINDS {
         measured.push((*name, watch(&local, &program, &line, arguments)?));
     }
     let stops = snapshots(&local, &program, &line)?;
     // The machine may have become slower or faster meanwhile.
-    let limit = (before + hit::limit()?) / 2.0;
+    let limit = f64::midpoint(before, hit::limit(Cpus::One)?);
 
     println!(
         "one line of a tight C loop, {} s each; hits while it was planted:\n",
@@ -68,7 +68,7 @@ pub(crate) fn actions() -> Result<()> {
         "{:<36} {:>10} {:>8} {:>12}",
         "", "hits/s", "µs/hit", "of the limit"
     );
-    row("the limit: emulate, no values", limit, limit);
+    row("the limit: emulate, both on one CPU", limit, limit);
     for (name, rate) in measured {
         row(name, rate, limit);
     }
@@ -85,7 +85,7 @@ fn row(name: &str, rate: f64, limit: f64) {
 }
 
 /// Hits per second of the last action that was placed.
-fn watch(local: &Local, program: &Path, line: &str, arguments: &[&str]) -> Result<f64> {
+pub(super) fn watch(local: &Local, program: &Path, line: &str, arguments: &[&str]) -> Result<f64> {
     let target = target(program);
     let arguments = arguments.iter().map(|word| match *word {
         "LINE" => line,

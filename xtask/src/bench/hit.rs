@@ -3,7 +3,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use lr_fixtures::{Fixture, Target, location};
+use serde_json::Value;
 
+use crate::bench::actions;
 use crate::bench::gdb::Gdb;
 use crate::build::{self, Purpose};
 use crate::local::Local;
@@ -12,40 +14,87 @@ use crate::{command, folders, interrupt, packages};
 /// How long each way is watched.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// Prints hits per second of one line in a tight loop, each way with the same four values.
+/// The ways of going on from a breakpoint, dearest last: the marker of a line of `rungs.c` for each.
+const RUNGS: [&str; 3] = ["emulate", "twin", "borrow"];
+
+/// Prints hits per second of one line in a tight loop: the stop path alone beside what ptrace
+/// allows, and end to end beside gdb, with the same four values.
 pub(crate) fn hit() -> Result<()> {
     packages::need(&packages::BENCH)?;
     interrupt::become_errors()?;
     let programs = build::release(Purpose::Here)?;
     let program = build::fixture(&Fixture::c("tight.c").opt('2'))?;
     let line = location("tight.c", "process");
+    let local = Local::new(programs.clone())?;
 
-    let limit = limit()?;
-    let gdb = gdb(&program, &line)?;
+    let before = limit(Cpus::One)?;
+    let counter = actions::watch(&local, &program, &line, &["--counter", "LINE"])?;
+    let condition = ["--counter", "LINE", "--if", "n < 0"];
+    let condition = actions::watch(&local, &program, &line, &condition)?;
     let lr = lr(Local::new(programs)?, &program, &line)?;
+    let gdb = gdb(&program, &line)?;
+    let free = limit(Cpus::Any)?;
+    // The machine may have become slower or faster meanwhile.
+    let limit = f64::midpoint(before, limit(Cpus::One)?);
 
     println!(
-        "one line of a tight C loop, four values (int, double, string, int), {} s each:\n",
+        "one line of a tight C loop, {} s each; values: int, double, string, int:\n",
         WINDOW.as_secs()
     );
+    let heads = ["hits/s", "µs/hit", "of the limit", "of gdb"];
     println!(
-        "{:<34} {:>12} {:>10} {:>9}",
-        "", "hits/s", "µs/hit", "of gdb"
+        "{:<38} {:>10} {:>8} {:>13} {:>8}",
+        "", heads[0], heads[1], heads[2], heads[3]
     );
     for (name, rate) in [
-        ("the limit: emulate, no values", limit),
-        ("lr, end to end into DuckDB", lr.stored),
-        ("gdb dprintf", gdb),
+        ("the limit: emulate, both on one CPU", limit),
+        ("the same, left to the scheduler", free),
+        ("lr, counter", counter),
+        ("lr, a condition that is false", condition),
+        ("lr, 4 values, end to end into DuckDB", lr.stored),
+        ("gdb dprintf, 4 values", gdb),
     ] {
-        let ratio = format!("{:.1}x", rate / gdb);
-        println!("{name:<34} {rate:>12.0} {:>10.1} {ratio:>9}", 1e6 / rate);
+        let of_limit = format!("{:.2}", rate / limit);
+        let of_gdb = format!("{:.1}x", rate / gdb);
+        println!(
+            "{name:<38} {rate:>10.0} {:>8.1} {of_limit:>13} {of_gdb:>8}",
+            1e6 / rate
+        );
     }
     println!("\nlr counted {:.0} hits and lost {:.0}.", lr.hits, lr.lost);
+    rungs(&local)
+}
+
+/// Prints what a counter's hit costs for each way of going on from it.
+fn rungs(local: &Local) -> Result<()> {
+    let program = build::fixture(&Fixture::c("rungs.c").opt('2'))?;
+    println!("\none line of a loop, a counter, by how its thread goes on:\n");
+    println!("{:<38} {:>10} {:>8}", "", "hits/s", "µs/hit");
+    for rung in RUNGS {
+        let line = location("rungs.c", rung);
+        let mut explain = local.lr();
+        explain.args(["explain", "--json", "--binary"]);
+        let told: Value =
+            serde_json::from_str(&command::output(explain.arg(&program).arg(&line))?)?;
+        let kind = &told["addresses"][0]["resume"]["kind"];
+        if kind != rung {
+            bail!("{line} goes on by {kind}, not by {rung}: another compiler?");
+        }
+        let rate = actions::watch(local, &program, &line, &["--counter", "LINE"])?;
+        println!("{rung:<38} {rate:>10.0} {:>8.1}", 1e6 / rate);
+    }
     Ok(())
 }
 
+/// Where the two processes of the bare loop run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cpus {
+    One,
+    Any,
+}
+
 /// Hits per second that the bare loop reaches.
-pub(super) fn limit() -> Result<f64> {
+pub(super) fn limit(cpus: Cpus) -> Result<f64> {
     let source = folders::root().join("xtask/limits/emulate.c");
     let folder = folders::target().join("limits");
     std::fs::create_dir_all(&folder)?;
@@ -56,8 +105,15 @@ pub(super) fn limit() -> Result<f64> {
             .arg(&program)
             .arg(source),
     )?;
-    let printed = command::output(Command::new(&program).arg("100000"))?;
-    printed.trim().parse().context("hits per second")
+    let mut emulate = Command::new(&program);
+    emulate.arg("100000");
+    if cpus == Cpus::Any {
+        emulate.arg("free");
+    }
+    command::output(&mut emulate)?
+        .trim()
+        .parse()
+        .context("hits per second")
 }
 
 /// Hits per second with gdb's `dprintf`, as its output comes.

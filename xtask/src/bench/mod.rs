@@ -5,8 +5,10 @@ mod attach;
 mod gdb;
 mod hit;
 mod index;
+mod threads;
 
 pub(crate) use actions::actions;
 pub(crate) use attach::attach;
 pub(crate) use hit::hit;
 pub(crate) use index::index;
+pub(crate) use threads::threads;
