@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod asleep;
 mod counts;
 mod endings;
 mod holds;
@@ -28,6 +29,7 @@ fn main() {
         };
     }
     let trials = trials![
+        asleep::no_call_returns_because_of_us,
         counts::every_instruction_of_a_function_at_once,
         counts::every_instruction_of_an_optimised_function,
         counts::atomic_updates_stay_atomic,
