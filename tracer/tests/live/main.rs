@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod asleep;
+mod costs;
 mod counts;
 mod endings;
 mod holds;
@@ -30,6 +31,10 @@ fn main() {
     }
     let trials = trials![
         asleep::no_call_returns_because_of_us,
+        costs::one_thread_that_is_emulated,
+        costs::one_thread_that_is_stepped,
+        costs::one_thread_that_does_other_things,
+        costs::threads_that_wait_in_line,
         counts::every_instruction_of_a_function_at_once,
         counts::every_instruction_of_an_optimised_function,
         counts::atomic_updates_stay_atomic,
