@@ -38,6 +38,7 @@ cargo xtask <command>
   bench hit                    hits per second: lr, gdb and what ptrace allows
   bench actions                what a hit costs, of each kind of action and of a false condition
   bench threads                hits per second with 1 to 512 threads; exact counts
+  bench idle                   what a program loses to what is attached and does little
   bench index                  the time to find a line in a large program: lr, gdb and lldb
   bench attach                 the longest gap that a running thread sees: lr, gdb and nothing
   fuzz [TARGET] [--for SECONDS]
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         ["install", "--prefix", folder] => install::run(Some(folder)),
         ["bench", "hit"] => bench::hit(),
         ["bench", "actions"] => bench::actions(),
+        ["bench", "idle"] => bench::idle(),
         ["bench", "threads"] => bench::threads(),
         ["bench", "index"] => bench::index(),
         ["bench", "attach"] => bench::attach(),

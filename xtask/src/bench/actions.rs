@@ -2,7 +2,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use lr_fixtures::{Fixture, Target, location};
 
 use crate::bench::hit::{self, Cpus};
@@ -97,7 +97,7 @@ pub(super) fn watch(local: &Local, program: &Path, line: &str, arguments: &[&str
         .args(["--for", &format!("{}s", WINDOW.as_secs())])
         .args(["--rate", "100000000", "--ignore-quota"])
         .args(arguments);
-    run(&mut attach)?;
+    interrupt::succeed(&mut attach)?;
     target.assert_clean();
     let numbers = local.sql_numbers(
         "SELECT sum(hits) * 1000 / sum(observed_ms) FROM coverage
@@ -113,18 +113,9 @@ fn snapshots(local: &Local, program: &Path, line: &str) -> Result<Vec<f64>> {
     attach
         .args(["attach", &target.pid().to_string(), "--json"])
         .args(["--hits", SNAPSHOTS, "--ignore-quota", "--snapshot", line]);
-    run(&mut attach)?;
+    interrupt::succeed(&mut attach)?;
     target.assert_clean();
     local.sql_numbers("SELECT count(*), median(stop_ns) / 1e6, max(stop_ns) / 1e6 FROM snapshots")
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let status = interrupt::run(command)?;
-    if !status.success() {
-        bail!("{command:?} ended with {status}");
-    }
-    Ok(())
 }
 
 fn target(program: &Path) -> Target {

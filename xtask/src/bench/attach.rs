@@ -1,7 +1,6 @@
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use lr_fixtures::{Fixture, Target, location};
 
 use crate::bench::gdb;
@@ -21,7 +20,7 @@ pub(crate) fn attach() -> Result<()> {
     let line = location("gap.c", "tick");
     let local = Local::new(programs)?;
     // Starts the server, which is no part of attaching.
-    run(local.lr().args(["server", "start"]))?;
+    interrupt::succeed(local.lr().args(["server", "start"]))?;
     let mut target = Target::spawn(&program, [""; 0]);
     let pid = target.pid().to_string();
 
@@ -30,15 +29,19 @@ pub(crate) fn attach() -> Result<()> {
         Ok(())
     })?;
     let lr = measure(&mut target, || {
-        run(local
-            .lr()
-            .args(["attach", &pid, "--hits", "5", "--log", &line, "n={n}"]))
+        interrupt::succeed(
+            local
+                .lr()
+                .args(["attach", &pid, "--hits", "5", "--log", &line, "n={n}"]),
+        )
     })?;
     target.assert_clean();
     let commands = [format!("break {line}"), "detach".to_owned()];
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
     let number = target.pid();
-    let gdb = measure(&mut target, || run(&mut gdb::command(number, &commands)))?;
+    let gdb = measure(&mut target, || {
+        interrupt::succeed(&mut gdb::command(number, &commands))
+    })?;
 
     println!("the longest gap that a spinning thread saw, {ROUNDS} rounds, in milliseconds:\n");
     println!("{:<44} {:>10} {:>10}", "", "median", "worst");
@@ -78,16 +81,4 @@ fn longest(target: &mut Target) -> Result<f64> {
         .with_context(|| format!("unexpected: {line}"))?
         .parse()?;
     Ok(nanoseconds / 1e6)
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let status = interrupt::run(command)?;
-    if !status.success() {
-        bail!("{command:?} ended with {status}");
-    }
-    Ok(())
 }

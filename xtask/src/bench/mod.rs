@@ -4,11 +4,13 @@ mod actions;
 mod attach;
 mod gdb;
 mod hit;
+mod idle;
 mod index;
 mod threads;
 
 pub(crate) use actions::actions;
 pub(crate) use attach::attach;
 pub(crate) use hit::hit;
+pub(crate) use idle::idle;
 pub(crate) use index::index;
 pub(crate) use threads::threads;

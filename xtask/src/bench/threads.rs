@@ -1,5 +1,5 @@
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -58,7 +58,7 @@ fn watch(local: &Local, program: &Path, line: &str, threads: u64, all: bool) -> 
     command.arg(threads.to_string());
     let mut target = Target::start(command);
     let pid = target.pid().to_string();
-    run(local.lr().args([
+    interrupt::succeed(local.lr().args([
         "attach",
         &pid,
         "--background",
@@ -72,7 +72,7 @@ fn watch(local: &Local, program: &Path, line: &str, threads: u64, all: bool) -> 
     };
     target.send(&format!("{who} {each}"));
     let passed = parse(&target.line())?;
-    run(local.lr().args(["detach", &pid]))?;
+    interrupt::succeed(local.lr().args(["detach", &pid]))?;
     target.assert_clean();
     let counted = counted(local, passed.hits)?;
     if counted != passed.hits {
@@ -117,16 +117,4 @@ fn parse(line: &str) -> Result<Passed> {
         hits: hits.parse()?,
         seconds: nanos / 1e9,
     })
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let status = interrupt::run(command)?;
-    if !status.success() {
-        bail!("{command:?} ended with {status}");
-    }
-    Ok(())
 }
