@@ -15,17 +15,17 @@ use nix::unistd::Pid;
 use crate::process::deference::{Deference, Recalled};
 use crate::process::proc::{self, SchedTimes};
 
-/// Hits between two looks at where the target runs.
+/// Hits between two looks at where the target runs, while all is well.
 const PERIOD: u32 = 64;
-/// The same as long as we do not follow: a budget may allow for few hits across CPUs.
-const FIRST_PERIOD: u32 = 8;
+/// The same as long as we may do better: a budget allows for few hits across CPUs.
+const FIRST_PERIOD: u32 = 16;
 /// If hits come less often than this on average, the site is not busy enough to follow.
 const BUSY_NS: u64 = 1_500_000;
 /// We give way only where one thread makes nearly all hits, in eighths: another one's stop waits
 /// until the first comes to its next.
 const DOMINANT: u32 = 7;
-/// Waiting for others on the CPU, a hit, that makes following under `SCHED_IDLE` a loss.
-const CONTENDED_NS: u64 = 20_000;
+/// Waiting for others on the CPU, for each hit, that makes giving way a loss.
+const CONTENDED_NS: u64 = 10_000;
 /// How long we do not give way after we had to wait for others.
 const BACK_OFF_NS: u64 = 50_000_000;
 const LONGEST_BACK_OFF_NS: u64 = 16_000_000_000;
@@ -55,7 +55,7 @@ struct Period {
     /// The thread that is followed, or may be next.
     tid: i32,
     hits_of_tid: u32,
-    /// What we and that thread had when the period began, while we give way.
+    /// What we and that thread had when the period began, while we follow.
     times: Option<(SchedTimes, SchedTimes)>,
 }
 
@@ -105,9 +105,9 @@ impl Follower {
         self.deference.beat();
         self.period.hits += 1;
         self.period.hits_of_tid += u32::from(tid == self.period.tid);
-        let full = match self.following {
-            Some(_) => PERIOD,
-            None => FIRST_PERIOD,
+        let full = match self.deference.gives_way() {
+            true => PERIOD,
+            false => FIRST_PERIOD,
         };
         if self.period.hits >= full {
             self.end_of_period(pid, tid, now_ns);
@@ -131,15 +131,21 @@ impl Follower {
         };
         self.follow(activity.cpu);
         let gives_way = self.deference.gives_way();
-        if gives_way && period.waited_for_others(pid) {
+        let contended = period.is_contended(pid, gives_way);
+        if contended != Some(false) || !leads || !period.one_thread_dominates() {
             self.deference.end();
-            self.back_off.failed(now_ns);
-        } else if !leads || !period.one_thread_dominates() {
-            self.deference.end();
-        } else if gives_way || now_ns >= self.back_off.until && self.deference.begin() {
+            if gives_way && contended == Some(true) {
+                self.back_off.failed(now_ns);
+            }
+        } else if gives_way || self.should_give_way(now_ns) && self.deference.begin() {
             self.placement = Placement::SameCpu;
-            self.period.times = times(pid, self.period.tid);
         }
+        self.period.times = times(pid, self.period.tid);
+    }
+
+    /// Where no CPU is idle the thread stays by itself.
+    fn should_give_way(&self, now_ns: u64) -> bool {
+        self.placement == Placement::OtherCpu && now_ns >= self.back_off.until
     }
 
     /// Takes notice of what the watch has done meanwhile.
@@ -173,16 +179,15 @@ impl Follower {
 }
 
 impl Period {
-    /// We are runnable and do not run while the thread runs, which is as it should be, and while
-    /// others do.
-    fn waited_for_others(&self, pid: i32) -> bool {
-        let (Some((own, its)), Some((own_now, its_now))) = (self.times, times(pid, self.tid))
-        else {
-            return false;
-        };
+    /// Whether we had to wait for others; `None` where that is not known. Who gives way is runnable
+    /// and does not run while the thread runs: that is as it should be.
+    fn is_contended(&self, pid: i32, gives_way: bool) -> Option<bool> {
+        let (own, its) = self.times?;
+        let (own_now, its_now) = times(pid, self.tid)?;
         let waited = own_now.waited_ns.saturating_sub(own.waited_ns);
         let ran = its_now.ran_ns.saturating_sub(its.ran_ns);
-        waited.saturating_sub(ran) > CONTENDED_NS * u64::from(self.hits)
+        let for_others = waited.saturating_sub(if gives_way { ran } else { 0 });
+        Some(for_others > CONTENDED_NS * u64::from(self.hits))
     }
 }
 

@@ -18,7 +18,7 @@ const OTHERS: f64 = 0.05;
 const ENOUGH: usize = 8;
 
 /// A machine that was never quiet for a round until then tells nothing.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) fn one_thread_that_is_emulated() {
     agree("emulated", [1, 10_000, 0]);
