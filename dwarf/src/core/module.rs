@@ -1,8 +1,11 @@
+use std::ffi::OsStr;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lr_probe::Memory;
+use object::{Object, ObjectSegment};
 
 use super::build_id::build_id;
 use super::file::Core;
@@ -15,9 +18,13 @@ use crate::image::MappedPart;
 use crate::loader::{OpenError, Root, open_regular};
 use crate::target::Module;
 
-/// `AT_ENTRY` and `AT_SYSINFO_EHDR` of the auxiliary vector (getauxval(3)).
+/// `AT_ENTRY`, `AT_EXECFN` and `AT_SYSINFO_EHDR` of the auxiliary vector (getauxval(3)).
 const AT_ENTRY: u64 = 9;
+const AT_EXECFN: u64 = 31;
 const AT_SYSINFO_EHDR: u64 = 33;
+const PAGE: u64 = 4096;
+/// Bytes of a path, with its NUL (`PATH_MAX`).
+const MAX_PATH: usize = 4096;
 /// How often one library may be loaded; glibc has room for 16 namespaces.
 const MAX_COPIES: usize = 16;
 /// The vDSO has two pages, and some day a few more.
@@ -48,7 +55,26 @@ impl CoreModules {
     pub fn open(core: &Core, executable: Option<&Path>, debug_files: &DebugFiles) -> CoreModules {
         let mut found = CoreModules::default();
         let entry = core.auxiliary(AT_ENTRY);
-        let files = core.files();
+        let listed = core.files();
+        let own = match listed {
+            [] => program_alone(core, executable).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let files = match listed {
+            [] => {
+                let what = match own.is_empty() {
+                    true => "any program or library",
+                    false => "any library",
+                };
+                found.missing.push(MissingModule {
+                    path: PathBuf::from(what),
+                    why: "the core does not list the files that were mapped (NT_FILE)".to_owned(),
+                    ranges: Vec::new(),
+                });
+                own.as_slice()
+            }
+            listed => listed,
+        };
         for (index, file) in files.iter().enumerate() {
             let seen = files[..index].iter().any(|other| other.path == file.path);
             if seen {
@@ -84,6 +110,43 @@ impl CoreModules {
         found.modules.extend(vdso(core));
         found
     }
+}
+
+/// Where the program lies, of a core that does not list files: by its entry.
+fn program_alone(core: &Core, executable: Option<&Path>) -> Option<Vec<MappedFile>> {
+    let path = match executable {
+        Some(path) => path.to_owned(),
+        None => {
+            let text = core.at(core.auxiliary(AT_EXECFN)?)?;
+            let text = &text[..text.len().min(MAX_PATH)];
+            let text = text.split(|&byte| byte == 0).next()?;
+            Path::new(OsStr::from_bytes(text)).to_owned()
+        }
+    };
+    // Relative to what, nobody knows.
+    if executable.is_none() && !path.is_absolute() {
+        return None;
+    }
+    let file = open_regular(&path).ok()?;
+    let binary = Binary::open_with(file, &path, &DebugFiles::none()).ok()?;
+    let elf = binary.image.elf()?;
+    let bias = core.auxiliary(AT_ENTRY)?.wrapping_sub(elf.entry());
+    let mut parts = Vec::new();
+    for segment in elf.segments() {
+        let (offset, len) = segment.file_range();
+        let start = segment.address().wrapping_add(bias);
+        let end = start.checked_add(len)?.checked_next_multiple_of(PAGE)?;
+        parts.push(MappedFile {
+            start: start - start % PAGE,
+            end,
+            offset: offset - offset % PAGE,
+            path: path.clone(),
+        });
+    }
+    // Nothing else says that it lies there than its header, which is looked at by whoever opens it.
+    let first = parts.iter().find(|part| part.offset == 0)?;
+    let header = core.at(first.start)?;
+    header.starts_with(b"\x7fELF").then_some(parts)
 }
 
 fn mapped_part(core: &Core, file: &MappedFile) -> MappedPart {
@@ -137,6 +200,14 @@ fn open(
         Err(why) => return Err(why),
     };
     let wanted = header.and_then(build_id);
+    if let (None, Some(header)) = (wanted, header)
+        && !begins_with(&binary, header)
+    {
+        return Err(format!(
+            "{} begins with other bytes than what the process ran, which has no build-id",
+            name.display()
+        ));
+    }
     if let Some(wanted) = wanted
         && binary.build_id() != Some(wanted)
     {
@@ -174,6 +245,20 @@ fn open(
         }
     }
     Ok((!modules.is_empty()).then_some(Opened { modules, is_known }))
+}
+
+/// Whether a file is the one that begins like this in memory, as far as its first page tells: nothing
+/// writes to that. Where its sections are changes when it is stripped.
+fn begins_with(binary: &Binary, header: &[u8]) -> bool {
+    /// `e_shoff` to `e_shstrndx`, the rest of the header.
+    const SECTIONS: Range<usize> = 40..64;
+    let len = header.len().min(usize::try_from(PAGE).expect("small"));
+    let Some(own) = binary.image.bytes_of(0..len) else {
+        return false;
+    };
+    let (own, header) = (own.iter(), header.iter());
+    let mut pairs = own.zip(header).enumerate();
+    pairs.all(|(at, (own, other))| own == other || SECTIONS.contains(&at))
 }
 
 /// By the first part that tells: rather by one that is known to be code, since a page of the file

@@ -56,6 +56,24 @@ pub(super) struct Notes {
     pub(super) threads: Vec<CoreThread>,
     pub(super) files: Vec<MappedFile>,
     pub(super) auxiliary: Vec<(u64, u64)>,
+    /// Which notes of the last thread are still to come. One more of a kind is another thread's, whose
+    /// `NT_PRSTATUS` is not there.
+    awaited: Awaited,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Awaited {
+    vectors: bool,
+    extended: bool,
+    signal: bool,
+}
+
+impl Awaited {
+    const ALL: Awaited = Awaited {
+        vectors: true,
+        extended: true,
+        signal: true,
+    };
 }
 
 impl Notes {
@@ -81,6 +99,7 @@ impl Notes {
         while let Ok(Some(note)) = notes.next() {
             if note.name() == elf::ELF_NOTE_LINUX
                 && note.n_type(LittleEndian) == elf::NT_X86_XSTATE
+                && std::mem::take(&mut self.awaited.extended)
                 && let Some(thread) = self.threads.last_mut()
             {
                 // The kernel writes what there is once for the process behind the first part of
@@ -96,17 +115,24 @@ impl Notes {
                 continue;
             }
             match note.n_type(LittleEndian) {
-                elf::NT_PRSTATUS if self.threads.len() < MAX_THREADS => {
-                    self.threads.extend(thread(note.desc()));
+                elf::NT_PRSTATUS => {
+                    let thread = thread(note.desc());
+                    let thread = thread.filter(|_| self.threads.len() < MAX_THREADS);
+                    // What follows one that is not kept is not the last one's.
+                    self.awaited = match thread {
+                        Some(_) => Awaited::ALL,
+                        None => Awaited::default(),
+                    };
+                    self.threads.extend(thread);
                 }
                 // Follows the NT_PRSTATUS of its thread.
-                elf::NT_PRFPREG => {
+                elf::NT_PRFPREG if std::mem::take(&mut self.awaited.vectors) => {
                     if let Some(thread) = self.threads.last_mut() {
                         vectors(note.desc(), &mut thread.registers);
                     }
                 }
                 // As does this; the kernel writes it for the first thread alone.
-                elf::NT_SIGINFO => {
+                elf::NT_SIGINFO if std::mem::take(&mut self.awaited.signal) => {
                     if let Some(thread) = self.threads.last_mut() {
                         thread.signal = signal(note.desc()).or(thread.signal);
                     }

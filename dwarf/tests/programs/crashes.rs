@@ -384,6 +384,136 @@ fn files_that_are_others() {
     missing("build-id");
 }
 
+/// Where nothing names the build, the first page of the file tells.
+#[test]
+fn files_without_a_build_id_that_are_others() {
+    let without = |level| crashes().opt(level).flag("-Wl,--build-id=none");
+    let Some(died) = Died::of(&without('0'), "null", USUAL) else {
+        return;
+    };
+    let (core, found) = died.opened();
+    assert_eq!(found.missing, []);
+    // Stripped, it is the same program.
+    let stripped = died.folder.join("stripped");
+    copy_program(&died.program, &stripped);
+    let strip = Command::new("strip").arg(&stripped).status().unwrap();
+    assert!(strip.success());
+    let found = CoreModules::open(&core, Some(&stripped), &DebugFiles::host());
+    assert_eq!(found.missing, []);
+    for other in [without('2'), crashes()] {
+        std::fs::remove_file(&died.program).unwrap();
+        copy_program(&other.build(), &died.program);
+        let (_, found) = died.opened();
+        let [missing] = found.missing.as_slice() else {
+            panic!("{:?}", found.missing);
+        };
+        assert!(missing.why.contains("other bytes"), "{}", missing.why);
+        assert_eq!(died.names().0, [""]);
+    }
+}
+
+/// The offsets of the types of a core's notes, with the types.
+fn note_types(core: &[u8]) -> Vec<(usize, u32)> {
+    let half = |at: usize| u32::from_le_bytes(core[at..at + 4].try_into().unwrap());
+    let word = |at: usize| {
+        let word = u64::from_le_bytes(core[at..at + 8].try_into().unwrap());
+        usize::try_from(word).unwrap()
+    };
+    let count = usize::from(u16::from_le_bytes([core[56], core[57]]));
+    let mut types = Vec::new();
+    for header in (0..count).map(|index| word(32) + 56 * index) {
+        // PT_NOTE
+        if half(header) != 4 {
+            continue;
+        }
+        let (mut at, len) = (word(header + 8), word(header + 32));
+        let end = at + len;
+        while at < end {
+            types.push((at + 8, half(at + 8)));
+            let sizes = [half(at), half(at + 4)];
+            let sizes = sizes.map(|size| usize::try_from(size).unwrap().next_multiple_of(4));
+            at += 12 + sizes[0] + sizes[1];
+        }
+    }
+    types
+}
+
+const NT_PRSTATUS: u32 = 1;
+const NT_FILE: u32 = 0x4649_4c45;
+
+/// What follows the registers of a thread that are not there is not taken for another thread's.
+#[test]
+fn a_thread_without_registers_costs_itself() {
+    let Some(died) = Died::of(&crashes(), "null 3", USUAL) else {
+        return;
+    };
+    let whole = died.opened().0.threads().to_vec();
+    let bytes = std::fs::read(&died.core).unwrap();
+    let types = note_types(&bytes);
+    let statuses: Vec<usize> = types
+        .iter()
+        .filter(|(_, kind)| *kind == NT_PRSTATUS)
+        .map(|(at, _)| *at)
+        .collect();
+    assert_eq!(statuses.len(), whole.len());
+    for (index, &at) in statuses.iter().enumerate().skip(1) {
+        let mut bytes = bytes.clone();
+        bytes[at] = 0x77;
+        // The vectors of the lost one are others: those of its neighbour's stay what they are.
+        std::fs::write(&died.core, &bytes).unwrap();
+        let (core, _) = died.opened();
+        let mut expected = whole.clone();
+        expected.remove(index);
+        assert_eq!(core.threads(), expected);
+    }
+}
+
+/// The program is where its entry is; what else was mapped, nobody knows.
+#[test]
+fn a_core_that_lists_no_files() {
+    let Some(died) = Died::of(&crashes(), "null", USUAL) else {
+        return;
+    };
+    let paths = |found: &CoreModules| -> Vec<String> {
+        let paths = found.modules.iter();
+        paths
+            .map(|module| module.path.display().to_string())
+            .collect()
+    };
+    let mut bytes = std::fs::read(&died.core).unwrap();
+    let types = note_types(&bytes);
+    let (at, _) = types.iter().find(|(_, kind)| *kind == NT_FILE).unwrap();
+    bytes[*at] = 0x77;
+    std::fs::write(&died.core, &bytes).unwrap();
+    let (core, found) = died.opened();
+    assert!(
+        found.missing[0].why.contains("NT_FILE"),
+        "{:?}",
+        found.missing
+    );
+    let found = CoreModules::open(&core, Some(&died.program), &DebugFiles::host());
+    assert!(
+        found.missing[0].why.contains("NT_FILE"),
+        "{:?}",
+        found.missing
+    );
+    assert_eq!(found.unverified, [] as [&Path; 0]);
+    let program = died.program.display().to_string();
+    assert_eq!(paths(&found), [&program, "[vdso]"]);
+    let memory = CoreMemory::new(&core, &found.modules);
+    let target = Target::new(&found.modules, Box::new(memory)).with_missing(&found.missing);
+    let stack = Stack::walk(&target, &core.threads()[0].registers, 64);
+    let names: Vec<&str> = stack.frames.iter().map(|f| f.function.as_str()).collect();
+    assert_eq!(names[..2], ["fail", "main"]);
+    let values = variables(&target, &stack, &stack.frames[0], &Limits::WHOLE);
+    check_values(&values, true);
+    // Another build is refused.
+    let other = died.folder.join("other");
+    copy_program(&crashes().opt('2').build(), &other);
+    let found = CoreModules::open(&core, Some(&other), &DebugFiles::host());
+    assert_eq!(paths(&found), ["[vdso]"]);
+}
+
 #[test]
 fn of_static_programs() {
     for fixture in [
