@@ -293,6 +293,30 @@ fn compressed_sections() {
     }
 }
 
+/// Offsets of 64 bits, of both compilers.
+#[test]
+fn sixty_four_bit_dwarf() {
+    for program in [C, CPP] {
+        for level in ['0', '2'] {
+            for version in ["-gdwarf-4", "-gdwarf-5"] {
+                for clang in [false, true] {
+                    let at = |form: &str| {
+                        let fixture = program.at(level).flag(version).flag(form);
+                        let fixture = match (clang, program.name) {
+                            // It does not know gcc's `noipa`.
+                            (true, "values.c") => fixture.clang().flag("-Wno-error"),
+                            (true, _) => fixture.clang().flag("-Wno-error").flag("-std=gnu++17"),
+                            (false, _) => fixture,
+                        };
+                        open_with(&fixture.build(), &DebugFiles::none())
+                    };
+                    assert_same(&at("-gdwarf32"), &at("-gdwarf64"), &program.spots());
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn what_dwz_made_smaller() {
     let folder = Folder::new("dwz");

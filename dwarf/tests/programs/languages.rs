@@ -126,7 +126,15 @@ fn check_fields(values: &[Value], names: &[&str]) {
 
 #[test]
 fn bit_fields_of_every_version() {
-    for version in ["-gdwarf-5", "-gdwarf-4", "-gdwarf-3", "-gdwarf-2"] {
+    // The last says 5, in the form of 64 bits.
+    let versions = [
+        "-gdwarf-5",
+        "-gdwarf-4",
+        "-gdwarf-3",
+        "-gdwarf-2",
+        "-gdwarf64",
+    ];
+    for version in versions {
         for strict in ["-gstrict-dwarf", "-gno-strict-dwarf"] {
             for level in ['0', '2'] {
                 let fixture = Fixture::c("shapes.c").opt(level).flag(version).flag(strict);
