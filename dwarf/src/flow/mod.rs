@@ -18,7 +18,7 @@ mod pass;
 mod table;
 
 pub(crate) use callee::Callees;
-pub(crate) use code::Code;
+pub(crate) use code::{Code, Next, next};
 pub(crate) use graph::Graph;
 pub(crate) use known::KnownFunctions;
 pub(crate) use pass::{Choice, Fate, Part, choose};

@@ -2,6 +2,7 @@
 //! to the functions, inlined ones too, whose variables are read there.
 
 mod activation;
+mod begun;
 mod call;
 mod frame;
 mod guess;

@@ -92,6 +92,17 @@ impl FrameRegisters {
         caller
     }
 
+    /// Adds what no rule restores of a caller's, from a function that has changed none.
+    pub(super) fn complete(&mut self, called: &FrameRegisters) {
+        for (own, called) in self.general.iter_mut().zip(called.general) {
+            *own = own.or(called);
+        }
+        self.xmm = called.xmm;
+        self.ymm_high = called.ymm_high;
+        self.avx512.clone_from(&called.avx512);
+        self.st = called.st;
+    }
+
     /// What functions preserve of these registers, and nothing else.
     pub(super) fn preserved_only(&self) -> FrameRegisters {
         let mut preserved = self.unknown();

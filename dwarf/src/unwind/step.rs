@@ -1,6 +1,7 @@
 use std::rc::Rc;
 
 use super::activation::Activation;
+use super::begun::is_yet_to_begin;
 use super::registers::{FrameRegisters, RIP, RSP};
 use super::{guess, sigreturn, switch};
 use crate::info::{Cfa, FrameRules, SavedAt};
@@ -46,7 +47,7 @@ pub(super) fn step<'a>(target: &Target<'a>, activation: &mut Activation<'a>) -> 
         module,
         activation,
     };
-    let Some(caller) = unwinding.caller(&rules, cfa) else {
+    let Some(mut caller) = unwinding.caller(&rules, cfa) else {
         return Step::Bottom;
     };
     let Some(pc) = caller.pc() else {
@@ -64,6 +65,9 @@ pub(super) fn step<'a>(target: &Target<'a>, activation: &mut Activation<'a>) -> 
         if !is_other {
             return Step::Broken("the frame behind it is not above it".to_owned());
         }
+    }
+    if activation.is_exact && !rules.is_signal && is_yet_to_begin(target, activation, pc) {
+        caller.complete(&activation.registers);
     }
     let caller = Activation::new(target, caller, pc, rules.is_signal);
     Step::Caller(Box::new(caller))

@@ -10,6 +10,7 @@ mod cores;
 mod crashes;
 mod differential;
 mod documented;
+mod entered;
 mod forms;
 mod gdb;
 mod headers;
