@@ -173,6 +173,7 @@ impl Comparison {
             has_called,
             leaves: gdb["leaves"].as_array().map_or(&[], Vec::as_slice),
             contents: gdb["contents"].as_array().map_or(&[], Vec::as_slice),
+            declared: gdb["declared"].as_array().map_or(&[], Vec::as_slice),
         };
         for leaf in gdb[name].as_array().into_iter().flatten() {
             if leaf["words"].is_object() {
@@ -476,6 +477,7 @@ mod tests {
             has_called: true,
             leaves: &[],
             contents: &[],
+            declared: &[],
         };
         let value = |value: &str| Known::Value {
             kind: "int".to_owned(),

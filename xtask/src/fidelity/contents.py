@@ -21,6 +21,11 @@ MAPS = {"StdMapPrinter", "Tr1UnorderedMapPrinter", "StdBTreeMapProvider"}
 HASHED = {"StdHashMapProvider"}
 SHARED = {"SharedPointerPrinter", "StdRcProvider"}
 WRAPPERS = {"StdCellProvider", "StdAtomicPrinter"}
+# What is nothing but what is in it.
+WRAPPED = re.compile("core::(cell::((Sync)?Unsafe)?Cell|cell::once::OnceCell"
+                     "|mem::manually_drop::ManuallyDrop|mem::maybe_dangling::MaybeDangling)<")
+# The iterators that some containers are made of.
+ENDS = ("_M_start", "_M_finish")
 WEAK = re.compile("alloc::(rc|sync)::Weak<")
 OF_STR = re.compile("alloc::(rc::Rc|sync::Arc)<str[,>]")
 # What a `Weak` that never had an object points to.
@@ -57,6 +62,11 @@ def of_variable(value, found):
 
 
 def walk(value, path, way, found):
+    try:
+        value = unwrapped(value)
+    except tell.ERRORS as error:
+        found.append((path, {"none": str(error)}))
+        return
     of = value.type.strip_typedefs()
     try:
         if of.code in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION):
@@ -91,6 +101,16 @@ def walk(value, path, way, found):
     except (Exception, KeyboardInterrupt) as error:
         # Printers fail in many ways on what is not set up.
         found.append((path, {"none": "%s %s" % (type(error).__name__, error)}))
+
+
+def unwrapped(value):
+    """What is in wrappers, which gdb lists as structures of one member."""
+    while WRAPPED.match(value.type.strip_typedefs().name or ""):
+        inside = [field for field in value.type.strip_typedefs().fields() if field.type.sizeof > 0]
+        if len(inside) != 1:
+            break
+        value = value[inside[0]]
+    return value
 
 
 def add(path, way, found, leaf):
@@ -136,6 +156,7 @@ def what_is_there(value, of, path, way, found):
         if way.followed:
             return
         to = value.referenced_value()
+    to = unwrapped(to)
     inner = to.type.strip_typedefs()
     if inner.code in NOTHING or inner.sizeof == 0:
         return
@@ -286,15 +307,26 @@ def atomic(value):
 
 
 def words(value):
-    """The numbers and addresses that a container consists of, by their last names; and of a tree
-    whether each node's parent is the node that leads to it."""
+    """The numbers and addresses that a container consists of, by their last names; the size and
+    alignment of its elements; and of a tree whether each node's parent is the node that leads to
+    it."""
     leaves = []
     tell.walk(value, [], 8, leaves)
     told = {}
     for path, leaf in leaves[:WORDS]:
         number = leaf.get("address", leaf.get("int"))
         if number is not None:
-            told.setdefault(path[-1] if path else "", int(number) % 2**64)
+            last = "".join(path[-1:])
+            # Some have two iterators, with members of the same names.
+            ends = [part + "." + last for part in path if part in ENDS]
+            for name in [last] + ends:
+                told.setdefault(name, int(number) % 2**64)
+    try:
+        element = value.type.strip_typedefs().template_argument(0).strip_typedefs()
+        told["(size)"], told["(alignment)"] = element.sizeof, element.alignof
+    except (AttributeError, RuntimeError):
+        # It is made of no type.
+        pass
     if "_M_node_count" in told:
         told["strays"] = strays(value)
     return told

@@ -32,6 +32,8 @@ NUMBERS = (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_CHAR, gdb.TYPE_CODE_BOOL, gdb.TYPE_C
 # Characters of several bytes, and how such texts are encoded.
 WIDE = {"wchar_t", "char16_t", "char32_t", "char8_t"}
 ENCODINGS = {1: "utf-8", 2: "utf-16-le", 4: "utf-32-le"}
+# The instruction `ret`.
+RETURN = b"\xc3"
 REFERENCES = (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF)
 
 
@@ -253,15 +255,13 @@ def tell(frame):
 
 def is_at_entry(frame):
     """Whether nothing of a function has run: what its caller had in registers is still there."""
-    if frame.level() > 0:
-        return False
-    try:
-        block = frame.block()
-    except RuntimeError:
-        return False
-    while block.function is None and block.superblock is not None:
-        block = block.superblock
-    return block.start == frame.pc()
+    block = function_of(frame)
+    return is_innermost(frame) and block is not None and block.start == frame.pc()
+
+
+def is_innermost(frame):
+    """Whether a frame is of the function, with all that is inlined in it, that a thread is in."""
+    return outside_of(frame).level() == outside_of(gdb.newest_frame()).level()
 
 
 def frames():
@@ -270,12 +270,16 @@ def frames():
     while frame is not None and len(found) < FRAMES:
         told = tell(frame)
         if len(found) < LOOKED_INTO:
+            told["framed"] = is_framed(frame)
             told["leaves"] = []
             told["contents"] = []
+            told["declared"] = []
             seen = {}
             for symbol in variables(frame):
                 nth = seen.get(symbol.name, 0)
                 seen[symbol.name] = nth + 1
+                told["declared"].append(
+                    {"variable": symbol.name, "nth": nth, **declared(frame, symbol, told)})
                 leaves, contents = [], []
                 # Values are printed in the language of the frame that is selected.
                 frame.select()
@@ -296,6 +300,49 @@ def frames():
         except gdb.error:
             break
     return found
+
+
+def declared(frame, symbol, told):
+    """Where a variable is declared, as gdb has it, and whether code of that line is still to come:
+    what shows that a declaration has not run."""
+    file = symbol.symtab.fullname() if symbol.symtab else ""
+    own = {"line": symbol.line, "here": told["line"], "is_here": file == told["file"],
+           "is_framed": told["framed"]}
+    if own["is_here"]:
+        own["is_ahead"] = is_ahead(frame, symbol)
+    return own
+
+
+def is_ahead(frame, symbol):
+    """Whether some code of a variable's line ends behind the frame's place, or there is none."""
+    block = function_of(frame)
+    rows = symbol.symtab.linetable().line(symbol.line) or ()
+    rows = [row.pc for row in rows if block and block.start <= row.pc < block.end]
+    return not rows or any(gdb.find_pc_line(pc).last >= frame.pc() for pc in rows)
+
+
+def is_framed(frame):
+    """Whether a function has its frame: it waits for a call, or is behind its first line and not at
+    its return."""
+    outside = outside_of(frame)
+    block = function_of(frame)
+    symtab = outside.find_sal().symtab
+    if not is_innermost(frame) or block is None or symtab is None:
+        return True
+    lines = [row.pc for row in symtab.linetable() if block.start < row.pc < block.end]
+    has_begun = not lines or frame.pc() >= min(lines)
+    return has_begun and bytes(gdb.selected_inferior().read_memory(frame.pc(), 1)) != RETURN
+
+
+def function_of(frame):
+    """The block of the function that a frame's code is in."""
+    try:
+        block = outside_of(frame).block()
+    except RuntimeError:
+        return None
+    while block is not None and block.function is None:
+        block = block.superblock
+    return block
 
 
 def is_there(symbol):

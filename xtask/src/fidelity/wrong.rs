@@ -4,18 +4,19 @@ use super::compare::Outcome;
 use super::leaf::{Known, is_same};
 
 /// What `lr` says of variables that have no value yet (dwarf's listing of a frame).
-const NOT_YET: [&str; 4] = [
-    "declared further down",
-    "declared on this line, which is being executed",
-    "the function has no frame here, not yet or not any more",
-    "not initialised here",
-];
+const LATER: &str = "declared further down";
+const NOW: &str = "declared on this line, which is being executed";
+const NO_FRAME: &str = "the function has no frame here, not yet or not any more";
 /// Of owners that own nothing any more.
 const NO_OWNER: [&str; 2] = ["no owner is left", "it was dropped"];
 /// Registers that a called function need not keep (System V psABI, figure 3.4).
 const SCRATCH: [&str; 9] = ["rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"];
 /// More bytes than a process has.
 const MAX_BYTES: u64 = 1 << 47;
+/// No program has addresses from here on (x86-64 with five levels of pages).
+const MAX_ADDRESS: u64 = 1 << 56;
+/// Of a deque of small elements (libstdc++, `_GLIBCXX_DEQUE_BUF_SIZE`).
+const BLOCK: u64 = 512;
 
 /// What gdb knows of the frame and the variable that a leaf is of.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Seen<'a> {
     /// All that gdb has of variables as they are declared, and all that its printers show.
     pub(super) leaves: &'a [Value],
     pub(super) contents: &'a [Value],
+    /// Where its tables have the variables of the frame declared.
+    pub(super) declared: &'a [Value],
 }
 
 /// What a value is that gdb alone has, by the reason for which `lr` has none. None where gdb may be
@@ -32,7 +35,9 @@ pub(super) struct Seen<'a> {
 pub(super) fn alone(why: &str, leaf: &Value, seen: Seen<'_>) -> Option<Outcome> {
     let (reason, detail) = why.split_once(": ")?;
     match reason {
-        "not_live" if NOT_YET.contains(&detail) => Some(Outcome::NotLive),
+        "not_live" if [LATER, NOW, NO_FRAME].contains(&detail) => {
+            is_undeclared(detail, leaf, seen).then_some(Outcome::NotLive)
+        }
         "not_live" if NO_OWNER.contains(&detail) => {
             has_no_owner(leaf, seen).then_some(Outcome::NotLive)
         }
@@ -47,6 +52,9 @@ pub(super) fn alone(why: &str, leaf: &Value, seen: Seen<'_>) -> Option<Outcome> 
             let (register, rest) = rest.split_once(", ")?;
             let is_said = rest == "which the functions called since then do not keep";
             (is_said && seen.has_called && is_scratch(register)).then_some(Outcome::Stale)
+        }
+        "size" if detail.starts_with("it begins at ") => {
+            begins_nowhere(detail, leaf, seen).then_some(Outcome::MadeUp)
         }
         "size" | "unreadable" | "length" => {
             contradicts_itself(detail, leaf, seen).then_some(Outcome::MadeUp)
@@ -98,6 +106,55 @@ fn is_of_unknown_variant(leaf: &Value, seen: Seen<'_>) -> bool {
             .iter()
             .flatten()
             .any(|which| which["gone"] == true)
+    })
+}
+
+/// Whether by gdb's tables too a variable's declaration is in the frame's file, and has not run.
+fn is_undeclared(detail: &str, leaf: &Value, seen: Seen<'_>) -> bool {
+    let Some(own) = of_variable(seen.declared, leaf).next() else {
+        return false;
+    };
+    let (line, here) = (own["line"].as_u64(), own["here"].as_u64());
+    let is_ahead = own["is_here"] == true && own["is_ahead"] == true;
+    match detail {
+        NO_FRAME => own["is_framed"] == false,
+        LATER => is_ahead && line > here,
+        _ => is_ahead && line <= here && line.is_some(),
+    }
+}
+
+/// Whether gdb too has no address, or none that it can read, for the begin of an iterator over a
+/// slice; what it shows is what lies behind the last element.
+fn begins_nowhere(detail: &str, leaf: &Value, seen: Seen<'_>) -> bool {
+    let begin = detail.strip_prefix("it begins at ").unwrap_or_default();
+    let begin = begin.strip_prefix("address ").unwrap_or(begin);
+    let (begin, end) = begin.split_once(" and ends at ").unwrap_or((begin, ""));
+    let number = |word: &str| {
+        let digits = word.strip_prefix("0x").unwrap_or(word);
+        u64::from_str_radix(digits, 16).ok()
+    };
+    let path = path(leaf);
+    (0..=path.len()).any(|len| {
+        let place = &path[..len];
+        let to = [place, &["ptr"]].concat();
+        let has = |place: &[&str], name: &str, told: &str| {
+            let found = find(seen.leaves, leaf, place, name);
+            found.is_some_and(|found| found["address"].as_u64() == number(told))
+        };
+        let begins_there = has(&to, "pointer", begin) || has(place, "ptr", begin);
+        let is_unreadable = || {
+            let inside = [to.as_slice(), &["pointer"]].concat();
+            let found = find(seen.contents, leaf, &inside, "*");
+            found.is_some_and(|found| found["none"].is_string())
+        };
+        begins_there
+            && match end {
+                "" => number(begin) == Some(0),
+                end => {
+                    has(place, "end_or_len", end)
+                        && (number(end) < number(begin) || is_unreadable())
+                }
+            }
     })
 }
 
@@ -155,6 +212,31 @@ fn are_contradicting(detail: &str, words: &Map<String, Value>, shown: Option<u64
     let numbers = numbers(detail);
     let number = numbers.first().copied();
     match detail {
+        "its begin and end do not go together" => is_torn(&word),
+        "its begin is not the address of an element" => {
+            let alignment = word("(alignment)");
+            let begins = ["_M_start", "_M_array", "_M_ptr"]
+                .iter()
+                .find_map(|name| word(name));
+            begins
+                .zip(alignment)
+                .is_some_and(|(begin, alignment)| !is_place(begin, alignment))
+        }
+        "its end is inside an element" => {
+            let bytes = word("_M_finish").zip(word("_M_start"));
+            let bytes = bytes.and_then(|(end, begin)| end.checked_sub(begin));
+            let size = word("(size)").filter(|size| *size > 0);
+            bytes
+                .zip(size)
+                .is_some_and(|(bytes, size)| !bytes.is_multiple_of(size))
+        }
+        "its end is before its begin, or further than memory goes" => {
+            let bytes = word("_M_finish._M_p").zip(word("_M_start._M_p"));
+            bytes.is_some_and(|(end, begin)| end.wrapping_sub(begin) > MAX_BYTES)
+        }
+        "its begin is not the address of a word" => {
+            word("_M_start._M_p").is_some_and(|begin| !is_place(begin, 8))
+        }
         "its end is before its begin" => is_before("_M_finish", "_M_start"),
         "its end is behind the memory that it has" => is_before("_M_end_of_storage", "_M_finish"),
         // Also where what leads to a node is no address.
@@ -178,6 +260,43 @@ fn are_contradicting(detail: &str, words: &Map<String, Value>, shown: Option<u64
         }
         _ => false,
     }
+}
+
+/// Whether the iterators that a deque begins and ends with are not of one: each of them is in a block
+/// of the size that all have, and the second one is not before the first (libstdc++,
+/// bits/stl_deque.h).
+fn is_torn(word: &dyn Fn(&str) -> Option<u64>) -> bool {
+    let iterator = |name: &str| {
+        let part = |of: &str| word(&format!("{name}.{of}"));
+        Some([
+            part("_M_cur")?,
+            part("_M_first")?,
+            part("_M_last")?,
+            part("_M_node")?,
+        ])
+    };
+    let (Some(start), Some(finish), Some(size), Some(alignment)) = (
+        iterator("_M_start"),
+        iterator("_M_finish"),
+        word("(size)").filter(|size| *size > 0),
+        word("(alignment)"),
+    ) else {
+        return false;
+    };
+    let block = (BLOCK / size).max(1) * size;
+    let is_whole = |[at, first, last, node]: [u64; 4]| {
+        last.wrapping_sub(first) == block
+            && (first..=last).contains(&at)
+            && (at - first).is_multiple_of(size)
+            && is_place(first, alignment)
+            && is_place(node, 8)
+    };
+    let place = |[at, _, _, node]: [u64; 4]| (node, at);
+    !is_whole(start) || !is_whole(finish) || place(finish) < place(start)
+}
+
+fn is_place(address: u64, alignment: u64) -> bool {
+    address < MAX_ADDRESS && (alignment == 0 || address.is_multiple_of(alignment))
 }
 
 fn numbers(text: &str) -> Vec<u64> {
@@ -214,6 +333,7 @@ mod tests {
         has_called: true,
         leaves: &[],
         contents: &[],
+        declared: &[],
     };
 
     /// What gdb has in a variable `v`.
@@ -230,19 +350,35 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_not_there_yet_is_not_live() {
+    fn what_is_not_live_is_declared_later_by_gdbs_lines_too() {
         let number = leaf(&[], &json!({"int": "32767"}));
-        for detail in NOT_YET {
+        let check = |detail: &str, told: Value, is_later: bool| {
+            let mut declared = [told];
+            declared[0]["variable"] = "v".into();
+            declared[0]["nth"] = 0.into();
+            let seen = Seen {
+                declared: &declared,
+                ..CALLED
+            };
             let why = format!("not_live: {detail}");
-            check(&why, &number, CALLED, Some(Outcome::NotLive));
-        }
-        check("not_live: some other reason", &number, CALLED, None);
-        check(
-            "optimized_out: declared further down",
-            &number,
-            CALLED,
-            None,
-        );
+            let expected = is_later.then_some(Outcome::NotLive);
+            check(&why, &number, seen, expected);
+            // Nothing is known of another variable.
+            check(&why, &number, CALLED, None);
+        };
+        let at = |line: u64, is_here: bool, is_ahead: bool| json!({"line": line, "here": 20, "is_here": is_here, "is_ahead": is_ahead});
+        check(LATER, at(21, true, true), true);
+        check(LATER, at(20, true, true), false);
+        check(LATER, at(21, false, true), false);
+        check(LATER, at(21, true, false), false);
+        check(NOW, at(20, true, true), true);
+        // An initialiser of several lines.
+        check(NOW, at(18, true, true), true);
+        check(NOW, at(18, true, false), false);
+        check(NOW, at(21, true, true), false);
+        check(NO_FRAME, json!({"is_framed": false}), true);
+        check(NO_FRAME, json!({"is_framed": true}), false);
+        check("some other reason", at(21, true, true), false);
     }
 
     #[test]
@@ -253,8 +389,8 @@ mod tests {
             let strong = [leaf(&["rc", "strong"], &json!({"int": count}))];
             let seen = Seen {
                 has_called: false,
-                leaves: &[],
                 contents: &strong,
+                ..CALLED
             };
             check(why, &object, seen, expected);
             // Another owner's count is not this one's.
@@ -334,8 +470,8 @@ mod tests {
             let contents = [leaf(&["a", "(words)"], &json!({ "words": words }))];
             let seen = Seen {
                 has_called: false,
-                leaves: &[],
                 contents: &contents,
+                ..CALLED
             };
             let expected = expected.then_some(Outcome::MadeUp);
             check(
@@ -393,6 +529,124 @@ mod tests {
         );
     }
 
+    /// The words of a container, and what is said of one of its elements.
+    fn check_words(why: &str, words: &Value, expected: bool) {
+        let contents = [leaf(&["a", "(words)"], &json!({ "words": words }))];
+        let seen = Seen {
+            contents: &contents,
+            ..CALLED
+        };
+        let element = leaf(&["a", "0"], &json!({"int": "600"}));
+        check(why, &element, seen, expected.then_some(Outcome::MadeUp));
+    }
+
+    #[test]
+    fn iterators_of_two_deques() {
+        let why = "size: its begin and end do not go together";
+        let whole = json!({
+            "(size)": 4, "(alignment)": 4,
+            "_M_start._M_cur": 0x1010, "_M_start._M_first": 0x1000, "_M_start._M_last": 0x1200,
+            "_M_start._M_node": 0x5000,
+            "_M_finish._M_cur": 0x2000, "_M_finish._M_first": 0x2000, "_M_finish._M_last": 0x2200,
+            "_M_finish._M_node": 0x5008,
+        });
+        check_words(why, &whole, false);
+        for (name, wrong) in [
+            ("_M_start._M_cur", 0xfff),
+            ("_M_start._M_cur", 0x1011),
+            ("_M_finish._M_cur", 0x2204),
+            ("_M_start._M_last", 0x1204),
+            ("_M_finish._M_first", 0x2100),
+            ("_M_start._M_node", 0x5001),
+            // Before the block of the first one.
+            ("_M_finish._M_node", 0x4ff8),
+        ] {
+            let mut torn = whole.clone();
+            torn[name] = wrong.into();
+            check_words(why, &torn, true);
+        }
+        let mut unknown = whole.clone();
+        unknown["(size)"] = Value::Null;
+        check_words(why, &unknown, false);
+        // Large elements have blocks of their own.
+        let large = json!({
+            "(size)": 1024, "(alignment)": 8,
+            "_M_start._M_cur": 0x1000, "_M_start._M_first": 0x1000, "_M_start._M_last": 0x1400,
+            "_M_start._M_node": 0x5000,
+            "_M_finish._M_cur": 0x1000, "_M_finish._M_first": 0x1000, "_M_finish._M_last": 0x1400,
+            "_M_finish._M_node": 0x5000,
+        });
+        check_words(why, &large, false);
+    }
+
+    #[test]
+    fn what_begins_or_ends_inside_an_element() {
+        let why = "size: its begin is not the address of an element";
+        check_words(why, &json!({"_M_start": 33, "(alignment)": 4}), true);
+        check_words(why, &json!({"_M_start": 36, "(alignment)": 4}), false);
+        check_words(why, &json!({"_M_array": 33, "(alignment)": 8}), true);
+        check_words(why, &json!({"_M_start": 33}), false);
+        check_words(
+            why,
+            &json!({"_M_start": u64::MAX - 7, "(alignment)": 8}),
+            true,
+        );
+        let why = "size: its end is inside an element";
+        let between = |size: u64| json!({"_M_start": 32, "_M_finish": 38, "(size)": size});
+        check_words(why, &between(4), true);
+        check_words(why, &between(3), false);
+        let why = "size: its end is before its begin, or further than memory goes";
+        let bits = |begin: u64, end: u64| json!({"_M_start._M_p": begin, "_M_finish._M_p": end});
+        check_words(why, &bits(16, 8), true);
+        check_words(why, &bits(16, 1 << 60), true);
+        check_words(why, &bits(16, 24), false);
+        let why = "size: its begin is not the address of a word";
+        check_words(why, &bits(17, 24), true);
+        check_words(why, &bits(16, 24), false);
+    }
+
+    #[test]
+    fn an_iterator_that_begins_nowhere() {
+        let behind = leaf(&["iter", "end_or_len", "*"], &json!({"int": "5"}));
+        let check = |why: &str, begin: u64, is_readable: bool, expected: bool| {
+            let pointer = |path: &[&str], to: u64| leaf(path, &json!({ "address": to }));
+            let leaves = [
+                pointer(&["iter", "ptr", "pointer"], begin),
+                pointer(&["iter", "end_or_len"], 0x5000),
+            ];
+            let told = match is_readable {
+                true => json!({"int": "1"}),
+                false => json!({"none": "Cannot access memory"}),
+            };
+            let contents = [leaf(&["iter", "ptr", "pointer", "*"], &told)];
+            let seen = Seen {
+                leaves: &leaves,
+                contents: &contents,
+                ..CALLED
+            };
+            check(why, &behind, seen, expected.then_some(Outcome::MadeUp));
+        };
+        let null = "size: it begins at address 0";
+        check(null, 0, false, true);
+        check(null, 0x4000, true, false);
+        let low = "size: it begins at 0x28 and ends at 0x5000";
+        check(low, 0x28, false, true);
+        check(low, 0x28, true, false);
+        check(low, 0x30, false, false);
+        check(
+            "size: it begins at 0x6000 and ends at 0x5000",
+            0x6000,
+            true,
+            true,
+        );
+        check(
+            "size: it begins at 0x28 and ends at 0x5008",
+            0x28,
+            false,
+            false,
+        );
+    }
+
     #[test]
     fn more_or_fewer_elements_than_are_counted() {
         let why = "length: it says that it has 0, and has more";
@@ -404,8 +658,8 @@ mod tests {
             ];
             let seen = Seen {
                 has_called: false,
-                leaves: &[],
                 contents: &contents,
+                ..CALLED
             };
             super::tests::check(
                 why,
