@@ -153,6 +153,11 @@ impl Comparison {
             );
             return true;
         }
+        if is_function && is_kind && is_row_before(gdb, own) {
+            self.frames.made_up += 1;
+            self.class("gdb alone: a line where it has dropped a row", example);
+            return true;
+        }
         self.frames.different += 1;
         self.class("different: a frame", example);
         is_function && is_kind
@@ -304,6 +309,13 @@ fn class_of(gdb: &Value, name: &str) -> String {
     class(gdb[name].as_str().unwrap_or_default())
 }
 
+/// Whether ours is the line of the row before gdb's. Where a statement of that line begins too, gdb
+/// has left its row out, since it only takes what has another line than the row before.
+fn is_row_before(gdb: &Value, own: &Value) -> bool {
+    let before = gdb["before"].as_u64().unwrap_or(0);
+    before > 0 && own["line"].as_u64() == Some(before)
+}
+
 /// Whether a frame's function is a constructor that a class has from its base. gdb has the name that
 /// debug info gives it, the base's; ours is the class's, as it is in a demangled symbol.
 fn is_inherited(gdb: &Value, own: &Value) -> bool {
@@ -440,6 +452,27 @@ mod tests {
         assert!(!is("s::data<int>::impl", "s::data<int>::put"));
         assert!(!is("s::other<int>::impl", "s::data<int>::data"));
         assert!(!is("impl", "data"));
+    }
+
+    #[test]
+    fn a_row_that_gdb_has_dropped() {
+        let frame = |line: u64, before: u64| json!({"function": "f", "line": line, "before": before, "inlined": false});
+        let counts = |gdb: &Value, line: u64| {
+            let mut comparison = Comparison::default();
+            comparison.add(&json!([gdb]), &json!([frame(line, 0)]), &json!([]));
+            let Counts {
+                equal,
+                made_up,
+                different,
+                ..
+            } = comparison.frames;
+            (equal, made_up, different)
+        };
+        assert_eq!(counts(&frame(538, 530), 530), (0, 1, 0));
+        assert_eq!(counts(&frame(538, 530), 538), (1, 0, 0));
+        assert_eq!(counts(&frame(538, 530), 531), (0, 0, 1));
+        // No row begins at the frame's place.
+        assert_eq!(counts(&frame(538, 0), 530), (0, 0, 1));
     }
 
     #[test]

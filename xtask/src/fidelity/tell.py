@@ -6,6 +6,7 @@ LR_LOOKED_INTO.
 
 import json
 import os
+import re
 import signal
 import sys
 
@@ -34,6 +35,9 @@ WIDE = {"wchar_t", "char16_t", "char32_t", "char8_t"}
 ENCODINGS = {1: "utf-8", 2: "utf-16-le", 4: "utf-32-le"}
 # The instruction `ret`.
 RETURN = b"\xc3"
+# What gcc says of itself, with its options; clang does not say how it was asked to optimise.
+IN_ORDER = re.compile("GNU ")
+OPTIMISED = re.compile(" -O(?!0)")
 REFERENCES = (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF)
 
 
@@ -250,6 +254,8 @@ def tell(frame):
         "signal": frame.type() == gdb.SIGTRAMP_FRAME,
         "entry": is_at_entry(frame),
         "address": frame.pc(),
+        # Where a row begins at the frame's place: the line of the one before.
+        "before": gdb.find_pc_line(max(frame.pc(), 1) - 1).line if sal.pc == frame.pc() else 0,
     }
 
 
@@ -314,7 +320,11 @@ def declared(frame, symbol, told):
 
 
 def is_ahead(frame, symbol):
-    """Whether some code of a variable's line ends behind the frame's place, or there is none."""
+    """Whether some code of a variable's line ends behind the frame's place, or there is none.
+    Optimised code is in another order than its lines."""
+    producer = symbol.symtab.producer or ""
+    if OPTIMISED.search(producer) or not IN_ORDER.match(producer):
+        return True
     block = function_of(frame)
     rows = symbol.symtab.linetable().line(symbol.line) or ()
     rows = [row.pc for row in rows if block and block.start <= row.pc < block.end]
