@@ -328,7 +328,9 @@ def is_ahead(frame, symbol):
     block = function_of(frame)
     rows = symbol.symtab.linetable().line(symbol.line) or ()
     rows = [row.pc for row in rows if block and block.start <= row.pc < block.end]
-    return not rows or any(gdb.find_pc_line(pc).last >= frame.pc() for pc in rows)
+    # What a caller does next may be on the next line already.
+    at = frame.pc() if is_innermost(frame) else frame.pc() - 1
+    return not rows or any(gdb.find_pc_line(pc).last >= at for pc in rows)
 
 
 def is_framed(frame):
