@@ -111,15 +111,36 @@ fn write_float<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Er
 }
 
 fn read_float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        Number(f64),
-        Text(String),
+    deserializer.deserialize_any(FloatVisitor)
+}
+
+/// A number, or the text of one that JSON cannot write. (An untagged enumeration would copy each
+/// value before it looks at it.)
+struct FloatVisitor;
+
+impl serde::de::Visitor<'_> for FloatVisitor {
+    type Value = f64;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a number, or NaN, inf or -inf as text")
     }
-    match Form::deserialize(deserializer)? {
-        Form::Number(value) => Ok(value),
-        Form::Text(text) => text.parse().map_err(serde::de::Error::custom),
+
+    fn visit_f64<E>(self, value: f64) -> Result<f64, E> {
+        Ok(value)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "what JSON readers do")]
+    fn visit_u64<E>(self, value: u64) -> Result<f64, E> {
+        Ok(value as f64)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "what JSON readers do")]
+    fn visit_i64<E>(self, value: i64) -> Result<f64, E> {
+        Ok(value as f64)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<f64, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

@@ -1,36 +1,65 @@
 use lr_protocol::{Field, FieldValue};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 /// The two columns that hold the fields of a log: names to plain values, and a letter for the
-/// kind with the declared type for each, in the same order.
+/// kind with the declared type for each, in the same order. Written piece by piece: a tree of JSON
+/// for each row was the dearest part of storing it.
 pub(super) fn columns(fields: &[Field]) -> (String, String) {
-    let mut values = Map::with_capacity(fields.len());
-    let mut types = Vec::with_capacity(fields.len());
-    for field in fields {
+    let mut values = Vec::with_capacity(32 * fields.len() + 2);
+    let mut types = Vec::with_capacity(32 * fields.len() + 2);
+    values.push(b'{');
+    types.push(b'[');
+    for (index, field) in fields.iter().enumerate() {
         // A name that came before is kept: the columns must stay in step.
-        if values.contains_key(&field.name) {
+        let same = |earlier: &Field| earlier.name == field.name;
+        if fields[..index].iter().any(same) {
             continue;
         }
-        values.insert(field.name.clone(), exact(&field.value));
-        types.push(format!("{}:{}", letter(&field.value), field.type_name));
+        if index > 0 {
+            values.push(b',');
+            types.push(b',');
+        }
+        push(&mut values, &field.name);
+        values.push(b':');
+        push_exact(&mut values, &field.value);
+        push(&mut types, &Kind(letter(&field.value), &field.type_name));
     }
-    (
-        Value::Object(values).to_string(),
-        Value::from(types).to_string(),
-    )
+    values.push(b'}');
+    types.push(b']');
+    (text(values), text(types))
+}
+
+fn text(json: Vec<u8>) -> String {
+    String::from_utf8(json).expect("serde_json writes UTF-8")
+}
+
+/// A kind's letter, `:`, and the type as declared.
+struct Kind<'a>(char, &'a str);
+
+impl Serialize for Kind<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}:{}", self.0, self.1))
+    }
 }
 
 /// The value as JSON that keeps integers exact, which our own database reads as such.
-fn exact(value: &FieldValue) -> Value {
+fn push_exact(out: &mut Vec<u8>, value: &FieldValue) {
     match value {
-        FieldValue::Int(value) => (*value).into(),
-        FieldValue::Uint(value) => (*value).into(),
-        FieldValue::Float(value) if !value.is_finite() => value.to_string().into(),
-        FieldValue::Float(value) => (*value).into(),
-        FieldValue::Bool(value) => (*value).into(),
-        FieldValue::Text(value) => value.clone().into(),
-        FieldValue::Absent(absent) => json!({ "absent": absent }),
+        FieldValue::Int(value) => push(out, value),
+        FieldValue::Uint(value) => push(out, value),
+        FieldValue::Float(value) if !value.is_finite() => push(out, &value.to_string()),
+        FieldValue::Float(value) => push(out, value),
+        FieldValue::Bool(value) => push(out, value),
+        FieldValue::Text(value) => push(out, value),
+        FieldValue::Absent(absent) => push(out, &json!({ "absent": absent })),
     }
+}
+
+fn push(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // Neither the values nor a vector can fail.
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "{written:?}");
 }
 
 fn letter(value: &FieldValue) -> char {
@@ -97,6 +126,7 @@ mod tests {
         ]);
         assert_eq!(values, r#"{"$big":18446744073709551615,"a.b":-1}"#);
         assert_eq!(types, r#"["u:unsigned long","i:unsigned long"]"#);
+        assert_eq!(columns(&[]), ("{}".to_owned(), "[]".to_owned()));
         let plain = plain(&values);
         assert_eq!(plain["$big"], "18446744073709551615");
         assert_eq!(plain["a.b"], -1);

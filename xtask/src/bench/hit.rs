@@ -150,21 +150,24 @@ struct Measured {
 /// Rows that are in the database, by the time between the first and the last of them.
 fn lr(local: Local, program: &std::path::Path, line: &str) -> Result<Measured> {
     let target = target(program);
+    let pid = target.pid().to_string();
     let mut attach = local.lr();
     attach
-        .args(["attach", &target.pid().to_string(), "--json"])
-        .args(["--for", &format!("{}s", WINDOW.as_secs())])
+        .args(["attach", &pid, "--background"])
         .args(["--rate", "100000000", "--ignore-quota"])
         .args([
             "--log",
             line,
             "id={o.id} total={o.total} name={o.name} n={n}",
-        ])
-        .stdout(Stdio::null());
-    let status = interrupt::run(&mut attach)?;
-    if !status.success() {
-        bail!("lr attach ended with {status}");
+        ]);
+    interrupt::succeed(&mut attach)?;
+    let begun = Instant::now();
+    while begun.elapsed() < WINDOW {
+        interrupt::check()?;
+        std::thread::sleep(Duration::from_millis(10));
     }
+    interrupt::succeed(local.lr().args(["detach", &pid]))?;
+    settle(&local)?;
     let numbers = local.sql_numbers(
         "SELECT (SELECT count(*) / (epoch_us(max(ts)) - epoch_us(min(ts))) * 1e6 FROM logs) AS s,
                 (SELECT sum(hits) FROM coverage) AS h,
@@ -176,6 +179,20 @@ fn lr(local: Local, program: &std::path::Path, line: &str) -> Result<Measured> {
         hits: numbers[1],
         lost: numbers[2],
     })
+}
+
+/// Waits until no more rows come: detaching does not wait for those that are on their way.
+fn settle(local: &Local) -> Result<()> {
+    let mut before = -1.0;
+    loop {
+        let rows = local.sql_numbers("SELECT count(*) FROM logs")?[0];
+        if rows == before {
+            return Ok(());
+        }
+        before = rows;
+        interrupt::check()?;
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 fn target(program: &std::path::Path) -> Target {
