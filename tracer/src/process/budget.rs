@@ -46,6 +46,13 @@ impl Bucket {
         }
     }
 
+    /// What is left of it.
+    pub(crate) fn left_ns(&self, now_ns: u64) -> u64 {
+        let mut then = *self;
+        then.fill(now_ns);
+        then.left_ns
+    }
+
     /// Whether it is half full again.
     pub(crate) fn has_recovered(&mut self, now_ns: u64) -> bool {
         self.fill(now_ns);

@@ -77,6 +77,8 @@ pub(crate) struct Engine {
     pub(crate) follower: Follower,
     pub(crate) clock: StopClock,
     pub(crate) process_budget: Bucket,
+    /// A stop has cost more than was left of it.
+    pub(crate) process_is_over: bool,
     /// Threads that stand still for the agent.
     pub(crate) held: Vec<Held>,
     pub(crate) alarm: Alarm,
@@ -116,6 +118,7 @@ impl Engine {
             follower: Follower::new(deference),
             clock: StopClock::new(costs),
             process_budget: Bucket::new(PROCESS_SHARE, monotonic_ns()),
+            process_is_over: false,
             held: Vec::new(),
             alarm: Alarm::default(),
             released: Released::default(),

@@ -9,7 +9,7 @@ use crate::process::engine::{Engine, go_on};
 use crate::process::hold::Holder;
 use crate::process::proc::TRAP_BIT;
 use crate::process::site::Presence;
-use crate::process::slot::SlotState;
+use crate::process::slot::{SlotState, dearest};
 use crate::process::text::INT3;
 use crate::process::{monotonic_ns, realtime_ns};
 use crate::shared::Counter;
@@ -150,7 +150,6 @@ impl Engine {
             placement: self.follower.placement(),
         });
         self.follower.after_hit(self.pid, tid, now);
-        let process_allows = self.process_budget.take(cost, now);
         let Some(site) = self.sites.get(address) else {
             return;
         };
@@ -161,37 +160,57 @@ impl Engine {
             .get(address)
             .and_then(|site| site.users.get(index))
         {
-            self.account_slot(user.slot, share, now, process_allows);
+            self.account_slot(user.slot, share, now);
             index += 1;
         }
+        self.relieve(now);
     }
 
-    fn account_slot(&mut self, slot: Slot, cost: u64, now: u64, process_allows: bool) {
+    fn account_slot(&mut self, slot: Slot, cost: u64, now: u64) {
         self.desk.shared.add(slot, Counter::StopNs, cost);
         let max = self.desk.shared.counter(slot, Counter::MaxStopNs);
         max.fetch_max(cost, std::sync::atomic::Ordering::Relaxed);
-        self.spend(slot, cost, now, process_allows);
+        self.spend(slot, cost, now);
     }
 
-    /// Takes a cost out of a slot's budget, and unplants it where it is done or has no more.
-    pub(crate) fn spend(&mut self, slot: Slot, cost: u64, now: u64, process_allows: bool) {
+    /// Takes a cost out of a slot's budget and of the process's, and unplants the slot where it is
+    /// done or has no more. What may cost what it likes is no burden for the others.
+    pub(crate) fn spend(&mut self, slot: Slot, cost: u64, now: u64) {
         let Some(entry) = self.desk.slots.get_mut(&slot) else {
             return;
         };
+        if !entry.ignore_quota {
+            self.process_is_over |= !self.process_budget.take(cost, now);
+        }
         if entry.state != SlotState::Active {
             return;
         }
-        let within_budget = entry.budget.take(cost, now) && process_allows;
+        let within_budget = entry.budget.take(cost, now);
         if entry.is_exhausted() {
             self.suspend(slot, SlotState::Done);
             let pushed = self.desk.producer.done(slot);
             self.desk.notify(pushed);
         } else if !within_budget && !entry.ignore_quota {
-            self.desk.shared.add(slot, Counter::Pauses, 1);
-            self.suspend(slot, SlotState::Paused);
-            let pushed = self.desk.producer.paused(slot);
-            self.desk.notify(pushed);
+            self.pause(slot);
         }
+    }
+
+    /// Where all together have cost the process more than its share, the dearest of late makes
+    /// way, and not the one whose hit happened to be the last.
+    pub(crate) fn relieve(&mut self, now: u64) {
+        if !std::mem::take(&mut self.process_is_over) {
+            return;
+        }
+        if let Some(slot) = dearest(&self.desk.slots, now) {
+            self.pause(slot);
+        }
+    }
+
+    fn pause(&mut self, slot: Slot) {
+        self.desk.shared.add(slot, Counter::Pauses, 1);
+        self.suspend(slot, SlotState::Paused);
+        let pushed = self.desk.producer.paused(slot);
+        self.desk.notify(pushed);
     }
 }
 

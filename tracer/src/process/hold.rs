@@ -152,7 +152,7 @@ impl Engine {
                 let held = self.held.swap_remove(index);
                 self.free(held);
             }
-            self.charge(slot, stood, stood / in_u64(count), true);
+            self.charge(slot, stood, stood / in_u64(count));
         }
         self.set_alarm();
     }
@@ -200,11 +200,11 @@ impl Engine {
             _ => self.let_go_on(held.tid, StopSignal::None),
         }
         let stood = self.went_on_at(held.began).saturating_sub(held.began);
-        let process_allows = self.process_budget.take(stood, monotonic_ns());
         let share = stood / in_u64(held.holders.len());
         for holder in held.holders {
-            self.charge(holder.slot, stood, share, process_allows);
+            self.charge(holder.slot, stood, share);
         }
+        self.relieve(monotonic_ns());
     }
 
     fn set_alarm(&mut self) {
@@ -222,11 +222,11 @@ impl Engine {
     }
 
     /// Counts a stop that was not over when the hit was, and a slot's share of it.
-    fn charge(&mut self, slot: Slot, stood: u64, share: u64, process_allows: bool) {
+    fn charge(&mut self, slot: Slot, stood: u64, share: u64) {
         self.desk.shared.add(slot, Counter::StopNs, share);
         let max = self.desk.shared.counter(slot, Counter::MaxStopNs);
         max.fetch_max(stood, std::sync::atomic::Ordering::Relaxed);
-        self.spend(slot, share, monotonic_ns(), process_allows);
+        self.spend(slot, share, monotonic_ns());
     }
 }
 

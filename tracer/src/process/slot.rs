@@ -1,6 +1,8 @@
 //! An armed action as the tracer sees it.
 
-use crate::command::{ArmAction, Mode, Rate, nanos};
+use std::collections::HashMap;
+
+use crate::command::{ArmAction, Mode, Rate, Slot, nanos};
 use crate::process::budget::{ACTION_SHARE, Bucket};
 use crate::process::tally::Tally;
 
@@ -94,6 +96,15 @@ impl SlotEntry {
     }
 }
 
+/// The active slot whose stops have cost most of late, among those that keep to their share.
+pub(crate) fn dearest(slots: &HashMap<Slot, SlotEntry>, now_ns: u64) -> Option<Slot> {
+    let active = slots
+        .iter()
+        .filter(|(_, entry)| entry.state == SlotState::Active && !entry.ignore_quota);
+    let dearest = active.min_by_key(|(_, entry)| entry.budget.left_ns(now_ns));
+    dearest.map(|(&slot, _)| slot)
+}
+
 /// A token bucket: `per_second` events, up to `burst` at once.
 #[derive(Clone, Copy, Debug)]
 struct Tokens {
@@ -127,6 +138,35 @@ impl Tokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_dearest_makes_way() {
+        let spent = |cost: u64, ignore_quota: bool, state: SlotState| {
+            let action = ArmAction {
+                slot: Slot(0),
+                sites: Vec::new(),
+                limit: None,
+                rate: None,
+                ignore_quota,
+                mode: Mode::Record,
+                expires_in: None,
+            };
+            let mut entry = SlotEntry::new(&action, 0);
+            assert!(entry.budget.take(cost, 0));
+            entry.state = state;
+            entry
+        };
+        let mut slots = HashMap::from([
+            (Slot(1), spent(1_000, false, SlotState::Active)),
+            (Slot(2), spent(5_000, false, SlotState::Active)),
+            (Slot(3), spent(9_000, true, SlotState::Active)),
+            (Slot(4), spent(9_000, false, SlotState::Paused)),
+        ]);
+        assert_eq!(dearest(&slots, 0), Some(Slot(2)));
+        slots.remove(&Slot(2));
+        slots.remove(&Slot(1));
+        assert_eq!(dearest(&slots, 0), None);
+    }
 
     #[test]
     fn a_burst_then_the_rate() {
