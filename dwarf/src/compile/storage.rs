@@ -226,7 +226,7 @@ impl<'a> Scope<'a> {
             Operation::Uninitialized => {
                 return Err(Stop::Absent {
                     reason: crate::layout::Absence::NotLive,
-                    detail: "not initialised here".to_owned(),
+                    detail: "maybe not initialised, as gcc marks it".to_owned(),
                 });
             }
             Operation::TLS => return Err(Stop::unsupported("a thread-local variable")),
