@@ -15,6 +15,15 @@ const SCRATCH: [&str; 9] = ["rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10"
 const MAX_BYTES: u64 = 1 << 47;
 /// No program has addresses from here on (x86-64 with five levels of pages).
 const MAX_ADDRESS: u64 = 1 << 56;
+/// The names under which containers count their elements.
+const COUNTS: [&str; 6] = [
+    "_M_size",
+    "_M_node_count",
+    "_M_element_count",
+    "items",
+    "length",
+    "len",
+];
 /// Of a deque of small elements (libstdc++, `_GLIBCXX_DEQUE_BUF_SIZE`).
 const BLOCK: u64 = 512;
 
@@ -199,12 +208,24 @@ fn contradicts_itself(detail: &str, leaf: &Value, seen: Seen<'_>) -> bool {
         let words = words.and_then(|found| found["words"].as_object());
         let shown = find(seen.contents, leaf, &path[..len], "(len)");
         let shown = shown.and_then(|shown| shown["int"].as_str()?.parse().ok());
-        words.is_some_and(|words| are_contradicting(detail, words, shown))
+        // Of many elements gdb is asked for the first ones, and not how many there are.
+        let at_least = path.get(len).and_then(|part| Some(1 + index_of(part)?));
+        words.is_some_and(|words| are_contradicting(detail, words, shown, at_least))
     })
 }
 
-/// `shown` is how many elements gdb shows.
-fn are_contradicting(detail: &str, words: &Map<String, Value>, shown: Option<u64>) -> bool {
+/// Which element of a container a part of a path is.
+fn index_of(part: &str) -> Option<u64> {
+    part.strip_prefix('#').unwrap_or(part).parse().ok()
+}
+
+/// `shown` is how many elements gdb shows, where it shows all, and `at_least` how many there are.
+fn are_contradicting(
+    detail: &str,
+    words: &Map<String, Value>,
+    shown: Option<u64>,
+    at_least: Option<u64>,
+) -> bool {
     let word = |name: &str| words.get(name).and_then(Value::as_u64);
     let is_before = |end: &str, begin: &str| word(end) < word(begin) && word(end).is_some();
     let has = |number: u64| words.values().any(|word| *word == number);
@@ -243,8 +264,12 @@ fn are_contradicting(detail: &str, words: &Map<String, Value>, shown: Option<u64
         "a node's parent is another node" => has_strays(),
         _ if detail.starts_with("no memory at ") => has_strays(),
         _ if detail.starts_with("it says that it has ") => {
-            let count = number.filter(|&count| has(count));
-            count.is_some() && shown.is_some_and(|shown| Some(shown) != count)
+            let is_counted = COUNTS.iter().any(|name| word(name) == number);
+            let is_other = match shown {
+                Some(_) => shown != number,
+                None => at_least > number,
+            };
+            number.is_some() && is_counted && is_other
         }
         _ if detail.starts_with("its length is ") && numbers.len() == 2 => {
             numbers[0] > numbers[1] && has(numbers[0])
@@ -672,6 +697,23 @@ mod tests {
         // gdb counts what `lr` does not, or shows what it counts.
         check(2, "2", None);
         check(0, "0", None);
+        // More than gdb is asked for.
+        let words = |count: u64| {
+            [leaf(
+                &["a", "(words)"],
+                &json!({"words": {"_M_node_count": count}}),
+            )]
+        };
+        for (count, expected) in [(0, Some(Outcome::MadeUp)), (1, None)] {
+            let words = words(count);
+            let seen = Seen {
+                contents: &words,
+                ..CALLED
+            };
+            let why = format!("length: it says that it has {count}, and has more");
+            let key = leaf(&["a", "#0", "key"], &json!({"int": "1"}));
+            super::tests::check(&why, &key, seen, expected);
+        }
     }
 
     #[test]
