@@ -1,6 +1,6 @@
 //! Threads that sleep in the kernel: where they are, without stopping them.
 
-use std::fs;
+use std::{fs, io};
 
 /// Where a thread is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +27,11 @@ pub(crate) fn threads_of(pid: u32) -> Vec<u32> {
 }
 
 pub(crate) fn whereabouts(pid: u32, tid: u32) -> Whereabouts {
-    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/task/{tid}/{file}"));
+    // A thread's name may be any bytes.
+    let read = |file: &str| {
+        let bytes = fs::read(format!("/proc/{pid}/task/{tid}/{file}"))?;
+        io::Result::Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
     let (Ok(before), Ok(syscall), Ok(after)) = (read("status"), read("syscall"), read("status"))
     else {
         return Whereabouts::Gone;
@@ -79,6 +83,19 @@ mod tests {
         let status = "Name:\tx\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n";
         assert_eq!(switches(status), Some(15));
         assert_eq!(switches(""), None);
+    }
+
+    #[test]
+    fn a_name_may_be_cut_in_the_middle_of_a_character() {
+        let thread = std::thread::Builder::new().name("fourteen bytesé".to_owned());
+        let looked = thread.spawn(|| {
+            let tid = u32::try_from(nix::unistd::gettid().as_raw()).unwrap();
+            whereabouts(std::process::id(), tid)
+        });
+        assert!(!matches!(
+            looked.unwrap().join().unwrap(),
+            Whereabouts::Gone
+        ));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod binaries;
 mod counts;
 mod ends;
 mod explain;
+mod hostile;
 mod libraries;
 mod outputs;
 mod reasons;

@@ -52,7 +52,13 @@ pub(crate) struct Status {
 }
 
 pub(crate) fn status(tid: i32) -> Option<Status> {
-    parse_status(&fs::read_to_string(format!("/proc/{tid}/status")).ok()?)
+    parse_status(&text_of(&format!("/proc/{tid}/status"))?)
+}
+
+/// The name in it may be any bytes: the kernel cuts one of 16 characters in the middle of its last.
+fn text_of(path: &str) -> Option<String> {
+    let bytes = fs::read(path).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn parse_status(text: &str) -> Option<Status> {
@@ -77,7 +83,7 @@ pub(crate) struct Activity {
 }
 
 pub(crate) fn activity(pid: i32, tid: i32) -> Option<Activity> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).ok()?)
+    parse_stat(&text_of(&format!("/proc/{pid}/task/{tid}/stat"))?)
 }
 
 fn parse_stat(text: &str) -> Option<Activity> {
@@ -92,7 +98,7 @@ fn parse_stat(text: &str) -> Option<Activity> {
 
 /// When a process started, in clock ticks since boot: with the pid, its identity.
 pub(crate) fn start_time(pid: i32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let text = text_of(&format!("/proc/{pid}/stat"))?;
     let rest = text.get(text.rfind(')')? + 1..)?;
     // State is field 3, the start time field 22.
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
@@ -276,6 +282,25 @@ mod tests {
                 cpu: 3
             })
         );
+    }
+
+    #[test]
+    fn a_name_may_be_cut_in_the_middle_of_a_character() {
+        let thread = std::thread::Builder::new().name("fourteen bytesé".to_owned());
+        let looked = thread.spawn(|| {
+            let (pid, tid) = (
+                nix::unistd::getpid().as_raw(),
+                nix::unistd::gettid().as_raw(),
+            );
+            let name = fs::read(format!("/proc/{pid}/task/{tid}/comm")).unwrap();
+            assert!(String::from_utf8(name).is_err());
+            (
+                status(tid).is_some(),
+                activity(pid, tid).is_some(),
+                start_time(tid).is_some(),
+            )
+        });
+        assert_eq!(looked.unwrap().join().unwrap(), (true, true, true));
     }
 
     #[test]
