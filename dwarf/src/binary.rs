@@ -31,6 +31,8 @@ pub struct Binary {
     /// What debug files made by dwz share.
     shared: Option<Image>,
     split: SplitFiles,
+    /// The symbols that a binary has packed up.
+    mini: OnceLock<Option<Image>>,
     symbols: OnceLock<Symbols>,
     index: Index,
     pub(crate) scopes: ScopeCache,
@@ -95,6 +97,7 @@ impl Binary {
             debug_info,
             shared,
             split,
+            mini: OnceLock::new(),
             symbols: OnceLock::new(),
             index: Index::default(),
             scopes: ScopeCache::default(),
@@ -191,13 +194,13 @@ impl Binary {
     /// The function around an address by the symbol tables, which know those of assembly too.
     pub fn symbol_at(&self, addr: FileAddr) -> Option<Symbol<'_>> {
         let symbols = self.symbols();
-        symbols.at(addr, &self.image, self.debug.as_ref())
+        symbols.at(addr, &self.image, self.other_symbols())
     }
 
     /// The table of virtual functions around an address of a file's data.
     pub(crate) fn vtable_at(&self, addr: FileAddr) -> Option<Symbol<'_>> {
         let symbols = self.symbols();
-        symbols.vtable(addr, &self.image, self.debug.as_ref())
+        symbols.vtable(addr, &self.image, self.other_symbols())
     }
 
     /// The symbol whose address the dynamic linker puts into a slot of the file: what a call
@@ -209,18 +212,27 @@ impl Binary {
     /// Every function that the symbol tables know.
     pub(crate) fn functions(&self) -> impl Iterator<Item = Symbol<'_>> {
         let symbols = self.symbols();
-        symbols.functions(&self.image, self.debug.as_ref())
+        symbols.functions(&self.image, self.other_symbols())
     }
 
     /// Whether a name is that of a function that is chosen when the program starts.
     pub(crate) fn is_chosen(&self, name: &str) -> bool {
         let symbols = self.symbols();
-        symbols.is_chosen(name, &self.image, self.debug.as_ref())
+        symbols.is_chosen(name, &self.image, self.other_symbols())
     }
 
     fn symbols(&self) -> &Symbols {
         self.symbols
-            .get_or_init(|| Symbols::read(&self.image, self.debug.as_ref()))
+            .get_or_init(|| Symbols::read(&self.image, self.other_symbols()))
+    }
+
+    /// What has symbols beside the binary's own tables: its debug file, else what is packed up in it.
+    fn other_symbols(&self) -> Option<&Image> {
+        let mini = || {
+            self.mini
+                .get_or_init(|| find::mini(&self.image, &self.name))
+        };
+        self.debug.as_ref().or_else(|| mini().as_ref())
     }
 
     /// The addresses that a location stands for, at least one, in ascending order.

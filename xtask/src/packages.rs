@@ -9,7 +9,7 @@ use crate::command;
 type Needed = (&'static str, &'static str);
 
 /// What the tests start.
-pub(crate) const TESTS: [Needed; 11] = [
+pub(crate) const TESTS: [Needed; 12] = [
     ("gcc", "gcc libc6-dev"),
     ("g++", "g++"),
     // The debug files of the C library come with what would not be there either.
@@ -24,6 +24,7 @@ pub(crate) const TESTS: [Needed; 11] = [
     ("dwp", "binutils"),
     ("debuginfod", "debuginfod"),
     ("setpriv", "util-linux"),
+    ("xz", "xz-utils"),
     ("npm", "npm"),
 ];
 

@@ -6,6 +6,7 @@
 mod build_id;
 mod debug_files;
 mod debug_info;
+mod mini;
 mod separate;
 mod shared;
 mod split;
@@ -13,6 +14,7 @@ mod split;
 pub(crate) use build_id::hexadecimal;
 pub use debug_files::{DebugFiles, Fetch};
 pub use debug_info::{DebugInfo, Tried};
+pub(crate) use mini::mini;
 pub(crate) use separate::separate;
 pub(crate) use shared::shared;
 pub(crate) use split::{Half, SplitFiles, unit_of};

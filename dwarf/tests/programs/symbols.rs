@@ -1,12 +1,14 @@
 //! Functions by their symbols, compared with what `nm` and `readelf` read.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lr_dwarf::{Binary, DebugFiles, DebugInfo, FileAddr, LoadBias, Location, Source, Wanted};
 use lr_fixtures::Fixture;
 
+use crate::cores::Kept;
+use crate::forms::{Folder, run};
 use crate::gdb::{one_place, places};
 
 fn open_alone(path: &Path) -> Binary {
@@ -261,4 +263,58 @@ fn the_vdso_is_read_from_memory() {
     let place = one_place(&binary, "__vdso_clock_gettime");
     assert_eq!(place.function, "__vdso_clock_gettime");
     assert!(binary.bytes_at(place.addr, 4).is_some());
+}
+
+/// Makes of a program what Fedora ships: stripped, its symbols packed up in it.
+fn packed_up(program: &Path, folder: &Folder) -> PathBuf {
+    let (mini, packed) = (folder.join("mini"), folder.join("mini.xz"));
+    let strip = ["--only-keep-debug".as_ref(), program.as_os_str()];
+    run("objcopy", &[&strip[..], &[mini.as_os_str()]].concat());
+    run("xz", &["--keep".as_ref(), mini.as_os_str()]);
+    let section = format!("--add-section=.gnu_debugdata={}", packed.display());
+    let shipped = folder.join("shipped");
+    let parts = [
+        "--strip-all".as_ref(),
+        section.as_ref(),
+        program.as_os_str(),
+    ];
+    run("objcopy", &[&parts[..], &[shipped.as_os_str()]].concat());
+    shipped
+}
+
+#[test]
+fn symbols_that_are_packed_up_in_the_binary() {
+    let program = Fixture::c("frames.c")
+        .opt('0')
+        .no_debug_info()
+        .no_pie()
+        .build();
+    let folder = Folder::new("packed-up");
+    let shipped = packed_up(&program, &folder);
+    assert!(by_nm(&["--defined-only"], &shipped).is_empty());
+    let (plain, binary) = (open_alone(&program), open_alone(&shipped));
+    let symbols = by_nm(&["--defined-only"], &program);
+    assert!(symbols.len() > 10, "{symbols:?}");
+    let mut count = 0;
+    for &addr in symbols.values() {
+        let named = |binary: &Binary| binary.symbol_at(FileAddr(addr)).map(|symbol| symbol.name());
+        assert_eq!(named(&binary), named(&plain), "{addr:#x}");
+        count += usize::from(named(&binary).is_some());
+    }
+    assert!(count > 10, "{count} of {symbols:?}");
+    let handler = Location::parse("handler").unwrap();
+    assert_eq!(
+        binary.resolve(&handler).unwrap()[0].addr.0,
+        symbols["handler"]
+    );
+    // And in stacks.
+    let names = |program: &Path| {
+        let mut names = Vec::new();
+        Kept::at(program, &format!("*{:#x}", symbols["at_rest"]), 1).read(|_, stack| {
+            names.extend(stack.frames.iter().map(|frame| frame.function.clone()));
+        });
+        names
+    };
+    assert_eq!(names(&shipped), names(&program));
+    assert!(names(&shipped).contains(&"main".to_owned()));
 }
