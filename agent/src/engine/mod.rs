@@ -558,6 +558,8 @@ fn level_of(kind: &ActionKind) -> lr_protocol::Level {
 }
 
 #[cfg(test)]
+mod churn;
+#[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]
 mod tests;

@@ -16,16 +16,16 @@ use crate::orders::Orders;
 use crate::outbox::{Limits, Outbox, Parcel};
 
 /// An engine on a tracer in memory, stepped by hand. Its target is this process, which lives.
-struct Bench {
-    tracer: FakeTracer,
-    binder: FakeBinder,
+pub(super) struct Bench {
+    pub(super) tracer: FakeTracer,
+    pub(super) binder: FakeBinder,
     orders: Arc<Orders>,
-    outbox: Arc<Outbox>,
+    pub(super) outbox: Arc<Outbox>,
     engine: Engine,
     now: Instant,
 }
 
-fn bench() -> Bench {
+pub(super) fn bench() -> Bench {
     bench_with(Limits::default())
 }
 
@@ -64,7 +64,7 @@ fn bench_with(limits: Limits) -> Bench {
 }
 
 impl Bench {
-    fn want(&mut self, actions: Vec<WantedAction>) {
+    pub(super) fn want(&mut self, actions: Vec<WantedAction>) {
         let wanted = WantedActions {
             revision: 1,
             actions,
@@ -79,7 +79,7 @@ impl Bench {
         assert_eq!(end, None);
     }
 
-    fn later(&mut self, time: Duration) {
+    pub(super) fn later(&mut self, time: Duration) {
         self.now += time;
         self.step();
     }

@@ -382,7 +382,10 @@ pub(crate) fn object<'a>(
     size: Option<u64>,
 ) -> Result<Object> {
     if expression.0.slice().last() == Some(&UNINIT) {
-        return Err(Absent::new(Reason::NotLive, "maybe not initialised, as gcc marks it"));
+        return Err(Absent::new(
+            Reason::NotLive,
+            "maybe not initialised, as gcc marks it",
+        ));
     }
     let pieces = context.run(expression, None)?;
     if let [piece] = pieces.as_slice()
