@@ -22,7 +22,7 @@ HASHED = {"StdHashMapProvider"}
 SHARED = {"SharedPointerPrinter", "StdRcProvider"}
 WRAPPERS = {"StdCellProvider", "StdAtomicPrinter"}
 # What is nothing but what is in it.
-WRAPPED = re.compile("core::(cell::((Sync)?Unsafe)?Cell|cell::once::OnceCell"
+WRAPPED = re.compile("core::(cell::((Sync)?Unsafe)?Cell|cell::once::OnceCell|cell::lazy::LazyCell"
                      "|mem::manually_drop::ManuallyDrop|mem::maybe_dangling::MaybeDangling)<")
 # The iterators that some containers are made of.
 ENDS = ("_M_start", "_M_finish")
