@@ -166,9 +166,13 @@ def number(value, of):
 
 def decode(letters, size):
     """Bytes as the text that `lr` makes of them: what is no character is its number."""
-    if size < 4:
+    if size == 1:
         return letters.decode(ENCODINGS[size], errors="backslashreplace")
-    words = [int.from_bytes(letters[at:at + 4], "little") for at in range(0, len(letters), 4)]
+    if size == 2:
+        words = map(ord, letters.decode(ENCODINGS[size], errors="surrogatepass"))
+    else:
+        words = [int.from_bytes(letters[at:at + 4], "little")
+                 for at in range(0, len(letters), 4)]
     return "".join(chr(word) if word < 0xd800 or 0xe000 <= word <= 0x10ffff
                    else "\\u{%x}" % word for word in words)
 
