@@ -65,7 +65,7 @@ impl Evaluator<'_, '_> {
             Kind::Special(Special::Function) => {
                 Is::Text(self.scope.place.function.clone().into_bytes())
             }
-            Kind::Special(Special::Thread) if self.live.is_none() => Is::Thread,
+            Kind::Special(Special::Thread) if !self.is_watch => Is::Thread,
             Kind::Variant(..) => Is::Pattern,
             _ => match self.value(expr) {
                 Ok(value) => Is::Value(self.scope.read(value)?),

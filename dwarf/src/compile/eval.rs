@@ -17,6 +17,8 @@ pub(crate) struct Evaluator<'a, 's> {
     pub(crate) scope: &'s Scope<'a>,
     /// The frame that is read, where there is one: what only walks find is found at once.
     pub(crate) live: Option<&'s dyn Live<'a>>,
+    /// It is of a stack, and of no hit.
+    pub(crate) is_watch: bool,
     pub(crate) pool: Vec<u8>,
 }
 
@@ -147,7 +149,7 @@ impl<'a> Evaluator<'a, '_> {
         if let Special::Register(register) = special {
             return self.register(register);
         }
-        if self.live.is_some() && !matches!(special, Special::Line) {
+        if self.is_watch && !matches!(special, Special::Line) {
             let found = "what is only known of a hit";
             return Err(Stop::types(column, "a value of the process", found));
         }

@@ -76,6 +76,7 @@ pub(crate) fn check_watch(
         let mut evaluator = Evaluator {
             scope: &scope,
             live: None,
+            is_watch: true,
             pool: Vec::new(),
         };
         match evaluator.value(&expr) {
@@ -120,6 +121,7 @@ fn compile_whole(
         evaluator: Evaluator {
             scope: &scope,
             live: None,
+            is_watch: false,
             pool: Vec::new(),
         },
     };

@@ -213,6 +213,7 @@ impl<'a> Inspector<'a, '_> {
         let mut evaluator = Evaluator {
             scope: self.scope,
             live: None,
+            is_watch: false,
             pool: Vec::new(),
         };
         match evaluator.field(&expr, crate::expr::Format::Plain) {

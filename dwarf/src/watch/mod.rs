@@ -69,6 +69,7 @@ pub fn watch<'a>(
     let mut evaluator = Evaluator {
         scope: &scope,
         live: Some(&frozen),
+        is_watch: true,
         pool: Vec::new(),
     };
     let name = expression.trim();

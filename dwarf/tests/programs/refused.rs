@@ -355,6 +355,14 @@ fn what_is_watched_makes_sense_at_the_place() {
             "order as nosuch",
             "no type `nosuch` is known here, at column 10 of the watch",
         ),
+        (
+            "1 + $pid",
+            "expected a value of the process, found what is only known of a hit, at column 5 of the watch",
+        ),
+        (
+            "$thread == \"main\"",
+            "expected a value of the process, found what is only known of a hit, at column 1 of the watch",
+        ),
     ] {
         assert_eq!(checked(watch), expected, "{watch}");
     }
