@@ -107,7 +107,9 @@ fn texts_of_a_target_drive_no_terminal_and_are_exact_in_json() {
     // A busy machine may not read all of a snapshot in its time, and says so.
     let lines = wait_until("a whole snapshot", || {
         let told = attached(&world, &target, &[&["--json"][..], &kinds].concat());
-        (!told.stdout.contains(r#""budget""#)).then(|| told.json_lines())
+        let is_whole =
+            told.stdout.contains(r#""type":"snapshot""#) && !told.stdout.contains(r#""budget""#);
+        is_whole.then(|| told.json_lines())
     });
     let of = |kind: &str| {
         let found = lines.iter().find(|line| line["type"] == kind);
