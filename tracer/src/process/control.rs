@@ -278,9 +278,11 @@ impl Control {
 
     /// Waits for the tracer thread's end, with which the target goes free.
     fn join(&mut self) {
-        let Some(attachment) = self.attachment.take() else {
+        let Some(mut attachment) = self.attachment.take() else {
             return;
         };
+        // The next thread would inherit it.
+        attachment.watch.rest();
         let _ = attachment.thread.join();
         let finished = attachment.link.mail().finished.take();
         if let Some(finished) = finished {

@@ -3,7 +3,7 @@
 //! of the target may stand still and wait for us. So it is done only where that can be undone, and
 //! the control thread watches it: a tracer that wants to run and does not is recalled.
 
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -42,6 +42,8 @@ pub(crate) struct Deference {
     /// The control thread, which is told when its watch begins.
     watcher: i32,
     state: AtomicU8,
+    /// The CPU to which the tracer thread is bound.
+    cpu: AtomicUsize,
     hits: AtomicU32,
     /// Whether this process may take back `SCHED_IDLE`: that is a privilege (sched(7)).
     is_possible: bool,
@@ -54,6 +56,7 @@ impl Deference {
             tid: AtomicI32::new(0),
             watcher: nix::unistd::gettid().as_raw(),
             state: AtomicU8::new(ORDINARY),
+            cpu: AtomicUsize::new(usize::MAX),
             hits: AtomicU32::new(0),
             is_possible: can_come_back(),
         }
@@ -73,6 +76,11 @@ impl Deference {
 
     pub(crate) fn gives_way(&self) -> bool {
         self.state.load(Ordering::Acquire) == GIVING_WAY
+    }
+
+    /// The calling thread is bound to a CPU.
+    pub(crate) fn is_on(&self, cpu: usize) {
+        self.cpu.store(cpu, Ordering::Release);
     }
 
     /// Makes the calling thread give way; false where it may not.
@@ -133,6 +141,9 @@ pub(crate) struct Watch {
     allowed: Option<CpuSet>,
     hits: u32,
     quiet_rounds: u32,
+    /// The CPU that is left to the tracer thread: whatever runs there for a moment makes the kernel
+    /// look for another one for the thread that is continued.
+    avoids: usize,
 }
 
 impl Watch {
@@ -141,12 +152,17 @@ impl Watch {
             allowed: sched_getaffinity(Pid::from_raw(0)).ok(),
             hits: 0,
             quiet_rounds: 0,
+            avoids: usize::MAX,
         }
     }
 
     /// To be called every [`WATCH`].
     pub(crate) fn look(&mut self, deference: &Deference) {
         let hits = deference.hits.load(Ordering::Relaxed);
+        match deference.gives_way() {
+            true => self.avoid(deference.cpu.load(Ordering::Acquire)),
+            false => self.rest(),
+        }
         if !deference.gives_way() || hits != self.hits {
             self.hits = hits;
             self.quiet_rounds = 0;
@@ -164,6 +180,29 @@ impl Watch {
         {
             let _ = sched_setaffinity(Pid::from_raw(tid), allowed);
         }
+    }
+}
+
+impl Watch {
+    /// Nothing is to be left to anybody.
+    pub(crate) fn rest(&mut self) {
+        self.avoid(usize::MAX);
+    }
+
+    /// Leaves a CPU to the tracer thread where there are others for us.
+    fn avoid(&mut self, cpu: usize) {
+        let Some(allowed) = &self.allowed else { return };
+        if self.avoids == cpu {
+            return;
+        }
+        self.avoids = cpu;
+        let mut others = *allowed;
+        let is_one = cpu < CpuSet::count() && others.unset(cpu).is_ok();
+        let is_left = (0..CpuSet::count()).any(|cpu| others.is_set(cpu) == Ok(true));
+        let _ = match is_one && is_left {
+            true => sched_setaffinity(Pid::from_raw(0), &others),
+            false => sched_setaffinity(Pid::from_raw(0), allowed),
+        };
     }
 }
 

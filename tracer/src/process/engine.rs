@@ -89,6 +89,8 @@ pub(crate) struct Engine {
     stops: u32,
     /// The thread whose stop was dealt with last.
     served_last: Option<i32>,
+    /// Whether the last stop had to be waited for, as far as we know.
+    pub(crate) slept: bool,
     /// When [`Self::expire`] has something to do, on the monotonic clock.
     pub(crate) next_expiry: Option<u64>,
     /// When every planted site was last known to be there.
@@ -126,6 +128,7 @@ impl Engine {
             let_go_at: 0,
             stops: 0,
             served_last: None,
+            slept: true,
             next_expiry: None,
             verified_at: monotonic_ns(),
             settled: false,
@@ -148,14 +151,16 @@ impl Engine {
 
     /// A wait for any tracee walks over all of them, twice where it has to sleep.
     fn next_event(&mut self) -> std::io::Result<WaitEvent> {
-        if !self.stops.is_multiple_of(TURNS_OF_ONE)
-            && let Some(last) = self.served_last
-            && let Ok(event @ WaitEvent::Stopped { .. }) =
-                sys::wait_stop(WaitTarget::Thread(last), false)
-        {
-            return Ok(event);
-        }
-        let event = sys::wait_stop(WaitTarget::Any, true);
+        let first = match self.served_last {
+            Some(last) if !self.stops.is_multiple_of(TURNS_OF_ONE) => WaitTarget::Thread(last),
+            _ => WaitTarget::Any,
+        };
+        let ready = sys::wait_stop(first, false);
+        self.slept = !matches!(ready, Ok(WaitEvent::Stopped { .. }));
+        let event = match self.slept {
+            true => sys::wait_stop(WaitTarget::Any, true),
+            false => ready,
+        };
         self.served_last = match event {
             Ok(WaitEvent::Stopped { tid, .. }) => Some(tid),
             _ => None,

@@ -149,7 +149,7 @@ impl Engine {
             running_since,
             placement: self.follower.placement(),
         });
-        self.follower.after_hit(self.pid, tid, now);
+        self.follower.after_hit(self.pid, tid, now, self.slept);
         let Some(site) = self.sites.get(address) else {
             return;
         };

@@ -19,6 +19,9 @@ use crate::process::proc::{self, SchedTimes};
 const PERIOD: u32 = 64;
 /// The same as long as we may do better: a budget allows for few hits across CPUs.
 const FIRST_PERIOD: u32 = 16;
+/// The least time between two looks where we have to sleep for a hit. On our CPU the thread runs
+/// before we do, and has stopped again when we come to wait for it: it may have been moved.
+const LOOK_NS: u64 = 200_000;
 /// If hits come less often than this on average, the site is not busy enough to follow.
 const BUSY_NS: u64 = 1_500_000;
 /// We give way only where one thread makes nearly all hits, in eighths: another one's stop waits
@@ -55,7 +58,7 @@ struct Period {
     /// The thread that is followed, or may be next.
     tid: i32,
     hits_of_tid: u32,
-    /// What we and that thread had when the period began, while we follow.
+    /// What we and that thread had when the period began, while we give way.
     times: Option<(SchedTimes, SchedTimes)>,
 }
 
@@ -100,16 +103,15 @@ impl Follower {
         self.placement
     }
 
-    /// To be called after each hit, when its thread runs again.
-    pub(crate) fn after_hit(&mut self, pid: i32, tid: i32, now_ns: u64) {
+    /// To be called after each hit, when its thread runs again. Whether we `slept` before it.
+    pub(crate) fn after_hit(&mut self, pid: i32, tid: i32, now_ns: u64, slept: bool) {
         self.deference.beat();
         self.period.hits += 1;
         self.period.hits_of_tid += u32::from(tid == self.period.tid);
-        let full = match self.deference.gives_way() {
-            true => PERIOD,
-            false => FIRST_PERIOD,
-        };
-        if self.period.hits >= full {
+        let gives_way = self.deference.gives_way();
+        let full = if gives_way { PERIOD } else { FIRST_PERIOD };
+        let is_apart = gives_way && slept && now_ns.saturating_sub(self.period.began) > LOOK_NS;
+        if self.period.hits >= full || is_apart {
             self.end_of_period(pid, tid, now_ns);
         }
     }
@@ -131,21 +133,22 @@ impl Follower {
         };
         self.follow(activity.cpu);
         let gives_way = self.deference.gives_way();
-        let contended = period.is_contended(pid, gives_way);
-        if contended != Some(false) || !leads || !period.one_thread_dominates() {
+        // Apart, we wait for the other CPU to wake up.
+        let together = self.placement == Placement::SameCpu;
+        if !leads || !period.one_thread_dominates() {
             self.deference.end();
-            if gives_way && contended == Some(true) {
-                self.back_off.failed(now_ns);
-            }
-        } else if gives_way || self.should_give_way(now_ns) && self.deference.begin() {
+        } else if gives_way && together && period.waited_for_others(pid) {
+            self.deference.end();
+            self.back_off.failed(now_ns);
+        } else if gives_way || !together && self.may_give_way(now_ns) {
             self.placement = Placement::SameCpu;
+            self.period.times = times(pid, self.period.tid);
         }
-        self.period.times = times(pid, self.period.tid);
     }
 
-    /// Where no CPU is idle the thread stays by itself.
-    fn should_give_way(&self, now_ns: u64) -> bool {
-        self.placement == Placement::OtherCpu && now_ns >= self.back_off.until
+    /// Where no CPU is idle the thread stays by itself, and this is not asked.
+    fn may_give_way(&self, now_ns: u64) -> bool {
+        now_ns >= self.back_off.until && self.deference.begin()
     }
 
     /// Takes notice of what the watch has done meanwhile.
@@ -165,6 +168,7 @@ impl Follower {
         let mut set = CpuSet::new();
         if set.set(cpu).is_ok() && sched_setaffinity(Pid::from_raw(0), &set).is_ok() {
             self.following = Some(cpu);
+            self.deference.is_on(cpu);
         }
     }
 
@@ -179,15 +183,16 @@ impl Follower {
 }
 
 impl Period {
-    /// Whether we had to wait for others; `None` where that is not known. Who gives way is runnable
-    /// and does not run while the thread runs: that is as it should be.
-    fn is_contended(&self, pid: i32, gives_way: bool) -> Option<bool> {
-        let (own, its) = self.times?;
-        let (own_now, its_now) = times(pid, self.tid)?;
+    /// We are runnable and do not run while the thread runs, which is as it should be, and while
+    /// others do.
+    fn waited_for_others(&self, pid: i32) -> bool {
+        let (Some((own, its)), Some((own_now, its_now))) = (self.times, times(pid, self.tid))
+        else {
+            return false;
+        };
         let waited = own_now.waited_ns.saturating_sub(own.waited_ns);
         let ran = its_now.ran_ns.saturating_sub(its.ran_ns);
-        let for_others = waited.saturating_sub(if gives_way { ran } else { 0 });
-        Some(for_others > CONTENDED_NS * u64::from(self.hits))
+        waited.saturating_sub(ran) > CONTENDED_NS * u64::from(self.hits)
     }
 }
 
