@@ -52,6 +52,7 @@ impl<'a> Evaluator<'a, '_> {
                 ));
             }
             Kind::Name(path) => self.name(column, path)?,
+            Kind::Global(name) => self.global(column, name)?,
             Kind::Special(special) => self.special(column, *special)?,
             Kind::Member(inner, name) => {
                 let inner = self.value(inner)?;
@@ -90,6 +91,17 @@ impl<'a> Evaluator<'a, '_> {
 
     fn name(&mut self, column: usize, path: &[String]) -> Result<Value> {
         match self.named(column, path)? {
+            Named::Variable(die) => self.variable_value(&die),
+            Named::Value(value) => Ok(value),
+        }
+    }
+
+    fn global(&mut self, column: usize, name: &str) -> Result<Value> {
+        let named = match self.scope.outermost(column, name) {
+            Ok(die) => Named::Variable(die),
+            Err(stop) => self.constant(&[name.to_owned()], stop)?,
+        };
+        match named {
             Named::Variable(die) => self.variable_value(&die),
             Named::Value(value) => Ok(value),
         }

@@ -62,6 +62,14 @@ pub(crate) enum Left {
     TraceInBlock,
 }
 
+/// Where a global variable may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Anywhere,
+    /// In no namespace and no type.
+    Outermost,
+}
+
 /// What a name means among the variables of the scopes around a place.
 #[derive(Debug)]
 pub(crate) enum Meaning<'a> {
@@ -135,7 +143,7 @@ impl<'a> Scope<'a> {
         if let Some(stop) = known {
             return Err(stop);
         }
-        if let Some(die) = self.global(column, path)? {
+        if let Some(die) = self.global(column, path, Reach::Anywhere)? {
             return Ok(die);
         }
         if let Some(die) = self.static_of_function(path)? {
@@ -149,6 +157,18 @@ impl<'a> Scope<'a> {
             return Err(no_trace());
         }
         Err(self.unknown(column, path))
+    }
+
+    /// The variable outside of functions, types and namespaces that `::name` means.
+    pub(crate) fn outermost(&self, column: usize, name: &str) -> Result<Die<'a>> {
+        if let Some(global) = self.unit_global(name)? {
+            return Ok(global);
+        }
+        let path = [name.to_owned()];
+        match self.global(column, &path, Reach::Outermost)? {
+            Some(die) => Ok(die),
+            None => Err(self.unknown(column, &path)),
+        }
     }
 
     /// What a name means in the scopes around the place, from the instance outward. A variable at
@@ -384,7 +404,7 @@ impl<'a> Scope<'a> {
     }
 
     /// A variable of static storage anywhere in the binary.
-    fn global(&self, column: usize, path: &[String]) -> Result<Option<Die<'a>>> {
+    fn global(&self, column: usize, path: &[String], reach: Reach) -> Result<Option<Die<'a>>> {
         if path.is_empty() {
             return Ok(None);
         }
@@ -392,7 +412,8 @@ impl<'a> Scope<'a> {
         let names = self.info.binary.names(&self.info);
         for at in names.candidates(&path.join("::"), Kind::Variable) {
             let name = self.info.qualified_name(at)?;
-            if is_suffix(path, &name) {
+            let is_reached = reach == Reach::Anywhere || components(&name).len() == 1;
+            if is_reached && is_suffix(path, &name) {
                 found.push((name, at));
             }
         }

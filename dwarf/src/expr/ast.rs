@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     Null,
     /// A name, with the names of its scopes before it.
     Name(Vec<String>),
+    /// `::a` of C and C++, whatever the scopes around the place call `a`.
+    Global(String),
     Special(Special),
     /// `a.b` and `a->b` are the same.
     Member(Box<Expr>, String),

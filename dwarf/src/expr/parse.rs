@@ -359,7 +359,7 @@ impl Parser<'_, '_> {
     }
 
     fn name(&mut self) -> Result<Kind, SyntaxError> {
-        self.cursor.take("::");
+        let is_global = self.cursor.take("::") && self.dialect == Dialect::C;
         let Some(first) = self.cursor.identifier() else {
             return Err(self.cursor.error("a name, a literal or `(`"));
         };
@@ -432,7 +432,10 @@ impl Parser<'_, '_> {
             let parts = self.nested(Parser::parts)?;
             return Ok(Kind::Variant(path, parts));
         }
-        Ok(Kind::Name(path))
+        Ok(match path.as_slice() {
+            [name] if is_global => Kind::Global(name.clone()),
+            _ => Kind::Name(path),
+        })
     }
 
     /// `(a, b)` behind the name of a variant.

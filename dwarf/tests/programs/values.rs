@@ -183,7 +183,7 @@ fn arithmetic_is_that_of_c() {
 #[test]
 fn the_inner_name_hides_the_outer() {
     c("outer", &[("{shadow} {shadow_by}", "1 20")]);
-    c("inner", &[("{shadow} {total}", "20 1")]);
+    c("inner", &[("{shadow} {total} {::shadow}", "20 1 1")]);
     c("after", &[("{shadow}", "1")]);
 }
 
