@@ -145,12 +145,16 @@ function statusLine(status: ActionStatus, action: Action): HTMLElement {
   }
   const where = status.bound.map((site) => visible(`${site.address} ${site.function} ${site.file}:${site.line}`));
   const warnings = status.warnings.map((text) => make("div", { class: "warning" }, visible(text)));
+  const last = status.last_error
+    ? [make("div", { class: "warning" }, `last error: ${visible(status.last_error)}`)]
+    : [];
   const error = status.error
     ? problemBox({ code: status.error.code, title: status.error.message, suggestions: status.error.suggestions })
     : null;
   return make("div", { class: "counts" },
     make("div", { title: where.join("\n") }, `${visible(nameOf(status.agent_id))}: `, parts.join(" · ")),
     ...warnings,
+    ...last,
     error,
   );
 }

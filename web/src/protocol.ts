@@ -32,6 +32,7 @@ export interface ActionStatus {
   };
   bound: { address: string; function: string; file: string; line: number }[];
   warnings: string[];
+  last_error?: string;
   error?: { code: string; refers_to: string; message: string; suggestions: string[] };
 }
 
