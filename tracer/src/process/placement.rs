@@ -109,7 +109,10 @@ impl Follower {
         self.period.hits += 1;
         self.period.hits_of_tid += u32::from(tid == self.period.tid);
         let gives_way = self.deference.gives_way();
-        let full = if gives_way { PERIOD } else { FIRST_PERIOD };
+        let full = match self.placement {
+            Placement::SameCpu => PERIOD,
+            Placement::OtherCpu => FIRST_PERIOD,
+        };
         let is_apart = gives_way && slept && now_ns.saturating_sub(self.period.began) > LOOK_NS;
         if self.period.hits >= full || is_apart {
             self.end_of_period(pid, tid, now_ns);
