@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::process::proc;
+use crate::process::proc::{self, ThreadFiles};
 use crate::sys::{self, Policy};
 
 /// How long a tracer that gives way may be without a hit before it is asked why.
@@ -208,7 +208,9 @@ impl Watch {
 
 /// Tried by a thread that ends then: without the privilege there is no way back.
 fn can_come_back() -> bool {
-    if sys::policy() != Some(Policy::Other) || proc::own_sched_times().is_none() {
+    if sys::policy() != Some(Policy::Other)
+        || ThreadFiles::own().and_then(|own| own.times()).is_none()
+    {
         return false;
     }
     let tried = std::thread::spawn(|| {

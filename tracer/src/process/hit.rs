@@ -149,7 +149,9 @@ impl Engine {
             running_since,
             placement: self.follower.placement(),
         });
-        self.follower.after_hit(self.pid, tid, now, self.slept);
+        if self.held.is_empty() {
+            self.follower.after_hit(self.pid, tid, now, self.slept);
+        }
         let Some(site) = self.sites.get(address) else {
             return;
         };

@@ -108,6 +108,8 @@ impl Engine {
             return;
         }
         sys::collect_stop(tid);
+        // Whoever is to be let on in time does not let others go first.
+        self.follower.roam();
         self.held.push(Held {
             tid,
             address,

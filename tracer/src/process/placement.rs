@@ -13,15 +13,17 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::process::deference::{Deference, Recalled};
-use crate::process::proc::{self, SchedTimes};
+use crate::process::proc::{SchedTimes, ThreadFiles};
 
 /// Hits between two looks at where the target runs, while all is well.
 const PERIOD: u32 = 64;
 /// The same as long as we may do better: a budget allows for few hits across CPUs.
 const FIRST_PERIOD: u32 = 16;
 /// The least time between two looks where we have to sleep for a hit. On our CPU the thread runs
-/// before we do, and has stopped again when we come to wait for it: it may have been moved.
+/// before we do, and has stopped again when we come to wait for it: it may have been moved. Or it
+/// does other things, and then it is looked at less and less.
 const LOOK_NS: u64 = 200_000;
+const RAREST_LOOK_NS: u64 = 100_000_000;
 /// If hits come less often than this on average, the site is not busy enough to follow.
 const BUSY_NS: u64 = 1_500_000;
 /// We give way only where one thread makes nearly all hits, in eighths: another one's stop waits
@@ -48,6 +50,10 @@ pub(crate) struct Follower {
     placement: Placement,
     deference: Arc<Deference>,
     back_off: BackOff,
+    look_ns: u64,
+    /// What is known of us, and of the thread that is followed.
+    own: Option<ThreadFiles>,
+    its: Option<(i32, ThreadFiles)>,
     period: Period,
 }
 
@@ -94,6 +100,9 @@ impl Follower {
                 until: 0,
                 next_ns: BACK_OFF_NS,
             },
+            look_ns: LOOK_NS,
+            own: ThreadFiles::own(),
+            its: None,
             period: Period::default(),
         }
     }
@@ -113,7 +122,8 @@ impl Follower {
             Placement::SameCpu => PERIOD,
             Placement::OtherCpu => FIRST_PERIOD,
         };
-        let is_apart = gives_way && slept && now_ns.saturating_sub(self.period.began) > LOOK_NS;
+        let is_apart =
+            gives_way && slept && now_ns.saturating_sub(self.period.began) > self.look_ns;
         if self.period.hits >= full || is_apart {
             self.end_of_period(pid, tid, now_ns);
         }
@@ -126,27 +136,39 @@ impl Follower {
         let leads = period.hits_of_tid * 2 >= period.hits;
         self.period.tid = if leads { period.tid } else { tid };
         let passed = now_ns.saturating_sub(period.began);
-        let activity = proc::activity(pid, self.period.tid);
+        if self.its.as_ref().map(|(tid, _)| *tid) != Some(self.period.tid) {
+            let files = ThreadFiles::open(pid, self.period.tid);
+            self.its = files.map(|files| (self.period.tid, files));
+        }
+        let activity = self.its.as_ref().and_then(|(_, its)| its.activity());
         let Some(activity) = activity.filter(|_| passed < BUSY_NS * u64::from(period.hits)) else {
             return self.roam();
         };
-        self.placement = match self.following == Some(activity.cpu) {
-            true => Placement::SameCpu,
-            false => Placement::OtherCpu,
+        (self.placement, self.look_ns) = match self.following == Some(activity.cpu) {
+            true => (Placement::SameCpu, (self.look_ns * 2).min(RAREST_LOOK_NS)),
+            false => (Placement::OtherCpu, LOOK_NS),
         };
         self.follow(activity.cpu);
         let gives_way = self.deference.gives_way();
         // Apart, we wait for the other CPU to wake up.
         let together = self.placement == Placement::SameCpu;
         if !leads || !period.one_thread_dominates() {
-            self.deference.end();
-        } else if gives_way && together && period.waited_for_others(pid) {
+            return self.deference.end();
+        }
+        let times = self.times();
+        if gives_way && together && period.waited_for_others(times) {
             self.deference.end();
             self.back_off.failed(now_ns);
         } else if gives_way || !together && self.may_give_way(now_ns) {
             self.placement = Placement::SameCpu;
-            self.period.times = times(pid, self.period.tid);
+            self.period.times = times;
         }
+    }
+
+    /// Ours, and those of the thread that is followed.
+    fn times(&self) -> Option<(SchedTimes, SchedTimes)> {
+        let (_, its) = self.its.as_ref()?;
+        Some((self.own.as_ref()?.times()?, its.times()?))
     }
 
     /// Where no CPU is idle the thread stays by itself, and this is not asked.
@@ -179,6 +201,8 @@ impl Follower {
     pub(crate) fn roam(&mut self) {
         self.deference.end();
         self.placement = Placement::OtherCpu;
+        // It may be gone.
+        self.its = None;
         if let (Some(_), Some(allowed)) = (self.following.take(), &self.allowed) {
             let _ = sched_setaffinity(Pid::from_raw(0), allowed);
         }
@@ -188,17 +212,12 @@ impl Follower {
 impl Period {
     /// We are runnable and do not run while the thread runs, which is as it should be, and while
     /// others do.
-    fn waited_for_others(&self, pid: i32) -> bool {
-        let (Some((own, its)), Some((own_now, its_now))) = (self.times, times(pid, self.tid))
-        else {
+    fn waited_for_others(&self, now: Option<(SchedTimes, SchedTimes)>) -> bool {
+        let (Some((own, its)), Some((own_now, its_now))) = (self.times, now) else {
             return false;
         };
         let waited = own_now.waited_ns.saturating_sub(own.waited_ns);
         let ran = its_now.ran_ns.saturating_sub(its.ran_ns);
         waited.saturating_sub(ran) > CONTENDED_NS * u64::from(self.hits)
     }
-}
-
-fn times(pid: i32, tid: i32) -> Option<(SchedTimes, SchedTimes)> {
-    Some((proc::own_sched_times()?, proc::sched_times(pid, tid)?))
 }
