@@ -21,19 +21,10 @@ use crate::process::placement::Follower;
 use crate::process::proc::{Backing, Mapping, Mappings};
 use crate::process::site::{Presence, Site, Sites, User};
 use crate::process::slot::{SlotEntry, SlotState, Yields};
-use crate::process::stop::Stop;
 use crate::process::text::{INT3, Restored, Text};
+use crate::process::turns::Turns;
 use crate::record::Ended;
 use crate::shared::{Counter, SLOTS, Shared};
-use crate::sys::{self, StopSignal, WaitEvent, WaitTarget};
-
-/// Stops served before every thread is asked in turn: waitid gives the first of a list, and busy
-/// threads at its head would starve the others.
-const STOPS_PER_ROUND: u32 = 256;
-
-/// Turns in which the thread that was served last is asked first, between two in which all are:
-/// where one thread hits all the time, the walk over the others is spared it.
-const TURNS_OF_ONE: u32 = 16;
 
 /// Sites that are all read again each time that they are verified.
 const MOST_READ: usize = 64;
@@ -84,13 +75,7 @@ pub(crate) struct Engine {
     pub(crate) alarm: Alarm,
     pub(crate) released: Released,
     pub(crate) ended: Option<Ended>,
-    /// When a thread was continued last from a site, on the monotonic clock.
-    pub(crate) let_go_at: u64,
-    stops: u32,
-    /// The thread whose stop was dealt with last.
-    served_last: Option<i32>,
-    /// Whether the last stop had to be waited for, as far as we know.
-    pub(crate) slept: bool,
+    pub(crate) turns: Turns,
     /// When [`Self::expire`] has something to do, on the monotonic clock.
     pub(crate) next_expiry: Option<u64>,
     /// When every planted site was last known to be there.
@@ -125,106 +110,11 @@ impl Engine {
             alarm: Alarm::default(),
             released: Released::default(),
             ended: None,
-            let_go_at: 0,
-            stops: 0,
-            served_last: None,
-            slept: true,
+            turns: Turns::default(),
             next_expiry: None,
             verified_at: monotonic_ns(),
             settled: false,
         })
-    }
-
-    /// Waits for one stop or one wake-up and deals with it.
-    pub(crate) fn turn(&mut self) {
-        match self.next_event() {
-            Ok(WaitEvent::Interrupted | WaitEvent::Nothing) => {}
-            Ok(WaitEvent::NoTracees) | Err(_) => self.ended = self.ended.or(Some(Ended::Gone)),
-            Ok(event) => self.on_event(event),
-        }
-        self.stops += 1;
-        if self.stops >= STOPS_PER_ROUND {
-            self.stops = 0;
-            self.serve_all();
-        }
-    }
-
-    /// A wait for any tracee walks over all of them, twice where it has to sleep.
-    fn next_event(&mut self) -> std::io::Result<WaitEvent> {
-        let first = match self.served_last {
-            Some(last) if !self.stops.is_multiple_of(TURNS_OF_ONE) => WaitTarget::Thread(last),
-            _ => WaitTarget::Any,
-        };
-        let ready = sys::wait_stop(first, false);
-        self.slept = !matches!(ready, Ok(WaitEvent::Stopped { .. }));
-        let event = match self.slept {
-            true => sys::wait_stop(WaitTarget::Any, true),
-            false => ready,
-        };
-        self.served_last = match event {
-            Ok(WaitEvent::Stopped { tid, .. }) => Some(tid),
-            _ => None,
-        };
-        event
-    }
-
-    /// Deals with what has already happened. Not with all of it where it comes as fast as it is
-    /// dealt with.
-    pub(crate) fn drain(&mut self) {
-        for _ in 0..STOPS_PER_ROUND {
-            match sys::wait_stop(WaitTarget::Any, false) {
-                Ok(WaitEvent::Nothing | WaitEvent::NoTracees) | Err(_) => return,
-                Ok(event) => self.on_event(event),
-            }
-        }
-        self.serve_all();
-    }
-
-    fn serve_all(&mut self) {
-        let tids: Vec<i32> = self.threads.keys().copied().collect();
-        for tid in tids {
-            self.serve(tid);
-        }
-    }
-
-    /// Deals with what one tracee does at the moment.
-    pub(crate) fn serve(&mut self, tid: i32) {
-        if let Ok(event) = sys::wait_stop(WaitTarget::Thread(tid), false) {
-            self.on_event(event);
-        }
-    }
-
-    fn on_event(&mut self, event: WaitEvent) {
-        match event {
-            WaitEvent::Stopped { tid, status } => self.on_stop(tid, Stop::decode(status)),
-            WaitEvent::Exited { tid, status } => self.on_death(tid, Ended::Exited { status }),
-            WaitEvent::Killed { tid, signal } => self.on_death(tid, Ended::Killed { signal }),
-            WaitEvent::Nothing | WaitEvent::Interrupted | WaitEvent::NoTracees => {}
-        }
-    }
-
-    fn on_stop(&mut self, tid: i32, stop: Stop) {
-        if !self.threads.contains_key(&tid) && !self.adopt(tid) {
-            return;
-        }
-        if let Some(thread) = self.threads.get_mut(&tid) {
-            thread.listening = false;
-        }
-        match stop {
-            Stop::Trap => self.on_trap(tid),
-            Stop::Signal(signal) => go_on(tid, StopSignal::Deliver(signal)),
-            Stop::Group(_) => self.leave_in_group_stop(tid),
-            Stop::Event | Stop::Birth => go_on(tid, StopSignal::None),
-            Stop::Exec => self.on_exec(tid),
-        }
-    }
-
-    pub(crate) fn leave_in_group_stop(&mut self, tid: i32) {
-        if sys::listen(tid).is_ok()
-            && let Some(thread) = self.threads.get_mut(&tid)
-        {
-            thread.listening = true;
-        }
     }
 
     /// Plants an action wherever that may be; an error if it is nowhere.
@@ -713,26 +603,4 @@ impl Drop for Engine {
             self.let_go();
         }
     }
-}
-
-impl Engine {
-    /// Continues a thread from a site, and notes when: it may run on this CPU before we do again.
-    pub(crate) fn let_go_on(&mut self, tid: i32, signal: StopSignal) {
-        self.let_go_at = monotonic_ns();
-        go_on(tid, signal);
-    }
-
-    /// When the thread that was dealt with last, and that we saw at `began`, went on.
-    pub(crate) fn went_on_at(&self, began: u64) -> u64 {
-        match self.let_go_at >= began {
-            true => self.let_go_at,
-            // It is gone, or left where it is.
-            false => monotonic_ns(),
-        }
-    }
-}
-
-/// Continues a thread. One that is gone meanwhile needs nothing.
-pub(crate) fn go_on(tid: i32, signal: StopSignal) {
-    let _ = sys::continue_with(tid, signal);
 }

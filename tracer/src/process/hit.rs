@@ -5,12 +5,13 @@ use lr_probe::{Register, Registers};
 use crate::command::Slot;
 use crate::process::cost::Seen;
 use crate::process::desk::{Hit, Ran};
-use crate::process::engine::{Engine, go_on};
+use crate::process::engine::Engine;
 use crate::process::hold::Holder;
 use crate::process::proc::TRAP_BIT;
 use crate::process::site::Presence;
 use crate::process::slot::{SlotState, dearest};
 use crate::process::text::INT3;
+use crate::process::turns::go_on;
 use crate::process::{monotonic_ns, realtime_ns};
 use crate::shared::Counter;
 use crate::sys::{self, StopSignal, TrapOrigin, UserRegisters};
@@ -150,7 +151,8 @@ impl Engine {
             placement: self.follower.placement(),
         });
         if self.held.is_empty() {
-            self.follower.after_hit(self.pid, tid, now, self.slept);
+            self.follower
+                .after_hit(self.pid, tid, now, self.turns.slept);
         }
         let Some(site) = self.sites.get(address) else {
             return;

@@ -1,9 +1,10 @@
 //! Births, deaths and execs of tracees.
 
 use crate::process::attach::a_thread;
-use crate::process::engine::{Engine, Thread, go_on};
+use crate::process::engine::{Engine, Thread};
 use crate::process::proc::{self, Mappings, TRAP_BIT};
 use crate::process::text::{INT3, Text};
+use crate::process::turns::go_on;
 use crate::record::Ended;
 use crate::sys::{self, StopSignal};
 

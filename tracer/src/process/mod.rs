@@ -22,6 +22,7 @@ mod step;
 mod stop;
 mod tally;
 mod text;
+mod turns;
 mod vectors;
 
 pub use budget::PAUSE;

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::error::TracerError;
-use crate::process::engine::{Engine, go_on};
+use crate::process::engine::Engine;
 use crate::process::proc::{self, SystemCall, TRAP_BIT};
+use crate::process::turns::go_on;
 use crate::sys::StopSignal;
 
 /// CPU time after which a thread must have taken any trap that it was in
