@@ -321,8 +321,6 @@ impl Control {
 impl Attachment {
     /// Hands a request over and waits for the reply; `None` if the thread ended without one.
     fn request(&self, request: Request) -> Option<Reply> {
-        // Nobody waits for an answer because others go first.
-        self.link.deference.recall(Recalled::Wanted);
         let mut mail = self.link.mail();
         mail.request = Some(request);
         loop {
@@ -333,6 +331,8 @@ impl Attachment {
                 return None;
             }
             drop(mail);
+            // Nobody waits for an answer because others go first.
+            self.link.deference.recall(Recalled::Wanted);
             self.wake();
             self.reap_while_seizing();
             let waited = self

@@ -100,6 +100,14 @@ impl Deference {
         }
     }
 
+    /// Makes the calling thread give way again if it was only wanted meanwhile, and that is done.
+    pub(crate) fn resume(&self) {
+        let is_done = self.state.load(Ordering::Relaxed) == WANTED;
+        if is_done && sys::set_policy(0, Policy::Idle).is_ok() {
+            self.state.store(GIVING_WAY, Ordering::Release);
+        }
+    }
+
     /// What the watch has done since this was asked last.
     pub(crate) fn heed(&self) -> Option<Recalled> {
         let recalled = match self.state.load(Ordering::Acquire) {

@@ -23,7 +23,7 @@ const FIRST_PERIOD: u32 = 16;
 /// before we do, and has stopped again when we come to wait for it: it may have been moved. Or it
 /// does other things, and then it is looked at less and less.
 const LOOK_NS: u64 = 200_000;
-const RAREST_LOOK_NS: u64 = 100_000_000;
+const RAREST_LOOK_NS: u64 = 2_000_000;
 /// If hits come less often than this on average, the site is not busy enough to follow.
 const BUSY_NS: u64 = 1_500_000;
 /// We give way only where one thread makes nearly all hits, in eighths: another one's stop waits
@@ -50,6 +50,7 @@ pub(crate) struct Follower {
     placement: Placement,
     deference: Arc<Deference>,
     back_off: BackOff,
+    looked_at: u64,
     look_ns: u64,
     /// What is known of us, and of the thread that is followed.
     own: Option<ThreadFiles>,
@@ -100,6 +101,7 @@ impl Follower {
                 until: 0,
                 next_ns: BACK_OFF_NS,
             },
+            looked_at: 0,
             look_ns: LOOK_NS,
             own: ThreadFiles::own(),
             its: None,
@@ -115,6 +117,7 @@ impl Follower {
     /// To be called after each hit, when its thread runs again. Whether we `slept` before it.
     pub(crate) fn after_hit(&mut self, pid: i32, tid: i32, now_ns: u64, slept: bool) {
         self.deference.beat();
+        self.deference.resume();
         self.period.hits += 1;
         self.period.hits_of_tid += u32::from(tid == self.period.tid);
         let gives_way = self.deference.gives_way();
@@ -122,11 +125,27 @@ impl Follower {
             Placement::SameCpu => PERIOD,
             Placement::OtherCpu => FIRST_PERIOD,
         };
-        let is_apart =
-            gives_way && slept && now_ns.saturating_sub(self.period.began) > self.look_ns;
-        if self.period.hits >= full || is_apart {
+        if self.period.hits >= full {
             self.end_of_period(pid, tid, now_ns);
+        } else if gives_way && slept && now_ns.saturating_sub(self.looked_at) > self.look_ns {
+            self.look(now_ns);
         }
+    }
+
+    /// Where the thread is, between two ends of a period: follows it if it was moved.
+    fn look(&mut self, now_ns: u64) {
+        self.looked_at = now_ns;
+        let Some(activity) = self.its.as_ref().and_then(|(_, its)| its.activity()) else {
+            return;
+        };
+        if self.following == Some(activity.cpu) {
+            self.look_ns = (self.look_ns * 2).min(RAREST_LOOK_NS);
+            return;
+        }
+        self.look_ns = LOOK_NS;
+        // We waited for the other CPU to wake up, which says nothing of who else wants ours.
+        self.period.times = None;
+        self.follow(activity.cpu);
     }
 
     fn end_of_period(&mut self, pid: i32, tid: i32, now_ns: u64) {
@@ -144,9 +163,9 @@ impl Follower {
         let Some(activity) = activity.filter(|_| passed < BUSY_NS * u64::from(period.hits)) else {
             return self.roam();
         };
-        (self.placement, self.look_ns) = match self.following == Some(activity.cpu) {
-            true => (Placement::SameCpu, (self.look_ns * 2).min(RAREST_LOOK_NS)),
-            false => (Placement::OtherCpu, LOOK_NS),
+        self.placement = match self.following == Some(activity.cpu) {
+            true => Placement::SameCpu,
+            false => Placement::OtherCpu,
         };
         self.follow(activity.cpu);
         let gives_way = self.deference.gives_way();
