@@ -98,6 +98,10 @@ impl Deference {
         if self.take_back(ORDINARY) {
             let _ = sys::set_policy(0, Policy::Other);
         }
+        // Nor is it to resume.
+        let _ = self
+            .state
+            .compare_exchange(WANTED, ORDINARY, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Makes the calling thread give way again if it was only wanted meanwhile, and that is done.
@@ -281,6 +285,27 @@ mod tests {
         work.send(()).unwrap();
         assert_eq!(told.recv().unwrap(), Some(Policy::Other));
         assert_eq!(told.recv().unwrap(), Some(Policy::Other));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn who_was_only_wanted_resumes_unless_it_has_ended() {
+        let deference = deference();
+        if !deference.is_possible {
+            return;
+        }
+        let thread = std::thread::spawn(move || {
+            deference.begins_here();
+            assert!(deference.begin());
+            assert!(deference.recall(Recalled::Wanted));
+            assert_eq!(sys::policy(), Some(Policy::Other));
+            deference.resume();
+            assert_eq!(sys::policy(), Some(Policy::Idle));
+            assert!(deference.recall(Recalled::Wanted));
+            deference.end();
+            deference.resume();
+            assert_eq!(sys::policy(), Some(Policy::Other));
+        });
         thread.join().unwrap();
     }
 
