@@ -85,10 +85,15 @@ impl Deference {
 
     /// Makes the calling thread give way; false where it may not.
     pub(crate) fn begin(&self) -> bool {
-        if !self.is_possible || sys::set_policy(0, Policy::Idle).is_err() {
+        if !self.is_possible {
             return false;
         }
+        // Marked before it is done: from then on others go first, and it has to be watched.
         self.state.store(GIVING_WAY, Ordering::Release);
+        if sys::set_policy(0, Policy::Idle).is_err() {
+            self.state.store(ORDINARY, Ordering::Release);
+            return false;
+        }
         sys::wake_thread(self.watcher);
         true
     }
@@ -97,18 +102,6 @@ impl Deference {
     pub(crate) fn end(&self) {
         if self.take_back(ORDINARY) {
             let _ = sys::set_policy(0, Policy::Other);
-        }
-        // Nor is it to resume.
-        let _ = self
-            .state
-            .compare_exchange(WANTED, ORDINARY, Ordering::AcqRel, Ordering::Acquire);
-    }
-
-    /// Makes the calling thread give way again if it was only wanted meanwhile, and that is done.
-    pub(crate) fn resume(&self) {
-        let is_done = self.state.load(Ordering::Relaxed) == WANTED;
-        if is_done && sys::set_policy(0, Policy::Idle).is_ok() {
-            self.state.store(GIVING_WAY, Ordering::Release);
         }
     }
 
@@ -120,7 +113,7 @@ impl Deference {
             WANTED => Recalled::Wanted,
             _ => return None,
         };
-        // The watch marks it before it does it.
+        // The watch marks it before it does it, too.
         let _ = sys::set_policy(0, Policy::Other);
         self.state.store(ORDINARY, Ordering::Release);
         Some(recalled)
@@ -135,9 +128,19 @@ impl Deference {
         };
         let is_recalled = self.take_back(state);
         if is_recalled {
-            let _ = sys::set_policy(self.tid.load(Ordering::Acquire), Policy::Other);
+            self.make_ordinary();
         }
         is_recalled
+    }
+
+    fn make_ordinary(&self) {
+        let _ = sys::set_policy(self.tid.load(Ordering::Acquire), Policy::Other);
+    }
+
+    /// Who was recalled while it was about to give way does so although nobody watches it.
+    fn is_unwatched(&self) -> bool {
+        let tid = self.tid.load(Ordering::Acquire);
+        !self.gives_way() && tid != 0 && sys::policy(tid) == Some(Policy::Idle)
     }
 
     fn take_back(&self, state: u8) -> bool {
@@ -175,6 +178,9 @@ impl Watch {
             true => self.avoid(deference.cpu.load(Ordering::Acquire)),
             false => self.rest(),
         }
+        if deference.is_unwatched() {
+            deference.make_ordinary();
+        }
         if !deference.gives_way() || hits != self.hits {
             self.hits = hits;
             self.quiet_rounds = 0;
@@ -193,9 +199,7 @@ impl Watch {
             let _ = sched_setaffinity(Pid::from_raw(tid), allowed);
         }
     }
-}
 
-impl Watch {
     /// Nothing is to be left to anybody.
     pub(crate) fn rest(&mut self) {
         self.avoid(usize::MAX);
@@ -220,7 +224,7 @@ impl Watch {
 
 /// Tried by a thread that ends then: without the privilege there is no way back.
 fn can_come_back() -> bool {
-    if sys::policy() != Some(Policy::Other)
+    if sys::policy(0) != Some(Policy::Other)
         || ThreadFiles::own().and_then(|own| own.times()).is_none()
     {
         return false;
@@ -259,15 +263,15 @@ mod tests {
         let thread = std::thread::spawn(move || {
             its.begins_here();
             assert!(its.begin());
-            tell.send(sys::policy()).unwrap();
+            tell.send(sys::policy(0)).unwrap();
             // Asleep, as a tracer that waits for stops.
             orders.recv().unwrap();
-            tell.send(sys::policy()).unwrap();
+            tell.send(sys::policy(0)).unwrap();
             assert_eq!(its.heed(), Some(Recalled::Unused));
             assert_eq!(its.heed(), None);
             assert!(its.begin());
             its.end();
-            tell.send(sys::policy()).unwrap();
+            tell.send(sys::policy(0)).unwrap();
         });
         assert_eq!(told.recv().unwrap(), Some(Policy::Idle));
         let tid = deference.tid.load(Ordering::Acquire);
@@ -289,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_only_wanted_resumes_unless_it_has_ended() {
+    fn who_gives_way_unwatched_is_made_ordinary() {
         let deference = deference();
         if !deference.is_possible {
             return;
@@ -298,13 +302,12 @@ mod tests {
             deference.begins_here();
             assert!(deference.begin());
             assert!(deference.recall(Recalled::Wanted));
-            assert_eq!(sys::policy(), Some(Policy::Other));
-            deference.resume();
-            assert_eq!(sys::policy(), Some(Policy::Idle));
-            assert!(deference.recall(Recalled::Wanted));
-            deference.end();
-            deference.resume();
-            assert_eq!(sys::policy(), Some(Policy::Other));
+            assert_eq!(sys::policy(0), Some(Policy::Other));
+            // As if the recall had come in the middle of `begin`.
+            sys::set_policy(0, Policy::Idle).unwrap();
+            Watch::new().look(&deference);
+            assert_eq!(sys::policy(0), Some(Policy::Other));
+            assert_eq!(deference.heed(), Some(Recalled::Wanted));
         });
         thread.join().unwrap();
     }
@@ -326,7 +329,7 @@ mod tests {
                 std::hint::spin_loop();
             }
             assert_eq!(its.heed(), Some(Recalled::Starving));
-            assert_eq!(sys::policy(), Some(Policy::Other));
+            assert_eq!(sys::policy(0), Some(Policy::Other));
         });
         told.recv().unwrap();
         let mut watch = Watch::new();

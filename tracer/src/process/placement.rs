@@ -73,6 +73,17 @@ impl Period {
     fn one_thread_dominates(&self) -> bool {
         self.hits_of_tid * 8 >= self.hits * DOMINANT
     }
+
+    /// We are runnable and do not run while the thread runs, which is as it should be, and while
+    /// others do.
+    fn waited_for_others(&self, now: Option<(SchedTimes, SchedTimes)>) -> bool {
+        let (Some((own, its)), Some((own_now, its_now))) = (self.times, now) else {
+            return false;
+        };
+        let waited = own_now.waited_ns.saturating_sub(own.waited_ns);
+        let ran = its_now.ran_ns.saturating_sub(its.ran_ns);
+        waited.saturating_sub(ran) > CONTENDED_NS * u64::from(self.hits)
+    }
 }
 
 /// When giving way may be tried again.
@@ -84,6 +95,10 @@ struct BackOff {
 
 impl BackOff {
     fn failed(&mut self, now_ns: u64) {
+        // It went well for as long as we had waited with it: that is past.
+        if now_ns > self.until + self.next_ns {
+            self.next_ns = BACK_OFF_NS;
+        }
         self.until = now_ns + self.next_ns;
         self.next_ns = (self.next_ns * 2).min(LONGEST_BACK_OFF_NS);
     }
@@ -117,7 +132,7 @@ impl Follower {
     /// To be called after each hit, when its thread runs again. Whether we `slept` before it.
     pub(crate) fn after_hit(&mut self, pid: i32, tid: i32, now_ns: u64, slept: bool) {
         self.deference.beat();
-        self.deference.resume();
+        self.heed(now_ns);
         self.period.hits += 1;
         self.period.hits_of_tid += u32::from(tid == self.period.tid);
         let gives_way = self.deference.gives_way();
@@ -149,7 +164,6 @@ impl Follower {
     }
 
     fn end_of_period(&mut self, pid: i32, tid: i32, now_ns: u64) {
-        self.heed(now_ns);
         let period = std::mem::take(&mut self.period);
         self.period.began = now_ns;
         let leads = period.hits_of_tid * 2 >= period.hits;
@@ -171,7 +185,7 @@ impl Follower {
         let gives_way = self.deference.gives_way();
         // Apart, we wait for the other CPU to wake up.
         let together = self.placement == Placement::SameCpu;
-        if !leads || !period.one_thread_dominates() {
+        if !period.one_thread_dominates() {
             return self.deference.end();
         }
         let times = self.times();
@@ -195,13 +209,17 @@ impl Follower {
         now_ns >= self.back_off.until && self.deference.begin()
     }
 
-    /// Takes notice of what the watch has done meanwhile.
+    /// Takes notice of what the control thread has done meanwhile.
     fn heed(&mut self, now_ns: u64) {
         match self.deference.heed() {
-            None | Some(Recalled::Wanted) => {}
+            None => return,
             Some(Recalled::Starving) => self.back_off.failed(now_ns),
             Some(Recalled::Unused) => self.following = None,
+            // What it was wanted for is done.
+            Some(Recalled::Wanted) if self.following.is_some() && self.deference.begin() => return,
+            Some(Recalled::Wanted) => {}
         }
+        self.placement = Placement::OtherCpu;
     }
 
     fn follow(&mut self, cpu: usize) {
@@ -228,15 +246,27 @@ impl Follower {
     }
 }
 
-impl Period {
-    /// We are runnable and do not run while the thread runs, which is as it should be, and while
-    /// others do.
-    fn waited_for_others(&self, now: Option<(SchedTimes, SchedTimes)>) -> bool {
-        let (Some((own, its)), Some((own_now, its_now))) = (self.times, now) else {
-            return false;
+#[cfg(test)]
+mod tests {
+    use super::{BACK_OFF_NS, BackOff, LONGEST_BACK_OFF_NS};
+
+    #[test]
+    fn who_fails_again_waits_longer_until_it_goes_well() {
+        let mut back_off = BackOff {
+            until: 0,
+            next_ns: BACK_OFF_NS,
         };
-        let waited = own_now.waited_ns.saturating_sub(own.waited_ns);
-        let ran = its_now.ran_ns.saturating_sub(its.ran_ns);
-        waited.saturating_sub(ran) > CONTENDED_NS * u64::from(self.hits)
+        let mut waits = Vec::new();
+        let mut now = 1;
+        for _ in 0..12 {
+            back_off.failed(now);
+            waits.push(back_off.until - now);
+            now = back_off.until;
+        }
+        assert_eq!(waits[..3], [1, 2, 4].map(|times| times * BACK_OFF_NS));
+        assert_eq!(waits[11], LONGEST_BACK_OFF_NS);
+        now += LONGEST_BACK_OFF_NS + 1;
+        back_off.failed(now);
+        assert_eq!(back_off.until - now, BACK_OFF_NS);
     }
 }

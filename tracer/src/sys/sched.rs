@@ -28,10 +28,10 @@ pub(crate) fn set_policy(tid: i32, policy: Policy) -> io::Result<()> {
     }
 }
 
-/// Of the calling thread; `None` for the others that there are.
-pub(crate) fn policy() -> Option<Policy> {
+/// Of a thread, or of the calling one for 0; `None` for the others that there are.
+pub(crate) fn policy(tid: i32) -> Option<Policy> {
     // SAFETY: takes a number only.
-    match unsafe { libc::sched_getscheduler(0) } {
+    match unsafe { libc::sched_getscheduler(tid) } {
         libc::SCHED_OTHER => Some(Policy::Other),
         libc::SCHED_IDLE => Some(Policy::Idle),
         _ => None,
