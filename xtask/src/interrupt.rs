@@ -1,6 +1,6 @@
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
@@ -23,6 +23,16 @@ pub(crate) fn is_pending() -> bool {
 pub(crate) fn check() -> Result<()> {
     if is_pending() {
         bail!("interrupted");
+    }
+    Ok(())
+}
+
+/// Waits, unless we are interrupted.
+pub(crate) fn sleep(time: Duration) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        check()?;
+        std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
 }

@@ -131,10 +131,7 @@ fn gdb(program: &std::path::Path, line: &str) -> Result<f64> {
         std::thread::sleep(Duration::from_millis(10));
     }
     let (begun, before) = (Instant::now(), gdb.lines());
-    while begun.elapsed() < WINDOW {
-        interrupt::check()?;
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    interrupt::sleep(WINDOW)?;
     let hits = gdb.lines() - before;
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
     Ok(hits as f64 / begun.elapsed().as_secs_f64())
@@ -161,11 +158,7 @@ fn lr(local: Local, program: &std::path::Path, line: &str) -> Result<Measured> {
             "id={o.id} total={o.total} name={o.name} n={n}",
         ]);
     interrupt::succeed(&mut attach)?;
-    let begun = Instant::now();
-    while begun.elapsed() < WINDOW {
-        interrupt::check()?;
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    interrupt::sleep(WINDOW)?;
     interrupt::succeed(local.lr().args(["detach", &pid]))?;
     settle(&local)?;
     let numbers = local.sql_numbers(
@@ -190,8 +183,7 @@ fn settle(local: &Local) -> Result<()> {
             return Ok(());
         }
         before = rows;
-        interrupt::check()?;
-        std::thread::sleep(Duration::from_millis(500));
+        interrupt::sleep(Duration::from_millis(500))?;
     }
 }
 

@@ -1,8 +1,9 @@
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use lr_fixtures::{Fixture, Target, location};
 
+use crate::bench::done::Done;
 use crate::bench::gdb::Gdb;
 use crate::build::{self, Purpose};
 use crate::local::Local;
@@ -80,7 +81,7 @@ fn measure(ways: &mut [Way], work: &str) -> Result<Vec<f64>> {
         for (way, costs) in ways.iter_mut().zip(&mut rounds) {
             interrupt::check()?;
             way.target.send(&format!("{work} {MILLISECONDS}"));
-            costs.push(parse(&way.target.line())?);
+            costs.push(1e9 / Done::parse("did", &way.target.line())?.rate());
         }
     }
     let median = |mut costs: Vec<f64>| {
@@ -88,15 +89,6 @@ fn measure(ways: &mut [Way], work: &str) -> Result<Vec<f64>> {
         costs[costs.len() / 2]
     };
     Ok(rounds.into_iter().map(median).collect())
-}
-
-fn parse(line: &str) -> Result<f64> {
-    let told = line
-        .strip_prefix("did ")
-        .and_then(|rest| rest.split_once(' '));
-    let (done, nanos) = told.with_context(|| format!("unexpected: {line}"))?;
-    let (done, nanos): (f64, f64) = (done.parse()?, nanos.parse()?);
-    Ok(nanos / done)
 }
 
 impl Way {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod attach;
+mod done;
 mod gdb;
 mod hit;
 mod idle;

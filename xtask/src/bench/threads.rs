@@ -2,9 +2,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use lr_fixtures::{Fixture, Target, location};
 
+use crate::bench::done::Done;
 use crate::build::{self, Purpose};
 use crate::local::Local;
 use crate::{interrupt, packages};
@@ -13,12 +14,6 @@ const THREADS: [u64; 4] = [1, 8, 64, 512];
 
 /// Hits of each row; together more than ten million.
 const HITS: u64 = 1_310_720;
-
-/// What the program itself counted, and how long it took.
-struct Passed {
-    hits: u64,
-    seconds: f64,
-}
 
 /// Prints hits per second of one line that all threads of a program hit, and that one of them hits
 /// while the others sleep; fails if a single hit is missing.
@@ -39,21 +34,14 @@ pub(crate) fn threads() -> Result<()> {
     for threads in THREADS {
         let all = watch(&local, &program, &line, threads, true)?;
         let one = watch(&local, &program, &line, threads, false)?;
-        total += all.hits + one.hits;
+        total += all.times + one.times;
         println!("{threads:>8} {:>20.0} {:>28.0}", all.rate(), one.rate());
     }
     println!("\n{total} hits, counted by the program and by lr: none is missing.");
     Ok(())
 }
 
-impl Passed {
-    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-    fn rate(&self) -> f64 {
-        self.hits as f64 / self.seconds
-    }
-}
-
-fn watch(local: &Local, program: &Path, line: &str, threads: u64, all: bool) -> Result<Passed> {
+fn watch(local: &Local, program: &Path, line: &str, threads: u64, all: bool) -> Result<Done> {
     let mut command = Command::new(program);
     command.arg(threads.to_string());
     let mut target = Target::start(command);
@@ -71,14 +59,14 @@ fn watch(local: &Local, program: &Path, line: &str, threads: u64, all: bool) -> 
         false => ("one", HITS),
     };
     target.send(&format!("{who} {each}"));
-    let passed = parse(&target.line())?;
+    let passed = Done::parse("passed", &target.line())?;
     interrupt::succeed(local.lr().args(["detach", &pid]))?;
     target.assert_clean();
-    let counted = counted(local, passed.hits)?;
-    if counted != passed.hits {
+    let counted = counted(local, passed.times)?;
+    if counted != passed.times {
         bail!(
             "{threads} threads: {} hits, and lr counted {counted}",
-            passed.hits
+            passed.times
         );
     }
     Ok(passed)
@@ -105,16 +93,4 @@ fn counted(local: &Local, wanted: u64) -> Result<u64> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-fn parse(line: &str) -> Result<Passed> {
-    let told = line
-        .strip_prefix("passed ")
-        .and_then(|rest| rest.split_once(' '));
-    let (hits, nanos) = told.with_context(|| format!("unexpected: {line}"))?;
-    let nanos: f64 = nanos.parse()?;
-    Ok(Passed {
-        hits: hits.parse()?,
-        seconds: nanos / 1e9,
-    })
 }
