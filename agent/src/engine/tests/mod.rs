@@ -4,8 +4,6 @@ mod events;
 mod libraries;
 mod states;
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

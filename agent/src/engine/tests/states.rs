@@ -1,18 +1,26 @@
 //! The states that are told of an action.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::*;
 
-#[test]
-fn an_action_is_verified_before_anything_is_planted() {
-    let mut bench = bench();
+/// What is told until there is something to plant, when the tracer is started.
+fn told_before_planting(bench: &mut Bench) -> Rc<RefCell<Vec<State>>> {
     let (outbox, tracer) = (Arc::clone(&bench.outbox), bench.tracer.clone());
     let told = Rc::new(RefCell::new(Vec::new()));
     let seen = Rc::clone(&told);
-    // It is started once there is something to plant.
     bench.engine.start_tracer = Box::new(move || {
         seen.borrow_mut().extend(states(&outbox.take()));
         Ok(Box::new(tracer.clone()) as Box<dyn Trace>)
     });
+    told
+}
+
+#[test]
+fn an_action_is_verified_before_anything_is_planted() {
+    let mut bench = bench();
+    let told = told_before_planting(&mut bench);
     bench.want(vec![wanted("a")]);
     assert_eq!(*told.borrow(), [State::Verified]);
     assert_eq!(bench.states(), [State::Bound]);
@@ -71,13 +79,7 @@ fn every_state_is_reached_and_told() {
     for (state, lead_there) in WAYS {
         let mut bench = bench();
         // A status replaces the one before it that was not sent yet: they are taken in between.
-        let (outbox, tracer) = (Arc::clone(&bench.outbox), bench.tracer.clone());
-        let told = Rc::new(RefCell::new(Vec::new()));
-        let seen = Rc::clone(&told);
-        bench.engine.start_tracer = Box::new(move || {
-            seen.borrow_mut().extend(states(&outbox.take()));
-            Ok(Box::new(tracer.clone()) as Box<dyn Trace>)
-        });
+        let told = told_before_planting(&mut bench);
         lead_there(&mut bench);
         let parcel = bench.outbox.take();
         told.borrow_mut().extend(states(&parcel));
