@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use crate::error::TracerError;
 use crate::process::engine::Thread;
-use crate::process::proc::{self, TRAP_BIT};
+use crate::process::proc;
 use crate::sys;
 
 /// Passes over the thread list before we say that it does not settle. Threads born of seized ones
@@ -81,8 +81,8 @@ fn seize_process(
 /// `None` if there is nothing to seize: the thread is gone, dead, or ours already.
 fn seize_thread(target: i32, tid: i32) -> Result<Option<Thread>, TracerError> {
     let Err(error) = sys::seize(tid) else {
-        let blocked = proc::status(tid).is_some_and(|status| status.blocked & TRAP_BIT != 0);
-        return Ok(Some(Thread::new(blocked)));
+        let mask = proc::status(tid).map_or(0, |status| status.blocked);
+        return Ok(Some(Thread::new(mask)));
     };
     let pid = target.cast_unsigned();
     let Some(status) = proc::status(tid) else {

@@ -19,6 +19,7 @@ use crate::process::cost::WakeCosts;
 use crate::process::deference::{Deference, Recalled, WATCH, Watch};
 use crate::process::engine::Engine;
 use crate::process::proc::Mappings;
+use crate::process::step_watch::StepWatch;
 use crate::process::{attach, monotonic_ns, proc};
 use crate::record::Ended;
 use crate::ring::{Producer, Pushed};
@@ -86,6 +87,7 @@ struct Attachment {
 struct Link {
     tid: AtomicI32,
     deference: Arc<Deference>,
+    step: Arc<StepWatch>,
     mail: Mutex<Mail>,
     changed: Condvar,
     /// Threads seized so far, while seizing; empty at other times.
@@ -243,6 +245,7 @@ impl Control {
         let link = Arc::new(Link {
             tid: AtomicI32::new(0),
             deference: Arc::new(Deference::new()),
+            step: Arc::new(StepWatch::default()),
             mail: Mutex::new(Mail::default()),
             changed: Condvar::new(),
             seized: Mutex::new(Vec::new()),
@@ -348,7 +351,7 @@ impl Attachment {
         // Not cleared here: a wake-up that comes before the thread waits is lost.
         let mail = self.link.mail();
         let is_due = |time| time <= monotonic_ns();
-        let wanted = mail.tick || mail.tick_from.is_some_and(is_due);
+        let wanted = mail.tick || self.link.step.lasts() || mail.tick_from.is_some_and(is_due);
         drop(mail);
         if wanted {
             self.wake();
@@ -396,9 +399,9 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>, costs
     link.tid
         .store(nix::unistd::gettid().as_raw(), Ordering::Release);
     link.deference.begins_here();
-    let deference = link.deference.clone();
+    let (deference, step) = (link.deference.clone(), link.step.clone());
     let attached = attach::seize_all(pid, &link.seized)
-        .and_then(|threads| Engine::new(pid, threads, shared, wakeups, deference, costs));
+        .and_then(|threads| Engine::new(pid, threads, shared, wakeups, deference, costs, step));
     link.seized
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)

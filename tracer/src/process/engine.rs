@@ -18,9 +18,11 @@ use crate::process::hold::{Alarm, Held};
 use crate::process::life::is_outside;
 use crate::process::monotonic_ns;
 use crate::process::placement::Follower;
-use crate::process::proc::{Backing, Mapping, Mappings};
+use crate::process::proc::{Backing, Mapping, Mappings, TRAP_BIT};
 use crate::process::site::{Presence, Site, Sites, User};
 use crate::process::slot::{SlotEntry, SlotState, Yields};
+use crate::process::step::Step;
+use crate::process::step_watch::StepWatch;
 use crate::process::text::{INT3, Restored, Text};
 use crate::process::turns::Turns;
 use crate::record::Ended;
@@ -32,8 +34,8 @@ const MOST_READ: usize = 64;
 /// What we remember of a tracee.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Thread {
-    /// Its signal mask blocks SIGTRAP, which each hit undoes.
-    pub(crate) blocks_trap: bool,
+    /// A signal mask of its that blocks SIGTRAP, which each hit undoes.
+    pub(crate) mask_with_trap: Option<u64>,
     pub(crate) hits: u32,
     /// A site whose programs have run and whose instruction has not.
     pub(crate) retry: Option<u64>,
@@ -46,9 +48,10 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
-    pub(crate) fn new(blocks_trap: bool) -> Thread {
+    /// Of a thread with this signal mask.
+    pub(crate) fn new(mask: u64) -> Thread {
         Thread {
-            blocks_trap,
+            mask_with_trap: Some(mask).filter(|mask| mask & TRAP_BIT != 0),
             hits: 0,
             retry: None,
             listening: false,
@@ -70,6 +73,11 @@ pub(crate) struct Engine {
     pub(crate) process_budget: Bucket,
     /// A stop has cost more than was left of it.
     pub(crate) process_is_over: bool,
+    /// Steps that wait for a page, by thread.
+    pub(crate) long_steps: HashMap<i32, Step>,
+    pub(crate) step_watch: Arc<StepWatch>,
+    /// Every byte is back, and the target is about to be free.
+    pub(crate) is_leaving: bool,
     /// Threads that stand still for the agent.
     pub(crate) held: Vec<Held>,
     pub(crate) alarm: Alarm,
@@ -92,6 +100,7 @@ impl Engine {
         wakeups: Arc<EventFd>,
         deference: Arc<Deference>,
         costs: Arc<WakeCosts>,
+        step_watch: Arc<StepWatch>,
     ) -> Result<Engine, TracerError> {
         let what = "cannot open the memory of the process";
         let living = a_thread(pid, &threads);
@@ -106,6 +115,9 @@ impl Engine {
             clock: StopClock::new(costs),
             process_budget: Bucket::new(PROCESS_SHARE, monotonic_ns()),
             process_is_over: false,
+            long_steps: HashMap::new(),
+            step_watch,
+            is_leaving: false,
             held: Vec::new(),
             alarm: Alarm::default(),
             released: Released::default(),
@@ -369,6 +381,7 @@ impl Engine {
     pub(crate) fn let_go(&mut self) {
         self.follower.roam();
         self.restore_all();
+        self.is_leaving = true;
         self.free_all();
         self.settle();
         self.settled = true;

@@ -39,7 +39,7 @@ impl Engine {
         if one_byte && sys::trap_origin(tid).ok() != Some(TrapOrigin::Breakpoint) {
             return go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
         }
-        self.desk.memory.begin_stop(tid);
+        self.desk.memory.begin_stop(tid, user.stack_pointer());
         user.set_pc(address);
         if site.presence == Presence::Ghost {
             let mut byte = [0];
@@ -115,22 +115,30 @@ impl Engine {
         holders
     }
 
-    /// The kernel unblocks a blocked SIGTRAP to deliver an int3's (`limits/facts/sigtrap.c`). A
-    /// thread that blocks everything else is taken to have blocked it too.
+    /// The kernel unblocks a blocked SIGTRAP to deliver an int3's (`limits/facts/sigtrap.c`), so
+    /// whether it was blocked has to be told from the rest of the mask: that of a thread which is
+    /// known to have blocked it with just these others, or which blocks everything else.
     fn put_mask_back(&mut self, tid: i32) {
         let Some(thread) = self.threads.get_mut(&tid) else {
             return;
         };
         thread.hits = thread.hits.wrapping_add(1);
-        if !thread.blocks_trap && thread.hits % MASK_PERIOD != 1 {
+        if thread.mask_with_trap.is_none() && thread.hits % MASK_PERIOD != 1 {
             return;
         }
         let Ok(mask) = sys::get_signal_mask(tid) else {
             return;
         };
-        if mask & TRAP_BIT == 0 && (thread.blocks_trap || blocks_all_but_trap(mask)) {
-            thread.blocks_trap = true;
-            let _ = sys::set_signal_mask(tid, mask | TRAP_BIT);
+        let with_trap = mask | TRAP_BIT;
+        if mask == with_trap {
+            return;
+        }
+        if thread.mask_with_trap == Some(with_trap) || blocks_all(with_trap) {
+            thread.mask_with_trap.get_or_insert(with_trap);
+            let _ = sys::set_signal_mask(tid, with_trap);
+        } else if thread.mask_with_trap.is_some_and(blocks_all) {
+            // Every thread is born so (pthread_create of glibc), and has been let have signals since.
+            thread.mask_with_trap = None;
         }
     }
 
@@ -218,11 +226,11 @@ impl Engine {
     }
 }
 
-/// Every signal that can be blocked, but for SIGTRAP and the two that glibc keeps for itself.
-fn blocks_all_but_trap(mask: u64) -> bool {
+/// Every signal that can be blocked, but for the two that glibc keeps for itself.
+fn blocks_all(mask: u64) -> bool {
     const KILL_STOP: u64 = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1);
     const GLIBC_INTERNAL: u64 = 1 << (32 - 1) | 1 << (33 - 1);
-    mask | KILL_STOP | GLIBC_INTERNAL | TRAP_BIT == u64::MAX
+    mask | KILL_STOP | GLIBC_INTERNAL == u64::MAX
 }
 
 #[cfg(test)]
@@ -230,12 +238,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_full_mask_is_taken_for_a_blocked_trap() {
-        assert!(blocks_all_but_trap(!TRAP_BIT));
-        assert!(blocks_all_but_trap(0xffff_fffe_7ffb_feff & !TRAP_BIT));
-        assert!(!blocks_all_but_trap(
-            !TRAP_BIT & !(1 << (libc::SIGTERM - 1))
-        ));
-        assert!(!blocks_all_but_trap(0));
+    fn only_a_full_mask_blocks_all() {
+        assert!(blocks_all(u64::MAX));
+        assert!(blocks_all(0xffff_fffe_7ffb_feff));
+        assert!(!blocks_all(!(1 << (libc::SIGTERM - 1))));
+        assert!(!blocks_all(!TRAP_BIT));
+        assert!(!blocks_all(0));
     }
 }

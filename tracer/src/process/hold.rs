@@ -195,7 +195,8 @@ impl Engine {
         let presence = self.sites.get(held.address).map(|site| site.presence);
         match presence {
             Some(Presence::Planted) => {
-                self.desk.memory.begin_stop(held.tid);
+                let stack_pointer = held.user.stack_pointer();
+                self.desk.memory.begin_stop(held.tid, stack_pointer);
                 self.resume(held.tid, held.address, &mut held.user);
             }
             // The instruction itself is there again.

@@ -2,7 +2,7 @@
 
 use crate::process::attach::a_thread;
 use crate::process::engine::{Engine, Thread};
-use crate::process::proc::{self, Mappings, TRAP_BIT};
+use crate::process::proc::{self, Mappings};
 use crate::process::text::{INT3, Text};
 use crate::process::turns::go_on;
 use crate::record::Ended;
@@ -15,8 +15,8 @@ impl Engine {
         let living = a_thread(self.pid, &self.threads);
         let is_thread = proc::status(tid).is_some_and(|status| status.tgid == self.pid);
         if is_thread || sys::same_address_space(living, tid).unwrap_or(false) {
-            let blocked = sys::get_signal_mask(tid).is_ok_and(|mask| mask & TRAP_BIT != 0);
-            self.threads.insert(tid, Thread::new(blocked));
+            let mask = sys::get_signal_mask(tid).unwrap_or(0);
+            self.threads.insert(tid, Thread::new(mask));
             return true;
         }
         // A fork has copied our bytes with the text, also those that we have taken away since.
@@ -33,7 +33,7 @@ impl Engine {
             let _ = sys::detach(tid);
             return false;
         }
-        self.threads.insert(tid, Thread::new(false));
+        self.threads.insert(tid, Thread::new(0));
         true
     }
 
@@ -59,6 +59,7 @@ impl Engine {
     pub(crate) fn on_death(&mut self, tid: i32, how: Ended) {
         sys::reap(tid);
         self.threads.remove(&tid);
+        self.long_steps.remove(&tid);
         self.desk.names.forget(tid);
         self.forget_held(tid);
         // A leader is reported only when it is the last of its process.
@@ -74,6 +75,8 @@ impl Engine {
             // what still shares it is restored through it.
             self.threads
                 .retain(|&other, _| other == tid || is_outside(self.pid, other));
+            self.long_steps
+                .retain(|&other, _| is_outside(self.pid, other));
             // The number of a leader that stood still is the new program's now.
             self.held
                 .retain(|held| held.tid != tid && is_outside(self.pid, held.tid));

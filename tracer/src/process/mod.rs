@@ -19,6 +19,7 @@ mod settle;
 mod site;
 mod slot;
 mod step;
+mod step_watch;
 mod stop;
 mod tally;
 mod text;

@@ -84,6 +84,7 @@ impl Engine {
     /// not waited for: births and signals may go on for ever.
     pub(crate) fn settle(&mut self) {
         let mut unsettled = self.cpu_times();
+        self.give_up_long_steps();
         loop {
             self.drain();
             self.take_pending_traps();
@@ -140,6 +141,9 @@ impl Engine {
         let Some(thread) = self.threads.get(&tid) else {
             return true;
         };
+        if self.long_steps.contains_key(&tid) {
+            return false;
+        }
         if thread.listening {
             return true;
         }

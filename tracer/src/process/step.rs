@@ -1,14 +1,18 @@
 //! Going on from a site: by computing the instruction, or by stepping it somewhere else.
 
+use std::time::Duration;
+
 use lr_probe::{Memory, MemoryFault, Registers};
 
 use crate::plan::ResumeKind;
 use crate::process::engine::Engine;
 use crate::process::memory::StoppedMemory;
+use crate::process::monotonic_ns;
+use crate::process::proc;
 use crate::process::site::Presence;
 use crate::process::stop::Stop;
 use crate::resume::{Cpu, Loan};
-use crate::sys::{self, FLAG_TRAP, StopSignal, UserRegisters, WaitEvent, WaitTarget};
+use crate::sys::{self, FLAG_TRAP, StopSignal, TrapOrigin, UserRegisters, WaitEvent, WaitTarget};
 
 /// Signals that the stepped instruction itself may raise; all others are held back for the step,
 /// so that their order and siginfo stay (`limits/facts/mask.c`).
@@ -21,8 +25,12 @@ const SYNCHRONOUS: [i32; 6] = [
     libc::SIGSYS,
 ];
 
+/// How long a byte may be away for a thread that has no CPU, and how often it is looked at.
+const LONGEST_UNCOVERED_NS: u64 = 10_000_000;
+const LOOK: Duration = Duration::from_micros(20);
+
 /// Loads of an emulated instruction see memory as it is now.
-struct NowMemory<'a>(&'a StoppedMemory);
+struct NowMemory<'a>(&'a mut StoppedMemory);
 
 impl Memory for NowMemory<'_> {
     fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryFault> {
@@ -42,8 +50,40 @@ enum Stepped {
     Faulted(i32),
     /// Job control came before it.
     GroupStop,
+    /// The thread has yet to make it, and stands at the site.
+    AtInt3,
     /// The thread is gone.
     Gone,
+}
+
+/// One instruction that a thread executes for a site.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    address: u64,
+    /// Where it is executed.
+    at: u64,
+    /// Before it, with the pc at the site.
+    user: UserRegisters,
+    /// The thread's signal mask, which is wider during the step.
+    mask: u64,
+    loan: Option<Loan>,
+}
+
+impl Step {
+    fn new(address: u64, at: u64, user: &UserRegisters, loan: Option<Loan>) -> Step {
+        Step {
+            address,
+            at,
+            user: *user,
+            mask: 0,
+            loan,
+        }
+    }
+
+    /// It was to be made in place, and our byte came back before it was.
+    fn is_at_int3(&self, now: &UserRegisters) -> bool {
+        self.at == self.address && now.pc() == self.address.wrapping_add(1)
+    }
 }
 
 /// What follows an executed instruction.
@@ -74,7 +114,7 @@ impl Engine {
         if let Some(emulated) = site.instruction.emulated()
             && site.plan.kind == ResumeKind::Emulate
         {
-            return match emulated.run(&mut cpu, next, &mut NowMemory(&self.desk.memory)) {
+            return match emulated.run(&mut cpu, next, &mut NowMemory(&mut self.desk.memory)) {
                 Ok(()) => self.finish_emulation(tid, user, &cpu),
                 // The target is to get its own signal, from its own instruction.
                 Err(_) => self.step_in_place(tid, address, user),
@@ -83,10 +123,10 @@ impl Engine {
         let Some(twin) = &site.twin else {
             return self.step_in_place(tid, address, user);
         };
-        let memory = &mut NowMemory(&self.desk.memory);
+        let memory = &mut NowMemory(&mut self.desk.memory);
         let at = twin.address;
         match Loan::new(&site.instruction, twin.loan, &cpu, memory) {
-            Ok(loan) => self.step_elsewhere(tid, address, at, user, &loan),
+            Ok(loan) => self.step_elsewhere(tid, address, at, user, loan),
             Err(_) => self.step_in_place(tid, address, user),
         }
     }
@@ -97,7 +137,7 @@ impl Engine {
         address: u64,
         twin: u64,
         user: &UserRegisters,
-        loan: &Loan,
+        loan: Loan,
     ) {
         let before = Registers {
             general: user.general(),
@@ -107,19 +147,115 @@ impl Engine {
         loan.lend(&mut lent);
         let mut stepping = *user;
         stepping.set_general(&lent);
-        match self.step_at(tid, twin, &stepping) {
-            Stepped::Done(mut after, then) => {
-                let mut registers = Registers {
-                    general: after.general(),
-                    ..before
-                };
-                loan.give_back(&before, &mut registers);
-                after.set_general(&registers);
-                if sys::set_registers(tid, &after).is_ok() {
-                    self.after_step(tid, then);
+        stepping.set_pc(twin);
+        self.step(tid, Step::new(address, twin, user, Some(loan)), &stepping);
+    }
+
+    /// Executes one instruction with the registers of `stepping`, and goes on from it.
+    fn step(&mut self, tid: i32, mut step: Step, stepping: &UserRegisters) {
+        let Ok(mask) = sys::get_signal_mask(tid) else {
+            return;
+        };
+        step.mask = mask;
+        let ready = sys::set_signal_mask(tid, step_mask()).is_ok()
+            && sys::set_registers(tid, stepping).is_ok()
+            && sys::single_step(tid).is_ok();
+        if !ready {
+            return;
+        }
+        self.step_watch.begins();
+        let ended = self.await_step(tid, &step);
+        self.step_watch.ends();
+        match ended {
+            Some(stepped) => self.conclude(tid, &step, &stepped),
+            // Nobody else is to wait for it. Signals are to come through as they would have, which
+            // takes a stop: no system call is left early for it, since the thread is in none.
+            None => {
+                let _ = sys::interrupt(tid);
+                self.long_steps.insert(tid, step);
+            }
+        }
+    }
+
+    /// How a step ended; `None` if the thread sleeps in it, waiting for a page.
+    fn await_step(&mut self, tid: i32, step: &Step) -> Option<Stepped> {
+        loop {
+            match sys::wait_stop(WaitTarget::Thread(tid), true) {
+                Ok(WaitEvent::Interrupted) if self.step_watch.lasts() && sleeps(tid) => {
+                    return None;
+                }
+                Ok(WaitEvent::Interrupted) => {}
+                Ok(WaitEvent::Stopped { status, .. }) => {
+                    match self.how_it_ended(tid, step, Stop::decode(status)) {
+                        Some(stepped) => return Some(stepped),
+                        // A SIGCONT was announced before the step was made.
+                        None if sys::single_step(tid).is_err() => return Some(Stepped::Gone),
+                        None => {}
+                    }
+                }
+                // The death is still there for the main loop to see.
+                _ => return Some(Stepped::Gone),
+            }
+        }
+    }
+
+    /// What a stop says of a step; `None` if it has not been made yet.
+    fn how_it_ended(&mut self, tid: i32, step: &Step, stop: Stop) -> Option<Stepped> {
+        let Ok(mut after) = sys::get_registers(tid) else {
+            return Some(Stepped::Gone);
+        };
+        // The flag that stepping sets is not the target's, unless it had set it itself.
+        after.set_flags(after.flags() & !FLAG_TRAP | step.user.flags() & FLAG_TRAP);
+        let executed = after.pc() != step.at;
+        match stop {
+            Stop::Trap if step.is_at_int3(&after) => {
+                let is_ours = sys::trap_origin(tid).ok() == Some(TrapOrigin::Breakpoint);
+                match is_ours {
+                    true => Some(Stepped::AtInt3),
+                    false => Some(Stepped::Done(after, Then::GoOn)),
                 }
             }
-            other => self.not_stepped(tid, address, user, &other),
+            Stop::Trap if executed => Some(Stepped::Done(after, Then::GoOn)),
+            // One that somebody sent came before the step.
+            Stop::Trap => Some(Stepped::Faulted(libc::SIGTRAP)),
+            Stop::Signal(signal) => Some(Stepped::Faulted(signal)),
+            Stop::Group(_) if !executed => Some(Stepped::GroupStop),
+            // Job control is looked at before signals are: the step's own SIGTRAP comes when
+            // the thread goes on.
+            Stop::Group(_) => {
+                self.expect_step_trap(tid);
+                Some(Stepped::Done(after, Then::StayInGroupStop))
+            }
+            _ if executed => {
+                self.expect_step_trap(tid);
+                Some(Stepped::Done(after, Then::GoOn))
+            }
+            _ => None,
+        }
+    }
+
+    fn conclude(&mut self, tid: i32, step: &Step, stepped: &Stepped) {
+        let _ = sys::set_signal_mask(tid, step.mask);
+        match stepped {
+            Stepped::Done(after, then) => {
+                let mut after = *after;
+                if let Some(loan) = &step.loan {
+                    let before = Registers {
+                        general: step.user.general(),
+                        ..Registers::default()
+                    };
+                    let mut registers = Registers {
+                        general: after.general(),
+                        ..before
+                    };
+                    loan.give_back(&before, &mut registers);
+                    after.set_general(&registers);
+                }
+                if sys::set_registers(tid, &after).is_ok() {
+                    self.after_step(tid, *then);
+                }
+            }
+            other => self.not_stepped(tid, step.address, &step.user, other),
         }
     }
 
@@ -139,62 +275,53 @@ impl Engine {
                 self.retry_later(tid, address);
                 self.leave_in_group_stop(tid);
             }
+            Stepped::AtInt3 => {
+                self.retry_later(tid, address);
+                self.let_go_on(tid, StopSignal::None);
+            }
             Stepped::Done(..) | Stepped::Gone => {}
         }
     }
 
-    /// Executes one instruction at `at` with the registers of `user`.
-    fn step_at(&mut self, tid: i32, at: u64, user: &UserRegisters) -> Stepped {
-        let mut stepping = *user;
-        stepping.set_pc(at);
-        let Ok(mask) = sys::get_signal_mask(tid) else {
-            return Stepped::Gone;
+    /// A stop of a thread that has a step to make. Returns whether that was all there was to it.
+    pub(crate) fn goes_on_stepping(&mut self, tid: i32, stop: Stop) -> bool {
+        let Some(step) = self.long_steps.remove(&tid) else {
+            return false;
         };
-        let ready = sys::set_signal_mask(tid, step_mask()).is_ok()
-            && sys::set_registers(tid, &stepping).is_ok()
-            && sys::single_step(tid).is_ok();
-        if !ready {
-            return Stepped::Gone;
+        match self.how_it_ended(tid, &step, stop) {
+            Some(stepped) => self.conclude(tid, &step, &stepped),
+            None if self.is_leaving => self.conclude(tid, &step, &Stepped::AtInt3),
+            None => self.step_again(tid, step),
         }
-        let stepped = self.await_step(tid, at, user.flags());
-        let _ = sys::set_signal_mask(tid, mask);
-        stepped
+        true
     }
 
-    fn await_step(&mut self, tid: i32, at: u64, flags: u64) -> Stepped {
-        loop {
-            let status = match sys::wait_stop(WaitTarget::Thread(tid), true) {
-                Ok(WaitEvent::Interrupted) => continue,
-                Ok(WaitEvent::Stopped { status, .. }) => status,
-                // The death is still there for the main loop to see.
-                _ => return Stepped::Gone,
-            };
-            let Ok(mut after) = sys::get_registers(tid) else {
-                return Stepped::Gone;
-            };
-            // The flag that stepping sets is not the target's, unless it had set it itself.
-            after.set_flags(after.flags() & !FLAG_TRAP | flags & FLAG_TRAP);
-            let executed = after.pc() != at;
-            match Stop::decode(status) {
-                Stop::Trap if executed => return Stepped::Done(after, Then::GoOn),
-                // One that somebody sent came before the step.
-                Stop::Trap => return Stepped::Faulted(libc::SIGTRAP),
-                Stop::Signal(signal) => return Stepped::Faulted(signal),
-                Stop::Group(_) if !executed => return Stepped::GroupStop,
-                // Job control is looked at before signals are: the step's own SIGTRAP comes when
-                // the thread goes on.
-                Stop::Group(_) => {
-                    self.expect_step_trap(tid);
-                    return Stepped::Done(after, Then::StayInGroupStop);
-                }
-                _ if executed => {
-                    self.expect_step_trap(tid);
-                    return Stepped::Done(after, Then::GoOn);
-                }
-                // A SIGCONT was announced before the step was made.
-                _ if sys::single_step(tid).is_err() => return Stepped::Gone,
-                _ => {}
+    /// A thread goes on waiting for its page, with the signals that it would have had by now.
+    fn step_again(&mut self, tid: i32, step: Step) {
+        let is_in_place = step.at == step.address;
+        let uncovered = is_in_place && self.uncover(step.address);
+        let goes_on = sys::set_signal_mask(tid, step.mask).is_ok() && sys::single_step(tid).is_ok();
+        if goes_on && uncovered {
+            // Once it sleeps it has fetched the instruction; it fetches it anew when the page is
+            // there, and comes to our int3.
+            let began = monotonic_ns();
+            while is_running(tid) && monotonic_ns() - began < LONGEST_UNCOVERED_NS {
+                std::thread::sleep(LOOK);
             }
+        }
+        if uncovered {
+            self.cover(step.address);
+        }
+        if goes_on {
+            self.long_steps.insert(tid, step);
+        }
+    }
+
+    /// Gives up the steps that are still to be made: where their bytes are back, the threads make
+    /// them without us.
+    pub(crate) fn give_up_long_steps(&mut self) {
+        for &tid in self.long_steps.keys() {
+            let _ = sys::interrupt(tid);
         }
     }
 
@@ -229,28 +356,42 @@ impl Engine {
     /// The last resort, for an instruction that is about to fault: the original byte is there for
     /// one step, during which other threads may pass unseen.
     fn step_in_place(&mut self, tid: i32, address: u64, user: &UserRegisters) {
-        let Some(site) = self.sites.get_mut(address) else {
-            return;
-        };
-        let original = site.original;
-        site.presence = Presence::Ghost;
         // Nobody is to go first while the byte is away.
         self.follower.roam();
-        self.text.restore(address, original);
-        match self.step_at(tid, address, user) {
-            Stepped::Done(after, then) => {
-                if sys::set_registers(tid, &after).is_ok() {
-                    self.after_step(tid, then);
-                }
-            }
-            other => self.not_stepped(tid, address, user, &other),
+        if !self.uncover(address) {
+            return self.not_stepped(tid, address, user, &Stepped::AtInt3);
         }
-        if self.text.plant(address, original).is_ok()
-            && let Some(site) = self.sites.get_mut(address)
+        self.step(tid, Step::new(address, address, user, None), user);
+        self.cover(address);
+    }
+
+    /// Takes our byte away for a moment. False where there is none.
+    fn uncover(&mut self, address: u64) -> bool {
+        let site = self.sites.get_mut(address);
+        let Some(site) = site.filter(|site| site.presence == Presence::Planted) else {
+            return false;
+        };
+        site.presence = Presence::Ghost;
+        self.text.restore(address, site.original);
+        true
+    }
+
+    fn cover(&mut self, address: u64) {
+        if let Some(site) = self.sites.get_mut(address)
+            && self.text.plant(address, site.original).is_ok()
         {
             site.presence = Presence::Planted;
         }
     }
+}
+
+/// It waits for something, and not for a CPU.
+fn sleeps(tid: i32) -> bool {
+    proc::activity(tid, tid).is_some_and(|activity| matches!(activity.state, b'S' | b'D'))
+}
+
+fn is_running(tid: i32) -> bool {
+    proc::activity(tid, tid).is_some_and(|activity| activity.state == b'R')
 }
 
 fn step_mask() -> u64 {

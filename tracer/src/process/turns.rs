@@ -104,6 +104,9 @@ impl Engine {
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.listening = false;
         }
+        if self.goes_on_stepping(tid, stop) {
+            return;
+        }
         match stop {
             Stop::Trap => self.on_trap(tid),
             Stop::Signal(signal) => go_on(tid, StopSignal::Deliver(signal)),

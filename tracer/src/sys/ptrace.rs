@@ -19,6 +19,10 @@ impl UserRegisters {
         self.0.rip = pc;
     }
 
+    pub(crate) fn stack_pointer(&self) -> u64 {
+        self.0.rsp
+    }
+
     pub(crate) fn flags(&self) -> u64 {
         self.0.eflags
     }
@@ -92,6 +96,12 @@ fn resume(request: libc::c_uint, tid: i32, signal: StopSignal) -> io::Result<()>
 /// Lets one stopped tracee go.
 pub(crate) fn detach(tid: i32) -> io::Result<()> {
     resume(libc::PTRACE_DETACH, tid, StopSignal::None)
+}
+
+/// Stops a thread wherever it is. Not for one that may be in a system call, which would return early.
+pub(crate) fn interrupt(tid: i32) -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, 0usize, 0usize) })
 }
 
 /// Leaves a thread in its group-stop, from which SIGCONT will take it.

@@ -65,6 +65,20 @@ pub(crate) fn a_blocked_sigtrap_stays_blocked() {
     assert_eq!(tracer.counters(Slot(0)).hits, 100);
 }
 
+/// A thread is born with every signal blocked, until it has begun.
+pub(crate) fn a_sigtrap_that_is_not_blocked_stays_so() {
+    let program = Fixture::c("masked.c").opt('2').build();
+    let mut target = Target::spawn(&program, ["none"]);
+    let image = Image::of(&program, target.pid());
+    let mut tracer = tracer(&target);
+    tracer.arm(&at_function(&image, "tick")).unwrap();
+    for round in 1..=5 {
+        target.send("go");
+        assert_eq!(target.line(), "blocked 0 handler 1");
+        assert_eq!(tracer.counters(Slot(0)).hits, round * 100);
+    }
+}
+
 pub(crate) fn a_stopped_process_stays_stopped_and_goes_on() {
     let program = Fixture::c("tight.c").opt('0').build();
     let target = Target::spawn(&program, [""; 0]);

@@ -10,6 +10,7 @@ mod endings;
 mod holds;
 mod image;
 mod lives;
+mod pages;
 mod refusals;
 mod remaps;
 mod tallies;
@@ -67,11 +68,15 @@ fn main() {
         lives::children_live_on_untraced,
         lives::signals_keep_their_order_under_stepping,
         lives::a_blocked_sigtrap_stays_blocked,
+        lives::a_sigtrap_that_is_not_blocked_stays_so,
         lives::a_stopped_process_stays_stopped_and_goes_on,
         lives::a_sent_sigtrap_reaches_its_handler,
         lives::a_process_outlives_its_main_thread,
         lives::births_without_end_do_not_keep_the_tracer,
         lives::children_born_while_leaving_live_on,
+        pages::a_page_that_does_not_come_is_unreadable,
+        pages::a_thread_that_waits_for_a_page_keeps_nobody_else_waiting,
+        pages::a_thread_that_waits_for_a_page_is_let_go,
         refusals::shared_text_is_refused,
         refusals::patched_text_is_refused,
         refusals::a_traced_process_is_refused_by_name,
