@@ -2,13 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::IoSliceMut;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use lr_probe::{Memory, MemoryFault};
-use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use nix::unistd::Pid;
+use lr_tracer::RemoteMemory;
 
 use super::gate::Gate;
 
@@ -27,8 +25,8 @@ pub(crate) struct StoodMemory(Rc<RefCell<View>>);
 
 #[derive(Debug)]
 struct View {
-    /// A thread that lives, since a leader that has ended has no memory.
-    tid: Pid,
+    /// Of the process, once one of its threads has stood still.
+    remote: Option<RemoteMemory>,
     gate: Arc<Gate>,
     pages: HashMap<u64, Option<Page>>,
 }
@@ -39,7 +37,7 @@ impl StoodMemory {
         let gate = Arc::new(Gate::default());
         gate.close();
         StoodMemory(Rc::new(RefCell::new(View {
-            tid: Pid::from_raw(0),
+            remote: None,
             gate,
             pages: HashMap::new(),
         })))
@@ -48,7 +46,9 @@ impl StoodMemory {
     /// From now on it is that of `tid`, for as long as the gate is open.
     pub(crate) fn begin(&self, tid: u32, gate: &Arc<Gate>) {
         let mut view = self.0.borrow_mut();
-        view.tid = Pid::from_raw(tid.cast_signed());
+        // Through the thread itself, since a leader that has ended has no memory.
+        let remote = view.remote.get_or_insert_with(|| RemoteMemory::new(tid));
+        remote.begin(tid, None);
         view.gate = Arc::clone(gate);
         view.pages.clear();
     }
@@ -70,16 +70,14 @@ impl View {
     }
 
     /// How many bytes were read before the gate closed.
-    fn read_now(&self, start: u64, out: &mut [u8]) -> usize {
-        let Ok(base) = usize::try_from(start) else {
-            return 0;
-        };
+    fn read_now(&mut self, start: u64, out: &mut [u8]) -> usize {
         if self.gate.is_closed() {
             return 0;
         }
-        let len = out.len();
-        let remote = [RemoteIoVec { base, len }];
-        let read = process_vm_readv(self.tid, &mut [IoSliceMut::new(out)], &remote).unwrap_or(0);
+        let Some(remote) = &mut self.remote else {
+            return 0;
+        };
+        let read = remote.read(start, out);
         // The thread may have gone on while the kernel copied.
         match self.gate.is_closed() {
             true => 0,

@@ -5,8 +5,9 @@
 //!   read on a thread of its own, which is never waited for longer than the target may wait.
 //! - What counts is what was read before the gate closed. Its own stack is copied first, so that
 //!   the frames can be told even where nothing else was read in time.
-//! - A read of the target's memory may sleep for as long as the target likes (userfaultfd, FUSE):
-//!   a reader that does not come back is left behind, and another one is started.
+//! - A page of the target's may come when the target likes (userfaultfd, FUSE): what does not come
+//!   soon is unreadable. A reader that does not come back nevertheless is left behind, and another
+//!   one is started.
 
 mod gate;
 mod memory;
