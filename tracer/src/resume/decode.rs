@@ -125,8 +125,10 @@ struct Store {
     stored: Operand,
 }
 
-/// The `lock` prefix.
 const LOCK: u8 = 0xf0;
+const REPNE: u8 = 0xf2;
+const REP: u8 = 0xf3;
+const OPERAND_SIZE: u8 = 0x66;
 
 /// What the decoding functions look at.
 struct View<'a> {
@@ -142,16 +144,26 @@ impl View<'_> {
         if self.mnemonic == "endbr64" {
             return Some(Emulated::Nop);
         }
-        // `rep`, `repne` and `lock` change the meaning; address-size overrides are not worth it.
-        if self.x86.addr_size() != 8 || self.has_address_override() {
+        let prefixes = self.prefixes();
+        // `lock` and `repne` change the meaning; address-size overrides are not worth it.
+        let locked_or_repne = prefixes.iter().any(|prefix| [LOCK, REPNE].contains(prefix));
+        if locked_or_repne || self.x86.addr_size() != 8 || self.has_address_override() {
             return None;
         }
-        match (self.x86.prefix()[0], self.mnemonic) {
-            (0, mnemonic) => self.plain(mnemonic),
+        if self.is_short_branch() || self.has_prefixed_vex() {
+            return None;
+        }
+        if !prefixes.contains(&REP) {
+            return self.plain(self.mnemonic);
+        }
+        match self.mnemonic {
             // Their encoding has the byte, and means something else by it.
-            (0xf3, "tzcnt" | "lzcnt" | "popcnt") => self.plain(self.mnemonic),
-            // `repz ret` is a `ret` (AMD's optimisation guides recommended it).
-            (0xf3, "repz ret") => Some(Emulated::Ret { extra: 0 }),
+            "tzcnt" | "lzcnt" | "popcnt" => self.plain(self.mnemonic),
+            // AMD's optimisation guides recommended it.
+            "repz ret" => Some(Emulated::Ret {
+                extra: self.return_extra()?,
+            }),
+            "pause" => Some(Emulated::Nop),
             _ => None,
         }
     }
@@ -190,7 +202,11 @@ impl View<'_> {
             },
             "lea" => Emulated::Lea {
                 to: self.gpr(0)?,
-                place: self.place(1)?,
+                // Nothing is accessed, and no segment's base is added.
+                place: Place {
+                    segment: Segment::Flat,
+                    ..self.place(1)?
+                },
             },
             "add" => self.alu(Alu::Add, true)?,
             "adc" => self.alu(Alu::Adc, true)?,
@@ -221,14 +237,14 @@ impl View<'_> {
             "ret" => Emulated::Ret {
                 extra: self.return_extra()?,
             },
-            "leave" => Emulated::Leave,
+            "leave" if !self.is_short() => Emulated::Leave,
             "cbw" => Emulated::WidenA { bits: 16 },
             "cwde" => Emulated::WidenA { bits: 32 },
             "cdqe" => Emulated::WidenA { bits: 64 },
             "cwd" => Emulated::SpreadA { bits: 16 },
             "cdq" => Emulated::SpreadA { bits: 32 },
             "cqo" => Emulated::SpreadA { bits: 64 },
-            "jmp" => Emulated::Jump {
+            "jmp" | "notrack jmp" => Emulated::Jump {
                 to: self.jump_target()?,
             },
             "imul" if self.operands.len() > 1 => Emulated::Multiply {
@@ -322,6 +338,11 @@ impl View<'_> {
     }
 
     fn jump_target(&self) -> Option<Operand> {
+        // Far jumps and calls, which capstone calls by the same names, load a segment as well.
+        let is_far = matches!(self.x86.modrm() >> 3 & 7, 3 | 5);
+        if self.x86.opcode()[0] == 0xff && is_far {
+            return None;
+        }
         match self.operand(0)? {
             Operand::Gpr(gpr) if gpr.bits != 64 => None,
             Operand::Mem(place) if place.bits != 64 => None,
@@ -330,7 +351,8 @@ impl View<'_> {
     }
 
     fn call(&self) -> Option<Emulated> {
-        if self.mnemonic != "call" || self.has_address_override() {
+        let is_call = matches!(self.mnemonic, "call" | "notrack call");
+        if !is_call || self.has_address_override() || self.is_short_branch() {
             return None;
         }
         Some(Emulated::Jump {
@@ -525,9 +547,10 @@ impl View<'_> {
     }
 
     fn writes_stack_segment(&self) -> bool {
-        self.operands.first().is_some_and(|operand| {
+        let is_named = self.operands.first().is_some_and(|operand| {
             matches!(operand.op_type, X86OperandType::Reg(id) if reg(id) == X86Reg::X86_REG_SS)
-        })
+        });
+        is_named || self.mnemonic == "lss"
     }
 
     fn is_control_flow(&self) -> bool {
@@ -539,11 +562,45 @@ impl View<'_> {
             || mnemonic.contains("jmp")
     }
 
+    /// A branch with an operand-size prefix: some processors cut its target to 16 bits, others do
+    /// not (SDM volume 2, appendix A.2.5, superscript f64; AMD volume 3, section 1.2.7). REX.W goes
+    /// before the prefix.
+    fn is_short_branch(&self) -> bool {
+        self.is_control_flow() && self.is_short()
+    }
+
+    /// Whether its operands have 16 bits where they have 32 or 64 without the prefix.
+    fn is_short(&self) -> bool {
+        const REX_W: u8 = 8;
+        self.x86.prefix()[2] == OPERAND_SIZE && self.x86.rex() & REX_W == 0
+    }
+
+    /// A VEX prefix behind one that it makes invalid (SDM volume 2, section 2.3.2), which capstone
+    /// passes over.
+    fn has_prefixed_vex(&self) -> bool {
+        const VEX: [u8; 2] = [0xc4, 0xc5];
+        const BEFORE_IT: [u8; 4] = [OPERAND_SIZE, LOCK, REPNE, REP];
+        let prefixes = self.prefixes();
+        let first = self.insn.bytes().get(prefixes.len());
+        first.is_some_and(|byte| VEX.contains(byte))
+            && prefixes
+                .iter()
+                .any(|byte| BEFORE_IT.contains(byte) || is_rex(*byte))
+    }
+
+    /// Each prefix, also those that capstone does not tell of because another comes after it.
+    fn prefixes(&self) -> &[u8] {
+        let code = self.insn.bytes();
+        let is_prefix = |byte: &&u8| LEGACY_PREFIXES.contains(byte) || is_rex(**byte);
+        &code[..code.iter().take_while(is_prefix).count()]
+    }
+
     fn is_rip_relative(&self) -> bool {
         self.operands.iter().any(|operand| {
             matches!(
                 operand.op_type,
-                X86OperandType::Mem(mem) if reg(mem.base()) == X86Reg::X86_REG_RIP
+                X86OperandType::Mem(mem)
+                    if [X86Reg::X86_REG_RIP, X86Reg::X86_REG_EIP].contains(&reg(mem.base()))
             )
         })
     }
@@ -570,6 +627,25 @@ impl View<'_> {
     fn next(&self) -> u64 {
         self.insn.address().wrapping_add(self.insn.len() as u64)
     }
+}
+
+/// Operand size, lock and repetition, segments, address size (SDM volume 2, section 2.1.1).
+const LEGACY_PREFIXES: [u8; 11] = [
+    OPERAND_SIZE,
+    LOCK,
+    REPNE,
+    REP,
+    0x2e,
+    0x36,
+    0x3e,
+    0x26,
+    0x64,
+    0x65,
+    0x67,
+];
+
+fn is_rex(byte: u8) -> bool {
+    byte & 0xf0 == 0x40
 }
 
 fn reg(id: RegId) -> u32 {
@@ -626,4 +702,89 @@ fn gpr_from_id(id: RegId) -> Option<Gpr> {
         bits: 8,
         high: true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why_never(code: &[u8]) -> &'static str {
+        let instruction = Instruction::decode(0x1000, code).expect("an instruction");
+        assert_eq!(instruction.emulated(), None, "{}", instruction.text());
+        match instruction.step() {
+            Step::Never(why) => why,
+            Step::Patterns(_) => panic!("`{}` may be stepped elsewhere", instruction.text()),
+        }
+    }
+
+    #[test]
+    fn system_calls_are_never_stepped_elsewhere() {
+        assert_eq!(why_never(&[0x0f, 0x05]), "it is a system call");
+        assert_eq!(why_never(&[0x0f, 0x34]), "it is a system call");
+        assert_eq!(why_never(&[0xcd, 0x80]), "it traps by itself");
+        assert_eq!(why_never(&[0x0f, 0x0b]), "it traps by itself");
+    }
+
+    #[test]
+    fn what_repeats_is_never_stepped_elsewhere() {
+        // rep movsb, repne scasb, repe cmpsb, rep stosq, and the prefix behind another one.
+        for code in [
+            &[0xf3, 0xa4][..],
+            &[0xf2, 0xae],
+            &[0xf3, 0xa6],
+            &[0xf3, 0x48, 0xab],
+            &[0x66, 0xf3, 0xab],
+            &[0xf3, 0x66, 0xab],
+        ] {
+            assert_eq!(why_never(code), "it repeats, one step an iteration");
+        }
+    }
+
+    #[test]
+    fn what_sees_the_trap_flag_is_never_stepped_elsewhere() {
+        for code in [&[0x9c][..], &[0x9d], &[0x66, 0x9c], &[0x66, 0x9d]] {
+            assert_eq!(why_never(code), "it sees the flag that stepping sets");
+        }
+    }
+
+    #[test]
+    fn loads_of_the_stack_segment_are_never_stepped_elsewhere() {
+        // mov %eax,%ss; lss (%rax),%eax
+        for code in [&[0x8e, 0xd0][..], &[0x0f, 0xb2, 0x00]] {
+            assert_eq!(why_never(code), "it loads the stack segment");
+        }
+    }
+
+    #[test]
+    fn control_flow_that_is_not_emulated_is_never_stepped_elsewhere() {
+        // A far jump and a far call through memory, a far return, loop, jmp and ret of 16 bits.
+        for code in [
+            &[0xff, 0x28][..],
+            &[0xff, 0x18],
+            &[0xcb],
+            &[0xe2, 0x10],
+            &[0x66, 0xe9, 0, 0, 0, 0],
+            &[0x66, 0xc3],
+            &[0x66, 0xff, 0xd0],
+        ] {
+            let why = why_never(code);
+            assert_eq!(why, "it transfers control in a way that is not emulated");
+        }
+    }
+
+    #[test]
+    fn what_addresses_memory_relative_to_itself_is_not_its_own_twin() {
+        // mov %rdi,0x2e29(%rip), and the same by 32 bits of the address.
+        for code in [
+            &[0x48, 0x89, 0x3d, 0x29, 0x2e, 0, 0][..],
+            &[0x67, 0x48, 0x89, 0x3d, 0x29, 0x2e, 0, 0],
+        ] {
+            let instruction = Instruction::decode(0x1000, code).expect("an instruction");
+            let itself = Pattern::exact(code.to_vec());
+            match instruction.step() {
+                Step::Patterns(patterns) => assert!(!patterns.contains(&itself)),
+                Step::Never(_) => {}
+            }
+        }
+    }
 }

@@ -232,7 +232,7 @@ impl Emulated {
             }
             Emulated::Jump { to } => {
                 let target = before.value(to, 64, memory)?;
-                after.registers.set(Register::RIP, target);
+                after.jump(target)?;
             }
             Emulated::JumpIf { condition, to } => {
                 if condition.holds(before.flags) {
@@ -254,7 +254,7 @@ impl Emulated {
             }
             Emulated::Pop { to } => {
                 let rsp = before.registers.get(Register::RSP);
-                let value = load(memory, rsp, to.bits)?;
+                let value = before.load(memory, rsp, to.bits)?;
                 let size = u64::from(to.bits / 8);
                 after.registers.set(Register::RSP, rsp.wrapping_add(size));
                 // `pop rsp` ends with the popped value.
@@ -262,14 +262,17 @@ impl Emulated {
             }
             Emulated::Ret { extra } => {
                 let rsp = before.registers.get(Register::RSP);
-                after.registers.set(Register::RIP, load(memory, rsp, 64)?);
+                let target = before.load(memory, rsp, 64)?;
+                after.jump(target)?;
                 after
                     .registers
                     .set(Register::RSP, rsp.wrapping_add(8).wrapping_add(extra));
             }
             Emulated::Leave => {
                 let frame = before.registers.get(Register::RBP);
-                after.registers.set(Register::RBP, load(memory, frame, 64)?);
+                after
+                    .registers
+                    .set(Register::RBP, before.load(memory, frame, 64)?);
                 after.registers.set(Register::RSP, frame.wrapping_add(8));
             }
             Emulated::WidenA { bits } => {
@@ -382,8 +385,29 @@ impl Cpu {
         match operand {
             Operand::Gpr(gpr) => Ok(self.read(gpr)),
             Operand::Imm(value) => Ok(value & low_mask(bits)),
-            Operand::Mem(place) => load(memory, self.address(place), place.bits),
+            Operand::Mem(place) => self.load(memory, self.address(place), place.bits),
         }
+    }
+
+    /// Reads a value as the aligned 8-byte words that it lies in, so that a value which the
+    /// processor would load at once is not seen half-written.
+    fn load(&self, memory: &mut dyn Memory, address: u64, bits: u32) -> Result<u64, MemoryFault> {
+        let size = u64::from(bits / 8);
+        // The processor faults (SDM volume 3, section 6.15, interrupt 17).
+        if self.flags & flags::AC != 0 && !address.is_multiple_of(size) {
+            return Err(MemoryFault { address });
+        }
+        let start = address & !7;
+        let shift = usize::try_from(address - start).expect("below eight");
+        let size = usize::try_from(size).expect("at most eight");
+        let mut words = [0u8; 16];
+        memory.read(start, &mut words[..8])?;
+        if shift + size > 8 {
+            memory.read(start.wrapping_add(8), &mut words[8..])?;
+        }
+        let mut value = [0u8; 8];
+        value[..size].copy_from_slice(&words[shift..shift + size]);
+        Ok(u64::from_le_bytes(value))
     }
 
     pub(crate) fn address(&self, place: Place) -> u64 {
@@ -418,6 +442,17 @@ impl Cpu {
         } else {
             whole & low_mask(gpr.bits)
         }
+    }
+
+    /// Where the kernel's half begins or what is no address at all, the jump itself may fault, or
+    /// what is behind it, which depends on who made the processor.
+    fn jump(&mut self, target: u64) -> Result<(), MemoryFault> {
+        const PROGRAMS_END: u64 = 1 << 47;
+        if target >= PROGRAMS_END {
+            return Err(MemoryFault { address: target });
+        }
+        self.registers.set(Register::RIP, target);
+        Ok(())
     }
 
     /// Writes a register as the processor does: 32 bits clear the upper half, 8 and 16 keep the
@@ -481,22 +516,6 @@ impl Unary {
             Unary::Not => (!value & mask, old),
         }
     }
-}
-
-/// Reads a value as the aligned 8-byte words that it lies in, so that a value which the processor
-/// would load at once is not seen half-written.
-fn load(memory: &mut dyn Memory, address: u64, bits: u32) -> Result<u64, MemoryFault> {
-    let start = address & !7;
-    let shift = usize::try_from(address - start).expect("below eight");
-    let size = (bits / 8) as usize;
-    let mut words = [0u8; 16];
-    memory.read(start, &mut words[..8])?;
-    if shift + size > 8 {
-        memory.read(start.wrapping_add(8), &mut words[8..])?;
-    }
-    let mut value = [0u8; 8];
-    value[..size].copy_from_slice(&words[shift..shift + size]);
-    Ok(u64::from_le_bytes(value))
 }
 
 pub(super) fn low_mask(bits: u32) -> u64 {

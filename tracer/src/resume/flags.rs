@@ -1,11 +1,13 @@
 //! Arithmetic flags (Intel SDM volume 1, section 3.4.3.1).
 
 pub(crate) const CF: u64 = 1 << 0;
-const PF: u64 = 1 << 2;
-const AF: u64 = 1 << 4;
+pub(super) const PF: u64 = 1 << 2;
+pub(super) const AF: u64 = 1 << 4;
 pub(super) const ZF: u64 = 1 << 6;
-const SF: u64 = 1 << 7;
+pub(super) const SF: u64 = 1 << 7;
 pub(super) const OF: u64 = 1 << 11;
+/// Accesses that are not aligned fault.
+pub(super) const AC: u64 = 1 << 18;
 pub(super) const ALL: u64 = CF | PF | AF | ZF | SF | OF;
 
 /// The condition of a `jcc`, `cmovcc` or `setcc` (SDM volume 1, appendix B).
