@@ -412,6 +412,9 @@ impl View<'_> {
     }
 
     fn place_of(&self, mem: X86OpMem, bits: u32) -> Option<Place> {
+        if self.has_several_segments() {
+            return None;
+        }
         let mut displacement = mem.disp().cast_unsigned();
         let base = match reg(mem.base()) {
             X86Reg::X86_REG_INVALID => None,
@@ -618,6 +621,16 @@ impl View<'_> {
             .chain(self.implicit.iter().copied())
             .filter_map(|id| gpr_from_id(id).map(|gpr| gpr.register))
             .collect()
+    }
+
+    /// Of several the processor takes fs or gs, and capstone the last.
+    fn has_several_segments(&self) -> bool {
+        const SEGMENTS: [u8; 6] = [0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65];
+        let segments = self
+            .prefixes()
+            .iter()
+            .filter(|prefix| SEGMENTS.contains(prefix));
+        segments.count() > 1
     }
 
     fn has_address_override(&self) -> bool {

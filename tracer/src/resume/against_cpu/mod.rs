@@ -24,7 +24,7 @@ use undefined::undefined_flags;
 
 /// Executions that each test compares at least; `LR_CPU_CASES` says how many, for a longer search.
 fn wanted() -> usize {
-    const ORDINARILY: usize = 100_000;
+    const ORDINARILY: usize = 60_000;
     std::env::var("LR_CPU_CASES").map_or(ORDINARILY, |cases| cases.parse().expect("a number"))
 }
 
