@@ -12,6 +12,13 @@ const MEMORY: &str = "1GiB";
 /// What a query may spill to disk.
 const SPILL: &str = "4GiB";
 
+/// None beside those that ask: DuckDB shares the work of each transaction with its own threads and
+/// spins while one of them has it, which on busy CPUs cost as much as storing does.
+const THREADS: &str = "1";
+/// Rows are compressed each time that the log has grown by so much, those of the last row group
+/// once more. Reading as much of it again after a crash takes about a second.
+const CHECKPOINT: &str = "64MiB";
+
 /// The open database; connections are made from it.
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -26,7 +33,8 @@ impl Database {
         let folder = path.parent().context("the database has a folder")?;
         let config = Config::default()
             .with("memory_limit", MEMORY)?
-            .with("threads", "4")?
+            .with("threads", THREADS)?
+            .with("checkpoint_threshold", CHECKPOINT)?
             .with("temp_directory", folder.join("spill").to_string_lossy())?
             .with("max_temp_directory_size", SPILL)?
             .with("autoinstall_known_extensions", "false")?
