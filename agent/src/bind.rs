@@ -181,8 +181,8 @@ fn site(
         },
         layout: Rc::new(compiled.layout),
         module: loaded.path.clone(),
-        function: place.function.clone(),
-        file: place.file.clone(),
+        function: (&place.function).into(),
+        file: (&place.file).into(),
         line: place.line,
     };
     Ok((bound, compiled.warnings))

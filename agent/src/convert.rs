@@ -11,8 +11,8 @@ use lr_protocol::{
 
 pub(crate) fn field(field: RenderedField) -> Field {
     Field {
-        name: field.name,
-        type_name: field.type_name,
+        name: field.name.into(),
+        type_name: field.type_name.into(),
         value: value(field.value),
     }
 }
@@ -228,8 +228,8 @@ mod tests {
     #[test]
     fn a_field_keeps_name_type_and_value() {
         let rendered = RenderedField {
-            name: "id".to_owned(),
-            type_name: "unsigned long".to_owned(),
+            name: "id".into(),
+            type_name: "unsigned long".into(),
             value: Scalar::Uint(u64::MAX),
             tree: None,
         };

@@ -90,7 +90,7 @@ struct DueStatus {
 
 /// A batch carries at most this many events, and about this many bytes of them: as JSON a byte may
 /// become six (`\u0001`), and a server takes 8 MiB.
-const BATCH_EVENTS: usize = 1000;
+pub(crate) const BATCH_EVENTS: usize = 2000;
 const BATCH_BYTES: usize = 1 << 20;
 
 impl Outbox {
@@ -303,13 +303,13 @@ pub(crate) mod tests {
         LogEvent {
             ts: 1,
             seq: 0,
-            action_id: "a".to_owned(),
+            action_id: "a".into(),
             action_version: 1,
             tid: 1,
-            thread: "main".to_owned(),
-            file: "a.c".to_owned(),
+            thread: "main".into(),
+            file: "a.c".into(),
             line: 1,
-            function: "f".to_owned(),
+            function: "f".into(),
             level: Level::Info,
             message: message.to_owned(),
             fields: Vec::new(),
@@ -386,20 +386,20 @@ pub(crate) mod tests {
     #[test]
     fn a_batch_is_bounded_and_the_rest_follows_in_order() {
         let outbox = Outbox::new(Limits::default());
-        for number in 0..1500 {
+        for number in 0..BATCH_EVENTS + 500 {
             outbox.put_event(event(&number.to_string())).unwrap();
         }
         assert!(outbox.is_urgent());
         let (first, second) = (outbox.take(), outbox.take());
-        assert_eq!((first.logs.len(), second.logs.len()), (1000, 500));
-        assert_eq!(second.logs[0].message, "1000");
+        assert_eq!((first.logs.len(), second.logs.len()), (BATCH_EVENTS, 500));
+        assert_eq!(second.logs[0].message, BATCH_EVENTS.to_string());
         assert!(outbox.take().is_empty());
     }
 
     #[test]
     fn a_status_waits_for_the_events_before_it() {
         let outbox = Outbox::new(Limits::default());
-        for _ in 0..1001 {
+        for _ in 0..=BATCH_EVENTS {
             outbox.put_event(event("x")).unwrap();
         }
         outbox.put_status(status("a", State::Done));

@@ -1,3 +1,6 @@
+use std::fmt::Write as _;
+use std::sync::Arc;
+
 use lr_probe::{Fields, Kept, Reason};
 
 use crate::expr::Format;
@@ -36,8 +39,8 @@ pub(crate) enum Segment {
 
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Field {
-    pub(crate) name: String,
-    pub(crate) type_name: String,
+    pub(crate) name: Arc<str>,
+    pub(crate) type_name: Arc<str>,
     /// Whether the record has parts of it.
     pub(crate) in_record: bool,
     pub(crate) decode: Decode,
@@ -80,6 +83,9 @@ pub(crate) enum Decode {
     },
 }
 
+/// Most messages are not longer.
+const ROOM_FOR_MESSAGE: usize = 120;
+
 /// What is known of a hit beside its record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HitContext<'a> {
@@ -100,9 +106,9 @@ pub struct Rendered {
 #[derive(Clone, PartialEq, Debug)]
 pub struct RenderedField {
     /// Unique in its event.
-    pub name: String,
+    pub name: Arc<str>,
     /// As the program declares it; empty where none is known.
-    pub type_name: String,
+    pub type_name: Arc<str>,
     /// Of a whole, its text on one line.
     pub value: Scalar,
     pub tree: Option<Value>,
@@ -199,7 +205,7 @@ impl Layout {
             .iter()
             .map(|field| field.rendered(&mut record, hit, trees))
             .collect();
-        let mut message = String::new();
+        let mut message = String::with_capacity(ROOM_FOR_MESSAGE);
         for segment in &self.segments {
             match segment {
                 Segment::Text(text) => message.push_str(text),
@@ -209,7 +215,7 @@ impl Layout {
                         Some(tree) if matches!(format, Format::Quoted | Format::Raw) => {
                             message.push_str(&tree.one_line());
                         }
-                        _ => message.push_str(&self.fields[*index].shown(&field.value, *format)),
+                        _ => self.fields[*index].show(&field.value, *format, &mut message),
                     }
                 }
             }
@@ -230,7 +236,9 @@ impl Layout {
             hits: 0,
         };
         let value = field.read(&mut Fields::new(record), &nobody);
-        field.shown(&value, Format::Plain)
+        let mut shown = String::new();
+        field.show(&value, Format::Plain, &mut shown);
+        shown
     }
 }
 
@@ -267,7 +275,7 @@ impl Field {
             && let Some(tree) = trees.get(index)
         {
             if rendered.type_name.is_empty() {
-                rendered.type_name.clone_from(&tree.type_name);
+                rendered.type_name = tree.type_name.as_str().into();
             }
             rendered.value = match &tree.absent {
                 Some(absent) if tree.value.is_none() && tree.children.is_empty() => {
@@ -321,32 +329,34 @@ impl Field {
         }
     }
 
-    fn shown(&self, value: &Scalar, format: Format) -> String {
-        match (value, format) {
+    /// Adds the value to a message.
+    fn show(&self, value: &Scalar, format: Format, message: &mut String) {
+        // Writing to a String does not fail.
+        let _ = match (value, format) {
             (Scalar::Int(value), Format::Hex) => {
                 let bits = match self.decode {
                     Decode::Int { bytes } if bytes < 8 => u32::from(bytes) * 8,
                     _ => 64,
                 };
                 let mask = u64::MAX >> (64 - bits);
-                format!("{:#x}", value.cast_unsigned() & mask)
+                write!(message, "{:#x}", value.cast_unsigned() & mask)
             }
-            (Scalar::Uint(value), Format::Hex) => format!("{value:#x}"),
-            (Scalar::Int(value), _) => value.to_string(),
-            (Scalar::Uint(value), _) => value.to_string(),
+            (Scalar::Uint(value), Format::Hex) => write!(message, "{value:#x}"),
+            (Scalar::Int(value), _) => write!(message, "{value}"),
+            (Scalar::Uint(value), _) => write!(message, "{value}"),
             (Scalar::Float(value), _) => match self.decode {
-                Decode::Float { single: true } => format!("{:?}", to_single(*value)),
-                _ => format!("{value:?}"),
+                Decode::Float { single: true } => write!(message, "{:?}", to_single(*value)),
+                _ => write!(message, "{value:?}"),
             },
-            (Scalar::Bool(value), _) => value.to_string(),
+            (Scalar::Bool(value), _) => write!(message, "{value}"),
             (Scalar::Text(text), Format::Quoted) => match self.decode {
-                Decode::Pointer | Decode::Enum { .. } | Decode::Tree(_) => text.clone(),
-                Decode::Char | Decode::ByteChar => quoted(text, '\''),
-                _ => quoted(text, '"'),
+                Decode::Pointer | Decode::Enum { .. } | Decode::Tree(_) => message.write_str(text),
+                Decode::Char | Decode::ByteChar => message.write_str(&quoted(text, '\'')),
+                _ => message.write_str(&quoted(text, '"')),
             },
-            (Scalar::Text(text), _) => text.clone(),
-            (Scalar::Absent { reason, .. }, _) => format!("<{}>", reason.word()),
-        }
+            (Scalar::Text(text), _) => message.write_str(text),
+            (Scalar::Absent { reason, .. }, _) => write!(message, "<{}>", reason.word()),
+        };
     }
 }
 

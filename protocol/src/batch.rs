@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::{ActionStatus, Level};
+use crate::name::Name;
 use crate::snapshot::Snapshot;
 use crate::value::Field;
 
@@ -38,13 +39,13 @@ pub struct LogEvent {
     pub ts: i64,
     /// Counts the session's events, from 1.
     pub seq: u64,
-    pub action_id: String,
+    pub action_id: Name,
     pub action_version: u32,
     pub tid: u32,
-    pub thread: String,
-    pub file: String,
+    pub thread: Name,
+    pub file: Name,
     pub line: u32,
-    pub function: String,
+    pub function: Name,
     pub level: Level,
     pub message: String,
     pub fields: Vec<Field>,
@@ -56,12 +57,12 @@ pub struct SnapshotEvent {
     pub ts: i64,
     /// Counts the session's events, from 1; with the session it is the snapshot's name.
     pub seq: u64,
-    pub action_id: String,
+    pub action_id: Name,
     pub action_version: u32,
-    pub thread: String,
-    pub file: String,
+    pub thread: Name,
+    pub file: Name,
     pub line: u32,
-    pub function: String,
+    pub function: Name,
     /// The same for stacks of the same functions and lines; 16 hexadecimal digits.
     pub stack_hash: String,
     /// Nanoseconds for which the thread stood still.
@@ -76,7 +77,7 @@ pub struct MetricRow {
     pub ts: i64,
     /// Counts the session's events, from 1.
     pub seq: u64,
-    pub action_id: String,
+    pub action_id: Name,
     pub action_version: u32,
     /// `kind:function:line` unless the action has a name.
     pub name: String,
@@ -240,7 +241,7 @@ mod tests {
         MetricRow {
             ts: 0,
             seq: 0,
-            action_id: String::new(),
+            action_id: Name::default(),
             action_version: 1,
             name: String::new(),
             kind: "metric".to_owned(),

@@ -13,6 +13,7 @@ mod agent;
 mod batch;
 mod explanation;
 mod live;
+mod name;
 mod problem;
 mod query;
 mod server;
@@ -37,6 +38,7 @@ pub use explanation::{
     VariableKind,
 };
 pub use live::{LiveEnd, LiveEvent, LiveLog, LiveLoss, LiveMetric, LiveSnapshot, LiveState};
+pub use name::Name;
 pub use problem::Problem;
 pub use query::{Column, QueryFormat, QueryRequest, QueryResult};
 pub use server::{PortalCode, PortalLogin, ServerInfo};

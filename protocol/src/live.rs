@@ -85,7 +85,7 @@ impl LiveMetric {
             ts,
             agent,
             process,
-            action: row.action_id.clone(),
+            action: row.action_id.to_string(),
             name: row.name.clone(),
             kind: row.kind.clone(),
             unit: row.unit.clone(),

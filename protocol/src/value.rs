@@ -1,13 +1,15 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Name;
+
 /// A captured value under its name, as it travels in a batch.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Field {
     /// Unique in its event.
-    pub name: String,
+    pub name: Name,
     /// The type as the program declares it, e.g. `unsigned int`; empty where none is known.
     #[serde(rename = "type", default)]
-    pub type_name: String,
+    pub type_name: Name,
     pub value: FieldValue,
 }
 

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use lr_protocol::{
-    ActionKind, ActionStatus, BoundAddress, Counts, Coverage, Overhead, State, StatusError,
+    ActionKind, ActionStatus, BoundAddress, Counts, Coverage, Name, Overhead, State, StatusError,
     WantedAction,
 };
 use lr_tracer::SlotCounters;
@@ -17,6 +17,8 @@ use crate::clock::now_micros;
 #[derive(Debug)]
 pub(crate) struct Action {
     pub(crate) wanted: WantedAction,
+    /// Its id, for its events to share.
+    pub(crate) id: Name,
     pub(crate) state: State,
     pub(crate) deadline: Instant,
     pub(crate) planted: Option<Planted>,
@@ -83,6 +85,7 @@ impl Action {
         let ceiling = Duration::from_secs(366 * 24 * 3600);
         Action {
             deadline: received + expires_in.min(ceiling),
+            id: (&wanted.action_id).into(),
             wanted,
             state: State::Delivered,
             planted: None,
@@ -327,8 +330,8 @@ fn bound_address(site: &BoundSite) -> BoundAddress {
     BoundAddress {
         module: site.module.clone(),
         address: format!("{:#x}", site.address()),
-        function: site.function.clone(),
-        file: site.file.clone(),
+        function: site.function.to_string(),
+        file: site.file.to_string(),
         line: site.line,
         resume: site.resume().word().to_owned(),
     }

@@ -50,7 +50,7 @@ impl Told {
             for log in &parcel.logs {
                 *self
                     .logs
-                    .entry((log.action_id.clone(), log.action_version))
+                    .entry((log.action_id.to_string(), log.action_version))
                     .or_default() += 1;
             }
             for row in &parcel.coverage {

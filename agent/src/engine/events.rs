@@ -81,10 +81,11 @@ pub(crate) fn take(
     let Some(site) = planted.and_then(|planted| planted.site(site)) else {
         return nobody;
     };
+    let thread = threads.name(tid);
     let hit = HitContext {
         pid: target.pid,
         tid,
-        thread: threads.name(tid),
+        thread: &thread,
         time_ns,
         hits,
     };
@@ -93,10 +94,10 @@ pub(crate) fn take(
         ts: i64::try_from(time_ns / 1000).unwrap_or(i64::MAX),
         // Counted when it is sent.
         seq: 0,
-        action_id: action.wanted.action_id.clone(),
+        action_id: action.id.clone(),
         action_version: action.wanted.version,
         tid,
-        thread: hit.thread.to_owned(),
+        thread: thread.clone(),
         file: site.file.clone(),
         line: site.line,
         function: site.function.clone(),

@@ -393,8 +393,8 @@ fn site(address: u64) -> BoundSite {
         },
         layout: Rc::new(layout()),
         module: "/srv/orders".to_owned(),
-        function: "process".to_owned(),
-        file: "orders.c".to_owned(),
+        function: "process".into(),
+        file: "orders.c".into(),
         line: 9,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lr_dwarf::{HitContext, Value};
-use lr_protocol::{ActionKind, End, LogEvent, SnapshotEvent, State};
+use lr_protocol::{ActionKind, End, LogEvent, Name, SnapshotEvent, State};
 use lr_tracer::{Slot, StoppedRegisters};
 
 use super::action::Action;
@@ -205,7 +205,7 @@ impl Engine {
 
     /// `read` is nothing where the thread went on before.
     fn tell_held(&mut self, id: &str, hit: &HeldHit, stood_ns: u64, read: Option<Read>) {
-        let thread = self.threads.name(hit.tid).to_owned();
+        let thread = self.threads.name(hit.tid);
         let Some((action, site)) = self.hit_site(hit) else {
             return;
         };
@@ -218,7 +218,7 @@ impl Engine {
                     ts: micros(hit.time_ns),
                     // Counted when it is sent.
                     seq: 0,
-                    action_id: id.to_owned(),
+                    action_id: action.id.clone(),
                     action_version: action.wanted.version,
                     thread,
                     file: site.file.clone(),
@@ -256,7 +256,7 @@ impl Engine {
         action: &Action,
         site: &BoundSite,
         hit: &HeldHit,
-        thread: &str,
+        thread: &Name,
         trees: &[Value],
     ) -> LogEvent {
         let context = HitContext {
@@ -270,10 +270,10 @@ impl Engine {
         LogEvent {
             ts: micros(hit.time_ns),
             seq: 0,
-            action_id: action.wanted.action_id.clone(),
+            action_id: action.id.clone(),
             action_version: action.wanted.version,
             tid: hit.tid,
-            thread: thread.to_owned(),
+            thread: thread.clone(),
             file: site.file.clone(),
             line: site.line,
             function: site.function.clone(),

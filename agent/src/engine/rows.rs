@@ -60,7 +60,7 @@ pub(crate) fn rows_of(groups: &Groups, counted: &Counted<'_>) -> Vec<MetricRow> 
         ts: now_micros(),
         // Counted when it is sent.
         seq: 0,
-        action_id: counted.wanted.action_id.clone(),
+        action_id: (&counted.wanted.action_id).into(),
         action_version: counted.wanted.version,
         name: name.clone(),
         kind: kind.to_owned(),

@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use lr_protocol::Name;
+
 use crate::host::thread_name;
 
 /// The names of a target's threads. A name may change, and a tid may name another thread later,
@@ -8,7 +10,7 @@ use crate::host::thread_name;
 #[derive(Debug)]
 pub(crate) struct ThreadNames {
     pid: u32,
-    names: HashMap<u32, (Instant, String)>,
+    names: HashMap<u32, (Instant, Name)>,
 }
 
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -24,7 +26,7 @@ impl ThreadNames {
     }
 
     /// Empty for a thread that ended before it was asked about.
-    pub(crate) fn name(&mut self, tid: u32) -> &str {
+    pub(crate) fn name(&mut self, tid: u32) -> Name {
         let now = Instant::now();
         if self.names.len() >= MOST && !self.names.contains_key(&tid) {
             self.names.clear();
@@ -33,14 +35,18 @@ impl ThreadNames {
         let known = self
             .names
             .entry(tid)
-            .or_insert_with(|| (now, thread_name(pid, tid).unwrap_or_default()));
+            .or_insert_with(|| (now, asked(pid, tid).unwrap_or_default()));
         if now.duration_since(known.0) > BELIEVED {
             // A thread that has ended keeps the name that it had.
-            let name = thread_name(pid, tid).unwrap_or_else(|| std::mem::take(&mut known.1));
+            let name = asked(pid, tid).unwrap_or_else(|| std::mem::take(&mut known.1));
             *known = (now, name);
         }
-        &known.1
+        known.1.clone()
     }
+}
+
+fn asked(pid: u32, tid: u32) -> Option<Name> {
+    thread_name(pid, tid).map(Name::from)
 }
 
 #[cfg(test)]

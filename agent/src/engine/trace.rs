@@ -3,7 +3,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use lr_dwarf::{HitContext, Layout, Module, Rendered, Value};
-use lr_protocol::ActionSpec;
+use lr_protocol::{ActionSpec, Name};
 use lr_tracer::{
     AmendAction, ArmAction, Armed, Groups, Record, Released, ResumeKind, SiteProgram, Slot,
     SlotCounters, Tracer, TracerError,
@@ -123,8 +123,8 @@ pub(crate) struct BoundSite {
     pub(crate) program: SiteProgram,
     pub(crate) layout: Rc<dyn Render>,
     pub(crate) module: String,
-    pub(crate) function: String,
-    pub(crate) file: String,
+    pub(crate) function: Name,
+    pub(crate) file: Name,
     pub(crate) line: u32,
 }
 

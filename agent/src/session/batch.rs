@@ -13,38 +13,45 @@ pub(crate) struct Numbering {
 
 impl Numbering {
     /// The parcel as the next batch of the session that is current now. It is not counted before
-    /// [`Numbering::acknowledged`]: what is sent again has the same number.
-    pub(crate) fn batch(&mut self, parcel: &Parcel, registered: &Registered) -> Batch {
+    /// [`Numbering::acknowledged`].
+    pub(crate) fn batch(&mut self, parcel: Parcel, registered: &Registered) -> Batch {
+        let mut batch = Batch {
+            session: String::new(),
+            sequence: 0,
+            sent_at: 0,
+            logs: parcel.logs,
+            snapshots: parcel.snapshots,
+            metrics: parcel.metrics,
+            overhead: parcel.overhead,
+            coverage: parcel.coverage,
+            losses: parcel.losses,
+            statuses: parcel.statuses,
+            end: parcel.end,
+        };
+        self.number(&mut batch, registered);
+        batch
+    }
+
+    /// Makes it that of the session that is current now, before it is sent, and sent again: within
+    /// a session it keeps its numbers.
+    pub(crate) fn number(&mut self, batch: &mut Batch, registered: &Registered) {
         if self.session != registered.session {
             *self = Numbering {
                 session: registered.session.clone(),
                 ..Numbering::default()
             };
         }
-        let (mut logs, mut snapshots) = (parcel.logs.clone(), parcel.snapshots.clone());
-        let mut metrics = parcel.metrics.clone();
-        let seqs = logs.iter_mut().map(|log| &mut log.seq);
-        let seqs = seqs.chain(snapshots.iter_mut().map(|snapshot| &mut snapshot.seq));
-        let seqs = seqs.chain(metrics.iter_mut().map(|row| &mut row.seq));
-        for (seq, number) in seqs.zip(self.events + 1..) {
+        batch.session.clone_from(&registered.session);
+        batch.sequence = self.batches + 1;
+        batch.sent_at = now_micros();
+        let logs = batch.logs.iter_mut().map(|log| &mut log.seq);
+        let snapshots = batch.snapshots.iter_mut().map(|snapshot| &mut snapshot.seq);
+        let metrics = batch.metrics.iter_mut().map(|row| &mut row.seq);
+        for (seq, number) in logs.chain(snapshots).chain(metrics).zip(self.events + 1..) {
             *seq = number;
         }
-        let mut statuses = parcel.statuses.clone();
-        for status in &mut statuses {
+        for status in &mut batch.statuses {
             status.agent_id.clone_from(&registered.agent_id);
-        }
-        Batch {
-            session: registered.session.clone(),
-            sequence: self.batches + 1,
-            sent_at: now_micros(),
-            logs,
-            snapshots,
-            metrics,
-            overhead: parcel.overhead.clone(),
-            coverage: parcel.coverage.clone(),
-            losses: parcel.losses.clone(),
-            statuses,
-            end: parcel.end.clone(),
         }
     }
 
@@ -86,22 +93,25 @@ mod tests {
     #[test]
     fn numbers_go_on_only_when_a_batch_is_acknowledged() {
         let mut numbering = Numbering::default();
-        let first = numbering.batch(&parcel(), &registered("s"));
+        let mut first = numbering.batch(parcel(), &registered("s"));
         assert_eq!(numbers(&first), (1, vec![1, 2]));
         assert_eq!(first.statuses[0].agent_id, "agent");
-        let again = numbering.batch(&parcel(), &registered("s"));
-        assert_eq!(numbers(&again), (1, vec![1, 2]));
-        numbering.acknowledged(&again);
-        let second = numbering.batch(&parcel(), &registered("s"));
+        numbering.number(&mut first, &registered("s"));
+        assert_eq!(numbers(&first), (1, vec![1, 2]));
+        numbering.acknowledged(&first);
+        let second = numbering.batch(parcel(), &registered("s"));
         assert_eq!(numbers(&second), (2, vec![3, 4]));
     }
 
     #[test]
     fn a_new_session_counts_from_one() {
         let mut numbering = Numbering::default();
-        let first = numbering.batch(&parcel(), &registered("s"));
+        let first = numbering.batch(parcel(), &registered("s"));
         numbering.acknowledged(&first);
-        let other = numbering.batch(&parcel(), &registered("t"));
+        let mut other = numbering.batch(parcel(), &registered("s"));
+        assert_eq!(numbers(&other), (2, vec![3, 4]));
+        // The server has forgotten the session.
+        numbering.number(&mut other, &registered("t"));
         assert_eq!(numbers(&other), (1, vec![1, 2]));
         assert_eq!(other.session, "t");
     }

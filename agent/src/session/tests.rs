@@ -9,7 +9,7 @@ use super::fake::{Fake, agent};
 use super::{LAST_WORDS, Refusal, Session};
 use crate::orders::Orders;
 use crate::outbox::tests::{end, event, status};
-use crate::outbox::{Limits, Outbox};
+use crate::outbox::{BATCH_EVENTS, Limits, Outbox};
 
 /// A session with a server in memory, on a clock that jumps to the next event.
 struct Bench {
@@ -85,14 +85,15 @@ async fn the_first_event_goes_at_once_and_the_next_together() {
 async fn much_goes_in_full_batches_without_a_pause() {
     let bench = bench();
     let begin = Instant::now();
-    for number in 0..3500 {
+    let events = 3 * BATCH_EVENTS + 500;
+    for number in 0..events {
         bench.log(&number.to_string());
     }
     bench.outbox.put_end(end());
     bench.to_the_end(async {}).await;
     let accepted = bench.server.accepted.borrow();
     let sizes: Vec<usize> = accepted.iter().map(|(batch, _)| batch.logs.len()).collect();
-    assert_eq!(sizes, [1000, 1000, 1000, 500]);
+    assert_eq!(sizes, [BATCH_EVENTS, BATCH_EVENTS, BATCH_EVENTS, 500]);
     assert!(begin.elapsed() < Duration::from_millis(150));
     let sequences: Vec<u64> = accepted.iter().map(|(batch, _)| batch.sequence).collect();
     assert_eq!(sequences, [1, 2, 3, 4]);
@@ -100,7 +101,7 @@ async fn much_goes_in_full_batches_without_a_pause() {
         .iter()
         .flat_map(|(batch, _)| batch.logs.iter().map(|event| event.seq))
         .collect();
-    assert_eq!(seqs, (1..=3500).collect::<Vec<u64>>());
+    assert_eq!(seqs, (1..=events as u64).collect::<Vec<u64>>());
     let ends: Vec<bool> = accepted
         .iter()
         .map(|(batch, _)| batch.end.is_some())

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lr_protocol::Batch;
 use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
@@ -43,11 +44,14 @@ impl<S: Server> Session<S> {
     }
 
     /// Sends until it is acknowledged, or refused for what it is.
-    async fn deliver(&self, mut parcel: Parcel, numbering: &mut Numbering) {
+    async fn deliver(&self, parcel: Parcel, numbering: &mut Numbering) {
+        if parcel.is_empty() {
+            return;
+        }
         let mut backoff = Backoff::default();
-        while !parcel.is_empty() {
-            let registered = self.registered();
-            let batch = numbering.batch(&parcel, &registered);
+        let mut registered = self.registered();
+        let mut batch = numbering.batch(parcel, &registered);
+        loop {
             match self.server.send_batch(&registered.agent_id, &batch).await {
                 Ok(_) => {
                     self.heard();
@@ -58,7 +62,6 @@ impl<S: Server> Session<S> {
                 Err(Refusal::UnknownSession) => {
                     self.heard();
                     self.renew(&registered.session).await;
-                    continue;
                 }
                 Err(Refusal::Malformed(why)) => {
                     self.heard();
@@ -66,28 +69,32 @@ impl<S: Server> Session<S> {
                         "the server refuses batch {}: {why}",
                         batch.sequence
                     ));
-                    parcel = self.without_what_is_refused(parcel);
-                    continue;
+                    if !self.leave_out_what_is_refused(&mut batch) {
+                        return;
+                    }
                 }
                 Err(Refusal::Later(why)) => {
                     self.heard();
                     note(&format!("batch {} has to wait: {why}", batch.sequence));
+                    backoff.wait().await;
                 }
                 Err(Refusal::NoWord(why)) => {
                     note(&format!("batch {} has to wait: {why}", batch.sequence));
+                    backoff.wait().await;
                 }
             }
-            backoff.wait().await;
+            registered = self.registered();
+            numbering.number(&mut batch, &registered);
         }
     }
 
     /// Events are the part that a target can make odd: they go first, and are counted. When the
-    /// rest alone is refused too, nothing is left to try.
-    fn without_what_is_refused(&self, parcel: Parcel) -> Parcel {
+    /// rest alone is refused too, nothing is left to try: then it is false.
+    fn leave_out_what_is_refused(&self, batch: &mut Batch) -> bool {
         let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
-        let logs = parcel.logs.iter().map(|event| &event.action_id);
-        let snapshots = parcel.snapshots.iter().map(|event| &event.action_id);
-        let metrics = parcel.metrics.iter().map(|row| &row.action_id);
+        let logs = batch.logs.iter().map(|event| &event.action_id);
+        let snapshots = batch.snapshots.iter().map(|event| &event.action_id);
+        let metrics = batch.metrics.iter().map(|row| &row.action_id);
         for action_id in logs.chain(snapshots).chain(metrics) {
             *refused.entry(action_id).or_default() += 1;
         }
@@ -95,16 +102,14 @@ impl<S: Server> Session<S> {
             self.outbox
                 .put_loss(Some(action_id), "batch_refused", *count);
         }
-        if refused.is_empty() && parcel.coverage.is_empty() && parcel.overhead.is_empty() {
-            return Parcel::default();
-        }
-        Parcel {
-            logs: Vec::new(),
-            snapshots: Vec::new(),
-            metrics: Vec::new(),
-            overhead: Vec::new(),
-            coverage: Vec::new(),
-            ..parcel
-        }
+        let had_rows =
+            !refused.is_empty() || !batch.coverage.is_empty() || !batch.overhead.is_empty();
+        batch.logs.clear();
+        batch.snapshots.clear();
+        batch.metrics.clear();
+        batch.overhead.clear();
+        batch.coverage.clear();
+        let is_empty = batch.losses.is_empty() && batch.statuses.is_empty() && batch.end.is_none();
+        had_rows && !is_empty
     }
 }

@@ -242,8 +242,8 @@ impl<'a, 's> Compiler<'a, 's> {
 
     fn add(&mut self, name: String, type_name: String, code: Option<Code>, decode: Decode) {
         self.layout.fields.push(Field {
-            name,
-            type_name,
+            name: name.into(),
+            type_name: type_name.into(),
             in_record: code.is_some(),
             decode,
         });

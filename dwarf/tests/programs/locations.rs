@@ -421,7 +421,7 @@ fn fields_are_named_and_typed() {
     let fields: Vec<_> = rendered
         .fields
         .iter()
-        .map(|field| (field.name.as_str(), field.type_name.as_str()))
+        .map(|field| (&*field.name, &*field.type_name))
         .collect();
     let expected = [
         ("id", "int8_t"),

@@ -164,7 +164,7 @@ fn wholes_of_a_template_are_read_of_the_thread_that_is_held() {
         );
         let tree = rendered.fields[0].tree.as_ref().unwrap();
         assert_eq!(tree.children[1].value.as_deref(), Some("4"));
-        assert_eq!(rendered.fields[0].type_name, "point_t");
+        assert_eq!(&*rendered.fields[0].type_name, "point_t");
         let missed = compiled.layout.render(record, &HIT);
         assert_eq!(missed.message, "<budget> 4 <budget> <unsupported>");
     }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -114,12 +114,17 @@ impl Registry {
 
     fn count_events(&mut self, agent_id: &str, batch: &Batch) {
         let logs = batch.logs.iter();
-        let logs = logs.map(|log| (&log.action_id, log.action_version, 1));
+        let logs = logs.map(|log| (log.action_id.as_str(), log.action_version, 1));
         let snapshots = batch.snapshots.iter();
-        let snapshots = snapshots.map(|event| (&event.action_id, event.action_version, 1));
+        let snapshots = snapshots.map(|event| (event.action_id.as_str(), event.action_version, 1));
         let metrics = batch.metrics.iter();
-        let metrics = metrics.map(|row| (&row.action_id, row.action_version, row.count));
+        let metrics = metrics.map(|row| (row.action_id.as_str(), row.action_version, row.count));
+        let mut counts: BTreeMap<(&str, u32), u64> = BTreeMap::new();
         for (action_id, version, count) in logs.chain(snapshots).chain(metrics) {
+            let known = counts.entry((action_id, version)).or_default();
+            *known = known.saturating_add(count);
+        }
+        for ((action_id, version), count) in counts {
             let action = self.actions.get_mut(action_id);
             if let Some(action) = action.filter(|action| action.action.version == version) {
                 let stored = action.stored.entry(agent_id.to_owned()).or_default();

@@ -41,17 +41,17 @@ fn live_log(context: &BatchContext, log: &LogEvent) -> LiveLog {
         ts: rfc3339(log.ts),
         agent: context.agent_id.to_string(),
         process: context.process_id.clone(),
-        action: log.action_id.clone(),
+        action: log.action_id.to_string(),
         pid: context.pid,
         tid: log.tid,
-        thread: log.thread.clone(),
-        file: log.file.clone(),
+        thread: log.thread.to_string(),
+        file: log.file.to_string(),
         line: log.line,
-        function: log.function.clone(),
+        function: log.function.to_string(),
         level: log.level.word().to_owned(),
         message: log.message.clone(),
         fields: fields
-            .map(|field| (field.name.clone(), field.value.to_plain_json()))
+            .map(|field| (field.name.to_string(), field.value.to_plain_json()))
             .collect(),
     }
 }
@@ -62,12 +62,12 @@ pub(crate) fn live_snapshot(context: &BatchContext, event: &SnapshotEvent) -> Li
         id: format!("{}-{}", context.session, event.seq),
         agent: context.agent_id.to_string(),
         process: context.process_id.clone(),
-        action: event.action_id.clone(),
+        action: event.action_id.to_string(),
         pid: context.pid,
-        thread: event.thread.clone(),
-        file: event.file.clone(),
+        thread: event.thread.to_string(),
+        file: event.file.to_string(),
         line: event.line,
-        function: event.function.clone(),
+        function: event.function.to_string(),
         stop_ns: event.stop_ns,
         snapshot: event.snapshot.clone(),
     }

@@ -107,7 +107,7 @@ fn refuse_giants(batch: &mut Batch) {
         if size > SNAPSHOT_BYTES {
             losses.push(Loss {
                 ts: event.ts,
-                action_id: Some(event.action_id.clone()),
+                action_id: Some(event.action_id.to_string()),
                 reason: "too_large".to_owned(),
                 count: 1,
             });

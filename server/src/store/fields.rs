@@ -2,32 +2,58 @@ use lr_protocol::{Field, FieldValue};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-/// The two columns that hold the fields of a log: names to plain values, and a letter for the
-/// kind with the declared type for each, in the same order. Written piece by piece: a tree of JSON
-/// for each row was the dearest part of storing it.
-pub(super) fn columns(fields: &[Field]) -> (String, String) {
+/// The column that holds the values of the fields of a log, by name. Written piece by piece: a tree
+/// of JSON for each row was the dearest part of storing it.
+pub(super) fn values(fields: &[Field]) -> String {
     let mut values = Vec::with_capacity(32 * fields.len() + 2);
-    let mut types = Vec::with_capacity(32 * fields.len() + 2);
     values.push(b'{');
-    types.push(b'[');
-    for (index, field) in fields.iter().enumerate() {
-        // A name that came before is kept: the columns must stay in step.
-        let same = |earlier: &Field| earlier.name == field.name;
-        if fields[..index].iter().any(same) {
-            continue;
-        }
+    for (index, field) in distinct(fields).enumerate() {
         if index > 0 {
             values.push(b',');
-            types.push(b',');
         }
         push(&mut values, &field.name);
         values.push(b':');
         push_exact(&mut values, &field.value);
-        push(&mut types, &Kind(letter(&field.value), &field.type_name));
     }
     values.push(b'}');
+    text(values)
+}
+
+/// The column beside it: a letter for the kind with the declared type for each, in the same order.
+pub(super) fn types(fields: &[Field]) -> String {
+    let mut types = Vec::with_capacity(32 * fields.len() + 2);
+    types.push(b'[');
+    for (index, field) in distinct(fields).enumerate() {
+        if index > 0 {
+            types.push(b',');
+        }
+        push(&mut types, &Kind(letter(&field.value), &field.type_name));
+    }
     types.push(b']');
-    (text(values), text(types))
+    text(types)
+}
+
+/// Whether [`types`] are the same of both.
+pub(super) fn are_alike(some: &[Field], others: &[Field]) -> bool {
+    let alike = |(one, other): (&Field, &Field)| {
+        one.name == other.name
+            && one.type_name == other.type_name
+            && letter(&one.value) == letter(&other.value)
+    };
+    some.len() == others.len() && some.iter().zip(others).all(alike)
+}
+
+/// A name that came before is left out: the columns must stay in step.
+fn distinct(fields: &[Field]) -> impl Iterator<Item = &Field> {
+    let is_first = |(index, field): &(usize, &Field)| {
+        let earlier = &fields[..*index];
+        !earlier.iter().any(|earlier| earlier.name == field.name)
+    };
+    fields
+        .iter()
+        .enumerate()
+        .filter(is_first)
+        .map(|(_, field)| field)
 }
 
 fn text(json: Vec<u8>) -> String {
@@ -73,7 +99,7 @@ fn letter(value: &FieldValue) -> char {
     }
 }
 
-/// The plain form for people and scripts of what [`columns`] stored.
+/// The plain form for people and scripts of what [`values`] stored.
 pub(super) fn plain(stored: &str) -> Map<String, Value> {
     let Ok(Value::Object(fields)) = serde_json::from_str(stored) else {
         return Map::new();
@@ -115,20 +141,41 @@ mod tests {
     #[test]
     fn big_integers_stay_exact_in_store_and_become_text_for_scripts() {
         let field = |name: &str, value| Field {
-            name: name.to_owned(),
-            type_name: "unsigned long".to_owned(),
+            name: name.into(),
+            type_name: "unsigned long".into(),
             value,
         };
-        let (values, types) = columns(&[
+        let fields = [
             field("$big", FieldValue::Uint(u64::MAX)),
             field("a.b", FieldValue::Int(-1)),
             field("$big", FieldValue::Int(7)),
-        ]);
+        ];
+        let values = values(&fields);
         assert_eq!(values, r#"{"$big":18446744073709551615,"a.b":-1}"#);
-        assert_eq!(types, r#"["u:unsigned long","i:unsigned long"]"#);
-        assert_eq!(columns(&[]), ("{}".to_owned(), "[]".to_owned()));
+        assert_eq!(types(&fields), r#"["u:unsigned long","i:unsigned long"]"#);
+        assert_eq!(super::values(&[]), "{}");
+        assert_eq!(types(&[]), "[]");
         let plain = plain(&values);
         assert_eq!(plain["$big"], "18446744073709551615");
         assert_eq!(plain["a.b"], -1);
+    }
+
+    #[test]
+    fn fields_are_alike_whose_types_are_the_same() {
+        let field = |name: &str, type_name: &str, value| Field {
+            name: name.into(),
+            type_name: type_name.into(),
+            value,
+        };
+        let one = [field("n", "int", FieldValue::Int(1))];
+        assert!(are_alike(&one, &[field("n", "int", FieldValue::Int(2))]));
+        for other in [
+            field("m", "int", FieldValue::Int(1)),
+            field("n", "long", FieldValue::Int(1)),
+            field("n", "int", FieldValue::Uint(1)),
+        ] {
+            assert!(!are_alike(&one, &[other]));
+        }
+        assert!(!are_alike(&one, &[]));
     }
 }

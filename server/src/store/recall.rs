@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use duckdb::Row;
 use lr_protocol::{
-    HistogramBucket, LiveEvent, LiveLog, LiveSnapshot, MetricRow, Snapshot, SnapshotEvent,
+    HistogramBucket, LiveEvent, LiveLog, LiveSnapshot, MetricRow, Name, Snapshot, SnapshotEvent,
 };
 use serde::de::DeserializeOwned;
 
@@ -96,12 +96,12 @@ pub(super) fn snapshot(row: &Row<'_>) -> duckdb::Result<Recalled> {
     let event = SnapshotEvent {
         ts: us,
         seq: row.get("seq")?,
-        action_id: row.get("action_id")?,
+        action_id: name(row, "action_id")?,
         action_version: row.get("action_version")?,
-        thread: row.get("thread")?,
-        file: row.get("file")?,
+        thread: name(row, "thread")?,
+        file: name(row, "file")?,
         line: row.get("line")?,
-        function: row.get("function")?,
+        function: name(row, "function")?,
         stack_hash: row.get("stack_hash")?,
         stop_ns: row.get("stop_ns")?,
         snapshot: read_json::<Snapshot>(&json)?,
@@ -113,13 +113,17 @@ pub(super) fn snapshot(row: &Row<'_>) -> duckdb::Result<Recalled> {
     })
 }
 
+fn name(row: &Row<'_>, column: &str) -> duckdb::Result<Name> {
+    Ok(Name::from(row.get::<_, String>(column)?))
+}
+
 pub(super) fn metric(row: &Row<'_>) -> duckdb::Result<Recalled> {
     let us = row.get("us")?;
     let hist: Option<String> = row.get("hist")?;
     let metric = MetricRow {
         ts: us,
         seq: row.get("seq")?,
-        action_id: row.get("action_id")?,
+        action_id: name(row, "action_id")?,
         action_version: row.get("action_version")?,
         name: row.get("name")?,
         kind: row.get("kind")?,

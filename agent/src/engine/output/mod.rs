@@ -115,19 +115,19 @@ impl Writer {
                 ts: rfc3339(event.ts),
                 agent,
                 process,
-                action: event.action_id,
+                action: event.action_id.to_string(),
                 pid: self.pid,
                 tid: event.tid,
-                thread: event.thread,
-                file: event.file,
+                thread: event.thread.to_string(),
+                file: event.file.to_string(),
                 line: event.line,
-                function: event.function,
+                function: event.function.to_string(),
                 level: event.level.word().to_owned(),
                 message: event.message,
                 fields: event
                     .fields
                     .into_iter()
-                    .map(|field| (field.name, field.value.to_plain_json()))
+                    .map(|field| (field.name.to_string(), field.value.to_plain_json()))
                     .collect(),
             }),
             Event::Snapshot(event) => LiveEvent::Snapshot(LiveSnapshot {
@@ -136,12 +136,12 @@ impl Writer {
                 id: String::new(),
                 agent,
                 process,
-                action: event.action_id,
+                action: event.action_id.to_string(),
                 pid: self.pid,
-                thread: event.thread,
-                file: event.file,
+                thread: event.thread.to_string(),
+                file: event.file.to_string(),
                 line: event.line,
-                function: event.function,
+                function: event.function.to_string(),
                 stop_ns: event.stop_ns,
                 snapshot: event.snapshot,
             }),

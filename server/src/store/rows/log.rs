@@ -1,5 +1,5 @@
 use duckdb::Appender;
-use lr_protocol::Batch;
+use lr_protocol::{Batch, Field};
 
 use super::{At, Common, append_row};
 use crate::store::fields;
@@ -9,8 +9,15 @@ pub(super) fn append(
     common: &Common<'_>,
     logs: &mut Appender<'_>,
 ) -> duckdb::Result<()> {
+    // Nearly always those of the log before.
+    let mut types = String::new();
+    let mut types_of: Option<&[Field]> = None;
     for log in &batch.logs {
-        let (values, types) = fields::columns(&log.fields);
+        if types_of.is_none_or(|known| !fields::are_alike(known, &log.fields)) {
+            types = fields::types(&log.fields);
+            types_of = Some(&log.fields);
+        }
+        let values = fields::values(&log.fields);
         let at = At {
             ts: log.ts,
             seq: log.seq,
@@ -22,10 +29,10 @@ pub(super) fn append(
             common,
             at,
             log.tid,
-            log.thread,
-            log.file,
+            log.thread.as_str(),
+            log.file.as_str(),
             log.line,
-            log.function,
+            log.function.as_str(),
             log.level.word(),
             log.message,
             values,
