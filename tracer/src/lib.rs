@@ -15,6 +15,7 @@
 //!   register.
 //! - It knows neither DWARF nor the wire: programs, addresses, slots and records only.
 
+mod circumstances;
 mod command;
 mod error;
 mod groups;
@@ -30,6 +31,7 @@ mod shared;
 mod sys;
 mod xsave;
 
+pub use circumstances::Circumstances;
 pub use command::{
     Aggregate, AmendAction, ArmAction, Armed, Mode, Rate, Released, SiteProgram, Slot,
 };

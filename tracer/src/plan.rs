@@ -2,6 +2,7 @@
 
 use lr_probe::Register;
 
+use crate::circumstances::Circumstances;
 use crate::command::Reader;
 use crate::resume::{self, Instruction, LoanPlan, Twin};
 
@@ -70,6 +71,10 @@ pub enum PlanError {
     },
 }
 
+const RESTARTABLE: &str =
+    "it is part of a restartable sequence, which would begin anew at each stop";
+const HANDLES_SIGTRAP: &str = "it has to be stepped, and the program handles SIGTRAP itself";
+
 /// An address, the bytes that must be there, and how threads go on from it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SitePlan {
@@ -92,6 +97,17 @@ impl SitePlan {
         texts: &[TextRange<'_>],
         avoid: &[u64],
     ) -> Result<SitePlan, PlanError> {
+        SitePlan::choose_under(Circumstances::default(), address, code, texts, avoid)
+    }
+
+    /// The same where something is ruled out.
+    pub fn choose_under(
+        circumstances: Circumstances,
+        address: u64,
+        code: &[u8],
+        texts: &[TextRange<'_>],
+        avoid: &[u64],
+    ) -> Result<SitePlan, PlanError> {
         let code = &code[..code.len().min(MAX_INSTRUCTION)];
         let instruction =
             Instruction::decode(address, code).ok_or(PlanError::NotAnInstruction { address })?;
@@ -103,23 +119,33 @@ impl SitePlan {
             twins,
         };
 
-        if instruction.emulated().is_some() {
-            return Ok(plan(ResumeKind::Emulate, Vec::new()));
-        }
         let refused = |why| PlanError::CannotResume {
             address,
             instruction: instruction.text(),
             why,
         };
-        let patterns = match instruction.step() {
-            resume::Step::Patterns(patterns) => patterns,
+        if circumstances.is_restartable {
+            return Err(refused(RESTARTABLE));
+        }
+        let steps = match circumstances.shadow_stacks {
+            true => instruction.step_with_shadow_stack(),
+            false => None,
+        };
+        if instruction.emulated().is_some() && steps.is_none() {
+            return Ok(plan(ResumeKind::Emulate, Vec::new()));
+        }
+        let patterns = match steps.unwrap_or_else(|| instruction.step()) {
             resume::Step::Never(why) => return Err(refused(why)),
+            resume::Step::Patterns(_) if circumstances.handles_sigtrap => {
+                return Err(refused(HANDLES_SIGTRAP));
+            }
+            resume::Step::Patterns(patterns) => patterns,
         };
         let avoid_all: Vec<u64> = avoid.iter().copied().chain([address]).collect();
         for pattern in patterns {
             let twins = resume::find_twins(&pattern, texts, &avoid_all, ALTERNATIVES);
             let kind = match twins.first().map(|twin| twin.loan) {
-                Some(LoanPlan::Nothing) => ResumeKind::Twin,
+                Some(LoanPlan::Nothing | LoanPlan::Followed) => ResumeKind::Twin,
                 Some(_) => ResumeKind::Borrow,
                 None => continue,
             };
@@ -205,6 +231,7 @@ fn decode_code(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
 fn encode_loan(loan: LoanPlan) -> [u8; 4] {
     match loan {
         LoanPlan::Nothing => [0, 0, 0, 0],
+        LoanPlan::Followed => [4, 0, 0, 0],
         LoanPlan::Return(register) => [1, register.number(), 0, 0],
         LoanPlan::Base { base, displacement } => {
             [2, base.number(), 0, displacement.cast_unsigned()]
@@ -226,6 +253,7 @@ fn decode_loan(reader: &mut Reader<'_>) -> Option<LoanPlan> {
     let register = |number: u8| Register::from_dwarf(u16::from(number));
     Some(match *reader.take(4)? {
         [0, 0, 0, 0] => LoanPlan::Nothing,
+        [4, 0, 0, 0] => LoanPlan::Followed,
         [1, number, 0, 0] => LoanPlan::Return(register(number)?),
         [2, base, 0, displacement] => LoanPlan::Base {
             base: register(base)?,
@@ -238,4 +266,63 @@ fn decode_loan(reader: &mut Reader<'_>) -> Option<LoanPlan> {
         },
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `ret` twice, a store twice, `call` and `push %rax`.
+    const TEXT: [u8; 12] = [0xc3, 0xc3, 0x89, 0x07, 0x89, 0x07, 0xe8, 0, 0, 0, 0, 0x50];
+
+    fn plan(circumstances: Circumstances, at: usize) -> Result<ResumeKind, &'static str> {
+        let texts = [TextRange {
+            start: 0x1000,
+            bytes: &TEXT,
+        }];
+        let address = 0x1000 + at as u64;
+        match SitePlan::choose_under(circumstances, address, &TEXT[at..], &texts, &[]) {
+            Ok(plan) => Ok(plan.resume()),
+            Err(PlanError::CannotResume { why, .. }) => Err(why),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn with_a_shadow_stack_returns_are_stepped_and_calls_refused() {
+        let plain = Circumstances::default();
+        assert_eq!(plan(plain, 0), Ok(ResumeKind::Emulate));
+        assert_eq!(plan(plain, 6), Ok(ResumeKind::Borrow));
+        let shadowed = Circumstances {
+            shadow_stacks: true,
+            ..plain
+        };
+        assert_eq!(plan(shadowed, 0), Ok(ResumeKind::Twin));
+        assert_eq!(plan(shadowed, 2), Ok(ResumeKind::Twin));
+        assert_eq!(
+            plan(shadowed, 6),
+            Err("its return address belongs on the shadow stack too")
+        );
+    }
+
+    #[test]
+    fn where_sigtrap_is_handled_nothing_is_stepped() {
+        let handled = Circumstances {
+            handles_sigtrap: true,
+            ..Circumstances::default()
+        };
+        assert_eq!(plan(handled, 0), Ok(ResumeKind::Emulate));
+        assert_eq!(plan(handled, 2), Err(HANDLES_SIGTRAP));
+        assert_eq!(plan(handled, 6), Err(HANDLES_SIGTRAP));
+    }
+
+    #[test]
+    fn nothing_of_a_restartable_sequence_is_a_site() {
+        let restartable = Circumstances {
+            is_restartable: true,
+            ..Circumstances::default()
+        };
+        assert_eq!(plan(restartable, 0), Err(RESTARTABLE));
+        assert_eq!(plan(restartable, 2), Err(RESTARTABLE));
+    }
 }

@@ -255,6 +255,10 @@ impl Engine {
                     self.after_step(tid, *then);
                 }
             }
+            // What the signal tells of where it comes from would be of the other place.
+            Stepped::Faulted(signal) if step.at != step.address && is_fault(tid, *signal) => {
+                self.step_in_place(tid, step.address, &step.user);
+            }
             other => self.not_stepped(tid, step.address, &step.user, other),
         }
     }
@@ -392,6 +396,12 @@ fn sleeps(tid: i32) -> bool {
 
 fn is_running(tid: i32) -> bool {
     proc::activity(tid, tid).is_some_and(|activity| activity.state == b'R')
+}
+
+/// Whether the processor raised the signal that a thread is stopped with.
+fn is_fault(tid: i32, signal: i32) -> bool {
+    const FAULTS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
+    FAULTS.contains(&signal) && sys::is_from_kernel(tid).unwrap_or(false)
 }
 
 fn step_mask() -> u64 {

@@ -31,6 +31,8 @@ pub(crate) struct Pattern {
 pub(crate) enum LoanPlan {
     /// Nothing: it is the instruction itself.
     Nothing,
+    /// Nothing either, and the thread goes on where the instruction leads.
+    Followed,
     /// A call's return address, pushed from this register.
     Return(Register),
     /// The address of the memory operand, less a displacement.
@@ -47,8 +49,8 @@ pub(crate) enum LoanPlan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Loan {
     lent: [Option<(Register, u64)>; 2],
-    /// Where the thread goes on: behind the instruction, or at a call's target.
-    next: u64,
+    /// Where the thread goes on: behind the instruction, or at a call's target. None: where it is.
+    next: Option<u64>,
 }
 
 impl Pattern {
@@ -58,6 +60,14 @@ impl Pattern {
             any_displacement: false,
             tail: Vec::new(),
             loan: LoanPlan::Nothing,
+        }
+    }
+
+    /// The same of an instruction that transfers control.
+    pub(super) fn followed(code: Vec<u8>) -> Pattern {
+        Pattern {
+            loan: LoanPlan::Followed,
+            ..Pattern::exact(code)
         }
     }
 
@@ -102,7 +112,7 @@ impl Loan {
         cpu: &Cpu,
         memory: &mut dyn Memory,
     ) -> Result<Loan, MemoryFault> {
-        let next = instruction.next();
+        let next = Some(instruction.next());
         let operand = || {
             instruction
                 .memory_operand()
@@ -113,6 +123,10 @@ impl Loan {
                 lent: [None, None],
                 next,
             },
+            LoanPlan::Followed => Loan {
+                lent: [None, None],
+                next: None,
+            },
             LoanPlan::Return(register) => {
                 // The target may be read through the register that is lent: read it before.
                 let mut jumped = *cpu;
@@ -122,8 +136,8 @@ impl Loan {
                     .run(&mut jumped, 0, memory)?;
                 let target = jumped.registers.get(Register::RIP);
                 Loan {
-                    lent: [Some((register, next)), None],
-                    next: target,
+                    lent: [Some((register, instruction.next())), None],
+                    next: Some(target),
                 }
             }
             LoanPlan::Base { base, displacement } => {
@@ -164,7 +178,9 @@ impl Loan {
         for (register, _) in self.lent.into_iter().flatten() {
             after.set(register, before.get(register));
         }
-        after.set(Register::RIP, self.next);
+        if let Some(next) = self.next {
+            after.set(Register::RIP, next);
+        }
     }
 }
 

@@ -93,10 +93,26 @@ impl Instruction {
         self.step.clone()
     }
 
+    /// How it is stepped where there is a shadow stack, if that makes a difference: what pushes or
+    /// pops a return address has to do so itself.
+    pub(crate) fn step_with_shadow_stack(&self) -> Option<Step> {
+        if self.is_return() {
+            let itself = Pattern::followed(self.code.clone());
+            return Some(Step::Patterns(vec![itself]));
+        }
+        let never = "its return address belongs on the shadow stack too";
+        self.call.is_some().then_some(Step::Never(never))
+    }
+
+    fn is_return(&self) -> bool {
+        matches!(self.emulated, Some(Emulated::Ret { .. }))
+    }
+
     /// Whether a loan of this kind can be computed for it.
     pub(crate) fn can_lend(&self, loan: LoanPlan) -> bool {
         match loan {
             LoanPlan::Nothing => true,
+            LoanPlan::Followed => self.is_return(),
             LoanPlan::Return(_) => self.call.is_some(),
             LoanPlan::Base { .. } => self.memory_operand.is_some(),
             LoanPlan::Store { .. } => self.memory_operand.is_some() && self.stored.is_some(),

@@ -14,8 +14,8 @@ pub(crate) use fd::{event_fd, inherited, spawn_tracer};
 pub(crate) use memory::same_address_space;
 pub(crate) use ptrace::{
     FLAG_TRAP, StopSignal, TrapOrigin, UserRegisters, continue_with, detach, get_extended,
-    get_float_registers, get_registers, get_signal_mask, get_vectors, interrupt, listen, seize,
-    set_registers, set_signal_mask, single_step, trap_origin,
+    get_float_registers, get_registers, get_signal_mask, get_vectors, interrupt, is_from_kernel,
+    listen, seize, set_registers, set_signal_mask, single_step, trap_origin,
 };
 pub(crate) use sched::{Policy, policy, set_policy};
 pub(crate) use shm::SharedMemory;

@@ -194,8 +194,22 @@ pub(crate) enum TrapOrigin {
 
 /// Where the SIGTRAP that a thread is stopped with comes from.
 pub(crate) fn trap_origin(tid: i32) -> io::Result<TrapOrigin> {
+    Ok(match signal_code(tid)? {
+        libc::SI_KERNEL => TrapOrigin::Breakpoint,
+        libc::TRAP_TRACE => TrapOrigin::Step,
+        _ => TrapOrigin::Other,
+    })
+}
+
+/// Whether the signal that a thread is stopped with was sent by nobody (sigaction(2): the codes of
+/// what users send are not positive).
+pub(crate) fn is_from_kernel(tid: i32) -> io::Result<bool> {
+    Ok(signal_code(tid)? > 0)
+}
+
+fn signal_code(tid: i32) -> io::Result<i32> {
     // SAFETY: the kernel fills a siginfo; all-zero is valid for it.
-    let code = unsafe {
+    unsafe {
         let mut info: libc::siginfo_t = std::mem::zeroed();
         check(libc::ptrace(
             libc::PTRACE_GETSIGINFO,
@@ -203,13 +217,8 @@ pub(crate) fn trap_origin(tid: i32) -> io::Result<TrapOrigin> {
             0usize,
             &raw mut info,
         ))?;
-        info.si_code
-    };
-    Ok(match code {
-        libc::SI_KERNEL => TrapOrigin::Breakpoint,
-        libc::TRAP_TRACE => TrapOrigin::Step,
-        _ => TrapOrigin::Other,
-    })
+        Ok(info.si_code)
+    }
 }
 
 pub(crate) fn get_signal_mask(tid: i32) -> io::Result<u64> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use lr_fixtures::{Target, wait_until};
 use lr_probe::Program;
 use lr_tracer::{
-    ArmAction, Mode, PlanError, Record, SitePlan, SiteProgram, Slot, TextRange, Tracer,
+    ArmAction, Circumstances, Mode, PlanError, Record, SitePlan, SiteProgram, Slot, TextRange,
+    Tracer,
 };
 use object::{Object, ObjectSection, ObjectSymbol};
 
@@ -42,6 +43,15 @@ impl Image {
     }
 
     pub(crate) fn plan(&self, address: u64, avoid: &[u64]) -> Result<SitePlan, PlanError> {
+        self.plan_under(Circumstances::default(), address, avoid)
+    }
+
+    pub(crate) fn plan_under(
+        &self,
+        circumstances: Circumstances,
+        address: u64,
+        avoid: &[u64],
+    ) -> Result<SitePlan, PlanError> {
         let file = object::File::parse(&*self.data).unwrap();
         let text = file.section_by_name(".text").unwrap();
         let start = text.address() + self.bias;
@@ -54,7 +64,7 @@ impl Image {
                 bytes,
             });
         }
-        SitePlan::choose(address, code, &texts, avoid)
+        SitePlan::choose_under(circumstances, address, code, &texts, avoid)
     }
 
     /// Addresses of all instructions of a function.
@@ -69,11 +79,20 @@ impl Image {
         addresses
     }
 
+    pub(crate) fn is_return(&self, address: u64) -> bool {
+        let (_, text) = lr_tracer::disassemble(address, self.code(address)).unwrap();
+        text == "ret"
+    }
+
     fn instruction_length(&self, address: u64) -> u64 {
+        lr_tracer::instruction_length(self.code(address)).unwrap() as u64
+    }
+
+    fn code(&self, address: u64) -> &[u8] {
         let file = object::File::parse(&*self.data).unwrap();
         let text = file.section_by_name(".text").unwrap();
         let offset = usize::try_from(address - text.address() - self.bias).unwrap();
-        lr_tracer::instruction_length(&text.data().unwrap()[offset..]).unwrap() as u64
+        &text.data().unwrap()[offset..]
     }
 }
 

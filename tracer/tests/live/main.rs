@@ -7,6 +7,7 @@ mod asleep;
 mod costs;
 mod counts;
 mod endings;
+mod faults;
 mod holds;
 mod image;
 mod lives;
@@ -54,6 +55,8 @@ fn main() {
         endings::a_kill_is_reported,
         endings::an_exec_is_reported,
         endings::a_process_that_is_gone_is_refused,
+        faults::a_fault_is_the_targets_own,
+        faults::a_return_may_be_stepped,
         holds::a_thread_stands_still_until_it_is_let_on,
         holds::a_thread_goes_on_when_its_time_is_over,
         holds::who_is_late_does_not_let_the_next_hit_on,
