@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use lr_dwarf::{Location, Module, Place, Source, Spot, Wanted};
+use lr_dwarf::{Binary, FileAddr, Location, Module, Place, Source, Spot, Wanted};
 use lr_protocol::{ActionKind, ActionSpec, StatusError};
-use lr_tracer::{PlanError, SitePlan, SiteProgram, TextRange};
+use lr_tracer::{Circumstances, PlanError, SitePlan, SiteProgram, TextRange, instruction_length};
 
 use crate::checks;
 use crate::convert;
@@ -44,6 +44,7 @@ impl Binder {
         request: &BindRequest<'_>,
         source: &Source<'_>,
         located: &Located,
+        circumstances: Circumstances,
     ) -> Result<Bound, StatusError> {
         let watches = match &request.spec.kind {
             ActionKind::Snapshot(snapshot) => snapshot.watches.as_slice(),
@@ -73,7 +74,12 @@ impl Binder {
                     bound.held.push(address);
                     continue;
                 }
-                match site(loaded, place, source, watches, &texts, request.avoid) {
+                let ways = Ways {
+                    circumstances,
+                    texts: &texts,
+                    avoid: request.avoid,
+                };
+                match site(loaded, place, source, watches, &ways) {
                     Ok((site, warnings)) => add(&mut bound, site, warnings),
                     Err(error) => failed.push((label(loaded, place), error)),
                 }
@@ -103,11 +109,13 @@ impl Bind for Binder {
         let location = Location::parse(request.spec.kind.location())
             .map_err(|error| convert::location_syntax(&error))?;
         // A program may have changed what it does with SIGTRAP since we attached.
+        let mut circumstances = Circumstances::default();
         if let Ok(facts) = ProcessFacts::read(self.pid) {
             checks::takes_traps(&facts).map_err(|problem| status_error(&problem))?;
+            circumstances = circumstances_of(&facts, &location);
         }
         let located = self.locator.locate(&location)?;
-        Ok(self.compile(request, &source, &located)?)
+        Ok(self.compile(request, &source, &located, circumstances)?)
     }
 
     fn has_changed(&mut self) -> bool {
@@ -150,13 +158,42 @@ fn wanted_of(kind: &ActionKind) -> Result<Wanted<'_>, StatusError> {
     }
 }
 
+/// What there is to go on with from a site.
+struct Ways<'a> {
+    circumstances: Circumstances,
+    /// Where twins may lie.
+    texts: &'a [TextRange<'a>],
+    /// The other sites.
+    avoid: &'a [u64],
+}
+
+/// What the process rules out. Whoever names an instruction, and not a line or a function, takes
+/// the risk of its step.
+pub(crate) fn circumstances_of(facts: &ProcessFacts, location: &Location) -> Circumstances {
+    let names_instruction = match &location.spot {
+        Spot::Address(_) => true,
+        Spot::Function { offset, .. } => offset.is_some(),
+        Spot::Line { .. } => false,
+    };
+    Circumstances {
+        shadow_stacks: facts.shadow_stacks,
+        handles_sigtrap: facts.sigtrap.handled && !names_instruction,
+        is_restartable: false,
+    }
+}
+
+/// Whether the first instruction of `code` belongs to what begins anew when it is stopped in.
+pub(crate) fn is_restartable(binary: &Binary, addr: FileAddr, code: &[u8]) -> bool {
+    let length = instruction_length(code).unwrap_or(0);
+    binary.is_restartable(addr, length)
+}
+
 fn site(
     loaded: &Loaded,
     place: &Place,
     source: &Source<'_>,
     watches: &[String],
-    texts: &[TextRange<'_>],
-    avoid: &[u64],
+    ways: &Ways<'_>,
 ) -> Result<(BoundSite, Vec<String>), StatusError> {
     let compiled = loaded
         .binary
@@ -169,7 +206,12 @@ fn site(
         .rev()
         .find_map(|len| loaded.binary.bytes_at(place.addr, len))
         .unwrap_or_default();
-    let site = SitePlan::choose(address, code, texts, avoid).map_err(|error| of_plan(&error))?;
+    let circumstances = Circumstances {
+        is_restartable: is_restartable(&loaded.binary, place.addr, code),
+        ..ways.circumstances
+    };
+    let site = SitePlan::choose_under(circumstances, address, code, ways.texts, ways.avoid)
+        .map_err(|error| of_plan(&error))?;
     // The bytes that were looked at may be zeros by now.
     let whole = loaded.binary.whole();
     whole.map_err(|error| convert::locate_error(&error))?;

@@ -376,6 +376,7 @@ mod tests {
             kernel_thread: false,
             thread_of: None,
             tracer: None,
+            shadow_stacks: false,
             sigtrap: TrapSignal::of(&status),
             container: String::new(),
             dumpable: true,

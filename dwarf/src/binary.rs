@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -41,6 +42,7 @@ pub struct Binary {
     hinted_units: OnceLock<UnitMap>,
     all_units: OnceLock<UnitMap>,
     vtables: OnceLock<Vtables>,
+    restartable: OnceLock<Vec<Range<u64>>>,
 }
 
 impl Binary {
@@ -105,6 +107,7 @@ impl Binary {
             hinted_units: OnceLock::new(),
             all_units: OnceLock::new(),
             vtables: OnceLock::new(),
+            restartable: OnceLock::new(),
         })
     }
 
@@ -139,6 +142,15 @@ impl Binary {
     /// Where debug info was found, or where it was looked for.
     pub fn debug_info(&self) -> &DebugInfo {
         &self.debug_info
+    }
+
+    /// Whether a thread that is stopped before the instruction of `len` bytes, or right behind it,
+    /// would begin a restartable sequence (rseq(2)) anew: it is one's part, or leads into one.
+    pub fn is_restartable(&self, addr: FileAddr, len: usize) -> bool {
+        let sequences = self.restartable.get_or_init(|| self.image.restartable());
+        let end = addr.0.saturating_add(len as u64);
+        let is_hit = |sequence: &Range<u64>| addr.0 < sequence.end && end >= sequence.start;
+        sequences.iter().any(is_hit)
     }
 
     /// What the file's executable `PT_LOAD` headers map.

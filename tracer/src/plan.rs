@@ -73,7 +73,7 @@ pub enum PlanError {
 
 const RESTARTABLE: &str =
     "it is part of a restartable sequence, which would begin anew at each stop";
-const HANDLES_SIGTRAP: &str = "it has to be stepped, and the program handles SIGTRAP itself";
+const HANDLES_SIGTRAP: &str = "it has to be stepped, and the program handles SIGTRAP: name it by its address to take that risk";
 
 /// An address, the bytes that must be there, and how threads go on from it.
 #[derive(Clone, PartialEq, Eq, Debug)]

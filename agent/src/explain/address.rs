@@ -1,8 +1,9 @@
 use lr_dwarf::{Binary, InlinedFrame, LoadBias, LocateError, Place};
 use lr_protocol::{ExplainedAddress, ExplainedCall, ExplainedInstruction, Resume};
-use lr_tracer::{PlanError, ResumeKind, SitePlan, TextRange, disassemble};
+use lr_tracer::{Circumstances, PlanError, ResumeKind, SitePlan, TextRange, disassemble};
 
 use super::loaded::hex;
+use crate::bind::is_restartable;
 use crate::convert;
 
 /// The longest x86 instruction (Intel SDM volume 2, section 2.3.11).
@@ -16,6 +17,8 @@ pub(super) struct Site<'a> {
     pub(super) place: &'a Place,
     /// Whether a byte that is planted there stays in the process.
     pub(super) is_private: bool,
+    /// What the process rules out.
+    pub(super) circumstances: Circumstances,
 }
 
 /// Chooses how to go on, given where twins may lie.
@@ -63,7 +66,12 @@ fn resume(
                 .to_owned(),
         };
     }
-    let plan = |texts: &[TextRange<'_>]| SitePlan::choose(address, code, texts, &[]);
+    let circumstances = Circumstances {
+        is_restartable: is_restartable(site.binary, site.place.addr, code),
+        ..site.circumstances
+    };
+    let plan =
+        |texts: &[TextRange<'_>]| SitePlan::choose_under(circumstances, address, code, texts, &[]);
     let chosen = match plan(&[]) {
         Ok(chosen) => Ok(chosen),
         Err(_) => with_texts(&plan),

@@ -1,6 +1,6 @@
 use lr_dwarf::{Binary, DebugInfo, LoadBias, LocateError, Resolved, RuntimeAddr};
 use lr_protocol::{ExplainedModule, ExplainedTarget, Explanation, NotBound, Problem};
-use lr_tracer::TextRange;
+use lr_tracer::{Circumstances, TextRange};
 
 use super::ExplainRequest;
 use super::address::{Site, explained};
@@ -12,6 +12,7 @@ use crate::problem::of_status_error;
 pub(super) struct Explainer {
     explanation: Explanation,
     left: usize,
+    circumstances: Circumstances,
 }
 
 impl Explainer {
@@ -27,6 +28,15 @@ impl Explainer {
                 warnings: Vec::new(),
             },
             left: request.most_addresses,
+            circumstances: Circumstances::default(),
+        }
+    }
+
+    /// The same where a process rules out ways of going on.
+    pub(super) fn under(self, circumstances: Circumstances) -> Explainer {
+        Explainer {
+            circumstances,
+            ..self
         }
     }
 
@@ -49,6 +59,7 @@ impl Explainer {
                 module: &loaded.path,
                 place,
                 is_private: modules.is_private_text(address),
+                circumstances: self.circumstances,
             };
             // Most instructions are emulated and need no other; opening the others takes time.
             let found = explained(&site, |plan| {
@@ -90,6 +101,7 @@ impl Explainer {
                 module: path,
                 place,
                 is_private: true,
+                circumstances: self.circumstances,
             };
             let found = explained(&site, |plan| plan(&texts));
             self.explanation

@@ -2,11 +2,14 @@ use std::path::Path;
 
 use lr_dwarf::Location;
 use lr_protocol::{ExplainedTarget, Explanation, Problem};
+use lr_tracer::Circumstances;
 
 use super::ExplainRequest;
 use super::core::{Core, bad_core};
 use super::loaded::Explainer;
+use crate::bind::circumstances_of;
 use crate::checks;
+use crate::host::ProcessFacts;
 use crate::locate::{Locator, Unlocated, of_module};
 use crate::modules::{ModuleError, Modules};
 use crate::problem::of_status_error;
@@ -19,7 +22,13 @@ pub(super) fn in_process(
 ) -> Result<Explanation, Problem> {
     checks::has_program(pid)?;
     let modules = Modules::open(pid).map_err(|error| not_opened(&error))?;
-    in_modules(request, location, modules, ExplainedTarget::Process { pid })
+    let circumstances = match ProcessFacts::read(pid) {
+        Ok(facts) => circumstances_of(&facts, location),
+        Err(_) => Circumstances::default(),
+    };
+    let target = ExplainedTarget::Process { pid };
+    let explainer = Explainer::new(request, target).under(circumstances);
+    in_modules(explainer, location, modules)
 }
 
 /// In the modules that a process had loaded when its core was written.
@@ -31,20 +40,19 @@ pub(super) fn in_core(
     let core = Core::read(path).map_err(|error| bad_core(&error))?;
     let modules = Modules::of_core(core).map_err(|error| not_opened(&error))?;
     let path = path.display().to_string();
-    in_modules(request, location, modules, ExplainedTarget::Core { path })
+    let explainer = Explainer::new(request, ExplainedTarget::Core { path });
+    in_modules(explainer, location, modules)
 }
 
 fn in_modules(
-    request: &ExplainRequest,
+    mut explainer: Explainer,
     location: &Location,
     modules: Modules,
-    target: ExplainedTarget,
 ) -> Result<Explanation, Problem> {
     let mut locator = Locator::new(modules);
     let located = locator
         .locate(location)
         .map_err(|error| of_status_error(Unlocated::into_error(error)))?;
-    let mut explainer = Explainer::new(request, target);
     let modules = locator.modules();
     for (loaded, resolved) in &located.found {
         explainer.add(loaded, resolved, modules)?;

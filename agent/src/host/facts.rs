@@ -36,6 +36,8 @@ pub struct ProcessFacts {
     pub tracer: Option<TracedBy>,
     /// SIGTRAP as the main thread has it, and blocked if any thread blocks it.
     pub sigtrap: TrapSignal,
+    /// Whether any thread has one.
+    pub shadow_stacks: bool,
     /// Empty outside a container.
     pub container: String,
     /// Whether others of the same user may look into it (`PR_SET_DUMPABLE`).
@@ -69,6 +71,7 @@ impl ProcessFacts {
         };
         let cgroup = fs::read(proc_pid.join("cgroup")).unwrap_or_default();
         let (executable, elf) = executable_of(&proc_pid);
+        let threads = threads_of(&proc_pid);
         Ok(ProcessFacts {
             pid,
             executable,
@@ -81,9 +84,10 @@ impl ProcessFacts {
             thread_of: status.tgid.filter(|&tgid| tgid != pid),
             tracer: traced_by(status.tracer_pid),
             sigtrap: TrapSignal {
-                blocked: blocked_by_any(&proc_pid),
+                blocked: threads.iter().any(|thread| TrapSignal::of(thread).blocked),
                 ..TrapSignal::of(&status)
             },
+            shadow_stacks: threads.iter().any(|thread| thread.shadow_stack),
             container: container_id(&String::from_utf8_lossy(&cgroup)),
             dumpable: is_dumpable(&proc_pid, status.uids.effective),
             comm: stat.comm,
@@ -165,14 +169,16 @@ fn traced_by(pid: u32) -> Option<TracedBy> {
     })
 }
 
-fn blocked_by_any(proc_pid: &Path) -> bool {
+/// Of each thread that can be read.
+fn threads_of(proc_pid: &Path) -> Vec<Status> {
     let Ok(threads) = fs::read_dir(proc_pid.join("task")) else {
-        return false;
+        return Vec::new();
     };
     threads
         .flatten()
         .filter_map(|thread| fs::read(thread.path().join("status")).ok())
-        .any(|text| TrapSignal::of(&Status::parse(&String::from_utf8_lossy(&text))).blocked)
+        .map(|text| Status::parse(&String::from_utf8_lossy(&text)))
+        .collect()
 }
 
 /// The kernel gives the files of a process that is not dumpable to root (proc(5)).

@@ -13,6 +13,8 @@ pub struct Status {
     pub sig_blk: u64,
     pub sig_ign: u64,
     pub sig_cgt: u64,
+    /// The thread's returns are compared with a stack of their own.
+    pub shadow_stack: bool,
     pub cap_prm: CapabilitySet,
     pub cap_eff: CapabilitySet,
 }
@@ -41,6 +43,10 @@ impl Status {
                 "SigBlk" => status.sig_blk = mask(value),
                 "SigIgn" => status.sig_ign = mask(value),
                 "SigCgt" => status.sig_cgt = mask(value),
+                // Documentation/arch/x86/shstk.rst of the kernel.
+                "x86_Thread_features" => {
+                    status.shadow_stack = value.split(' ').any(|feature| feature == "shstk");
+                }
                 "CapPrm" => status.cap_prm = CapabilitySet(mask(value)),
                 "CapEff" => status.cap_eff = CapabilitySet(mask(value)),
                 _ => {}
@@ -76,6 +82,19 @@ pub(crate) mod tests {
         ShdPnd:\t0000000000000000\nSigBlk:\t0000000000000010\nSigIgn:\t0000000000001000\n\
         SigCgt:\t0000000180000010\nCapInh:\t0000000000000000\nCapPrm:\t0000000000080000\n\
         CapEff:\t0000000000080000\nCapBnd:\t000001ffffffffff\nSeccomp:\t0\n";
+
+    #[test]
+    fn a_shadow_stack_is_told_of_each_thread() {
+        let has = |text: &str| Status::parse(text).shadow_stack;
+        assert!(has(
+            "x86_Thread_features:\tshstk \nx86_Thread_features_locked:\tshstk wrss \n"
+        ));
+        assert!(has("x86_Thread_features:\twrss shstk\n"));
+        assert!(!has(
+            "x86_Thread_features:\t\nx86_Thread_features_locked:\tshstk wrss \n"
+        ));
+        assert!(!has(RECORDED));
+    }
 
     #[test]
     fn a_recorded_text_decodes() {

@@ -2,6 +2,7 @@
 
 mod bias;
 mod header;
+mod restartable;
 mod section;
 mod segment;
 
@@ -296,6 +297,12 @@ impl Image {
 
     pub(crate) fn bytes_of(&self, range: Range<usize>) -> Option<&[u8]> {
         self.map.get(range)
+    }
+
+    /// The code that begins anew when its thread is stopped in it, as far as the file tells.
+    pub(crate) fn restartable(&self) -> Vec<Range<u64>> {
+        self.elf()
+            .map_or(Vec::new(), |elf| restartable::sequences(&elf))
     }
 
     /// The headers again, for what is read once.

@@ -40,6 +40,34 @@ fn by_nm(arguments: &[&str], file: &Path) -> HashMap<String, u64> {
         .collect()
 }
 
+/// What arms a sequence counts too: it would be stopped when it had just begun.
+#[test]
+fn restartable_sequences_are_known() {
+    let plain = Fixture::c("restartable.c");
+    let fixtures = [
+        plain.clone(),
+        plain.clone().no_pie(),
+        plain.clone().flag("-Wl,-z,pack-relative-relocs"),
+    ];
+    for fixture in fixtures {
+        let exe = fixture.build();
+        let binary = open_alone(&exe);
+        let at = |name: &str| FileAddr(by_nm(&[], &exe)[name]);
+        let sizes = [
+            ("before_it", 4),
+            ("in_sequence", 3),
+            ("in_its_end", 3),
+            ("behind_it", 2),
+        ];
+        let known = sizes.map(|(name, len)| binary.is_restartable(at(name), len));
+        assert_eq!(known, [true, true, true, false]);
+        assert!(!binary.is_restartable(at("increment"), 1));
+        assert!(!binary.is_restartable(at("main"), 1));
+    }
+    let without = open_alone(&Fixture::c("orders.c").build());
+    assert!(!without.is_restartable(FileAddr(0), 1));
+}
+
 /// `nm`, `perf` and stacks that programs print of themselves call them so; debug info does not.
 #[test]
 fn lambdas_by_the_names_of_their_symbols() {

@@ -132,6 +132,42 @@ fn sigtrap_that_is_only_handled_is_no_matter() {
     target.assert_unharmed();
 }
 
+/// A handler could meet a step whose tracer was killed.
+#[test]
+fn steps_where_sigtrap_is_handled_unless_the_instruction_is_named() {
+    let program = Fixture::c("sigtrap_handled.c").opt('2').build();
+    let target = Target::spawn(&program, ["open"]);
+    let line = location("sigtrap_handled.c", "tick");
+    let message = check(&target, &line, "n={n}", 1, "cannot_resume");
+    assert!(message.contains("SIGTRAP"), "{message}");
+
+    let world = World::new();
+    let pid = target.pid().to_string();
+    let explained = world.lr(["explain", &line, "--pid", &pid]).status(0).stdout;
+    assert!(explained.contains("handles SIGTRAP"), "{explained}");
+    let mut attached = world.attach(&target, "tick+0", "n={n}", &["--hits", "5"]);
+    attached.logs(5);
+    attached.ended().done();
+    target.assert_unharmed();
+}
+
+/// It would begin anew at each stop, and never end.
+#[test]
+fn a_restartable_sequence() {
+    let target = Target::spawn(&Fixture::c("restartable.c").opt('2').build(), [""; 0]);
+    for part in ["before_it", "in_sequence", "in_its_end"] {
+        let message = check(&target, part, "{$tid}", 1, "cannot_resume");
+        assert!(message.contains("restartable"), "{message}");
+    }
+    let world = World::new();
+    let line = location("restartable.c", "increment");
+    let mut attached = world.attach(&target, &line, "{counter}", &["--hits", "5"]);
+    let logs = attached.logs(5);
+    assert_eq!(logs.len(), 5);
+    attached.ended().done();
+    target.assert_unharmed();
+}
+
 #[test]
 fn a_32_bit_program() {
     let fixture = Fixture::c("thirty_two.c")
