@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use crate::error::TracerError;
 use crate::process::engine::Thread;
@@ -12,6 +13,9 @@ use crate::sys;
 /// Passes over the thread list before we say that it does not settle. Threads born of seized ones
 /// are seized by the kernel, so that each pass finds fewer.
 const MAX_PASSES: usize = 1000;
+
+/// A vfork child takes microseconds to become another program. Births wait meanwhile.
+const CHILD_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Seizes all threads of `pid` and of every process that shares its address space.
 ///
@@ -33,11 +37,27 @@ pub(crate) fn seize_all(
     for other in proc::processes() {
         // A vfork child in flight is not in our thread list and executes our text
         // (`limits/facts/mmshare.c`).
-        if other != pid && sys::same_address_space(living, other).unwrap_or(false) {
+        if other != pid && still_shares(living, other) {
             seize_process(pid, other, &mut threads, seized)?;
         }
     }
     Ok(threads)
+}
+
+/// Whether another process shares the address space. Where our tracing would cost a program that it
+/// is about to become its privilege, it is let go first.
+fn still_shares(living: i32, other: i32) -> bool {
+    let began = Instant::now();
+    let may_trace_all = proc::may_trace_all();
+    loop {
+        if !sys::same_address_space(living, other).unwrap_or(false) {
+            return false;
+        }
+        if may_trace_all || began.elapsed() > CHILD_PATIENCE {
+            return true;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
 }
 
 /// A thread through which the process's memory can be reached: a leader that has ended while

@@ -18,7 +18,7 @@ use crate::process::hold::{Alarm, Held};
 use crate::process::life::is_outside;
 use crate::process::monotonic_ns;
 use crate::process::placement::Follower;
-use crate::process::proc::{Backing, Mapping, Mappings, TRAP_BIT};
+use crate::process::proc::{self, Backing, Mapping, Mappings, TRAP_BIT};
 use crate::process::site::{Presence, Site, Sites, User};
 use crate::process::slot::{SlotEntry, SlotState, Yields};
 use crate::process::step::Step;
@@ -37,6 +37,8 @@ pub(crate) struct Thread {
     /// A signal mask of its that blocks SIGTRAP, which each hit undoes.
     pub(crate) mask_with_trap: Option<u64>,
     pub(crate) hits: u32,
+    /// How many of its system calls are still to be looked at.
+    pub(crate) calls_to_watch: u16,
     /// A site whose programs have run and whose instruction has not.
     pub(crate) retry: Option<u64>,
     /// Left in a group-stop.
@@ -53,6 +55,7 @@ impl Thread {
         Thread {
             mask_with_trap: Some(mask).filter(|mask| mask & TRAP_BIT != 0),
             hits: 0,
+            calls_to_watch: 0,
             retry: None,
             listening: false,
             owes_step_trap: false,
@@ -76,6 +79,10 @@ pub(crate) struct Engine {
     /// Steps that wait for a page, by thread.
     pub(crate) long_steps: HashMap<i32, Step>,
     pub(crate) step_watch: Arc<StepWatch>,
+    /// Those for whom every byte is back, until they have gone elsewhere.
+    pub(crate) aside_for: Vec<i32>,
+    /// Whether programs that our tracees start keep the privilege that they gain.
+    pub(crate) may_trace_all: bool,
     /// Every byte is back, and the target is about to be free.
     pub(crate) is_leaving: bool,
     /// Threads that stand still for the agent.
@@ -117,6 +124,8 @@ impl Engine {
             process_is_over: false,
             long_steps: HashMap::new(),
             step_watch,
+            aside_for: Vec::new(),
+            may_trace_all: proc::may_trace_all(),
             is_leaving: false,
             held: Vec::new(),
             alarm: Alarm::default(),
@@ -306,6 +315,7 @@ impl Engine {
 
     /// Plants again what the stop-time budget had taken away and now allows.
     pub(crate) fn tick(&mut self) {
+        self.come_back();
         let now = monotonic_ns();
         let process_recovered = self.process_budget.has_recovered(now);
         let recovered: Vec<Slot> = self
@@ -321,16 +331,21 @@ impl Engine {
             if let Some(entry) = self.desk.slots.get_mut(&slot) {
                 entry.state = SlotState::Active;
             }
-            let addresses = self.sites.of_slot(slot);
-            let map = self.text_map();
-            let mut planted = false;
-            for address in addresses {
-                planted |= self.plant(address, map.as_ref()).is_ok();
-            }
-            self.observe(slot, planted);
+            self.plant_all_of(slot);
             let pushed = self.desk.producer.resumed(slot);
             self.desk.notify(pushed);
         }
+    }
+
+    /// Plants all sites of a slot, and observes it from now on.
+    pub(crate) fn plant_all_of(&mut self, slot: Slot) {
+        let addresses = self.sites.of_slot(slot);
+        let map = self.text_map();
+        let mut planted = false;
+        for address in addresses {
+            planted |= self.plant(address, map.as_ref()).is_ok();
+        }
+        self.observe(slot, planted);
     }
 
     /// Unplants what has no time left, whatever the agent does.
@@ -361,6 +376,7 @@ impl Engine {
             .slots
             .values()
             .any(|entry| entry.state == SlotState::Paused)
+            || !self.aside_for.is_empty()
     }
 
     /// Restores every byte that is planted.
@@ -518,7 +534,8 @@ impl Engine {
         let Some(site) = self.sites.get_mut(address) else {
             return Ok(());
         };
-        if site.presence == Presence::Planted {
+        // Where we stand aside, what is wanted by now is planted when we come back.
+        if site.presence == Presence::Planted || !self.aside_for.is_empty() {
             return Ok(());
         }
         let objection = match map.and_then(|map| map.at(address)) {
@@ -591,7 +608,7 @@ impl Engine {
     fn observe(&self, slot: Slot, planted: bool) {
         let now = monotonic_ns();
         self.observe_until(slot, now);
-        if planted {
+        if planted && self.aside_for.is_empty() {
             let since = self.desk.shared.counter(slot, Counter::PlantedSince);
             since.store(now, Ordering::Relaxed);
         }

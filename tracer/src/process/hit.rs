@@ -11,7 +11,6 @@ use crate::process::proc::TRAP_BIT;
 use crate::process::site::Presence;
 use crate::process::slot::{SlotState, dearest};
 use crate::process::text::INT3;
-use crate::process::turns::go_on;
 use crate::process::{monotonic_ns, realtime_ns};
 use crate::shared::Counter;
 use crate::sys::{self, StopSignal, TrapOrigin, UserRegisters};
@@ -24,20 +23,20 @@ impl Engine {
     pub(crate) fn on_trap(&mut self, tid: i32) {
         let began = monotonic_ns();
         if self.is_trap_of_our_step(tid) {
-            return go_on(tid, StopSignal::None);
+            return self.go_on(tid, StopSignal::None);
         }
         let Ok(mut user) = sys::get_registers(tid) else {
             return;
         };
         let address = user.pc().wrapping_sub(1);
         let Some(site) = self.sites.get(address) else {
-            return go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
+            return self.go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
         };
         // Behind a longer instruction's first byte nothing but our int3 can have led. Behind a
         // one-byte instruction a thread may stand by itself when it is sent a SIGTRAP.
         let one_byte = site.instruction.length() == 1;
         if one_byte && sys::trap_origin(tid).ok() != Some(TrapOrigin::Breakpoint) {
-            return go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
+            return self.go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
         }
         self.desk.memory.begin_stop(tid, user.stack_pointer());
         user.set_pc(address);
@@ -45,11 +44,11 @@ impl Engine {
             let mut byte = [0];
             // Ours is gone: this is one of what is mapped there now, or another tool's.
             if self.text.read(address, &mut byte).is_ok() && byte[0] == INT3 {
-                return go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
+                return self.go_on(tid, StopSignal::Deliver(libc::SIGTRAP));
             }
             self.put_mask_back(tid);
             if sys::set_registers(tid, &user).is_ok() {
-                go_on(tid, StopSignal::None);
+                self.go_on(tid, StopSignal::None);
             }
             return;
         }

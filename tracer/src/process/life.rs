@@ -4,7 +4,6 @@ use crate::process::attach::a_thread;
 use crate::process::engine::{Engine, Thread};
 use crate::process::proc::{self, Mappings};
 use crate::process::text::{INT3, Text};
-use crate::process::turns::go_on;
 use crate::record::Ended;
 use crate::sys::{self, StopSignal};
 
@@ -16,7 +15,12 @@ impl Engine {
         let is_thread = proc::status(tid).is_some_and(|status| status.tgid == self.pid);
         if is_thread || sys::same_address_space(living, tid).unwrap_or(false) {
             let mask = sys::get_signal_mask(tid).unwrap_or(0);
-            self.threads.insert(tid, Thread::new(mask));
+            let calls_to_watch = self.calls_to_watch(tid);
+            let thread = Thread {
+                calls_to_watch,
+                ..Thread::new(mask)
+            };
+            self.threads.insert(tid, thread);
             return true;
         }
         // A fork has copied our bytes with the text, also those that we have taken away since.
@@ -81,7 +85,7 @@ impl Engine {
             self.held
                 .retain(|held| held.tid != tid && is_outside(self.pid, held.tid));
             self.ended = Some(Ended::Execed);
-            go_on(tid, StopSignal::None);
+            self.go_on(tid, StopSignal::None);
         } else {
             self.threads.remove(&tid);
             let _ = sys::detach(tid);

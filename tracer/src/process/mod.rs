@@ -1,6 +1,7 @@
 //! The tracer process: a control thread that talks to the agent, and, while an action is armed, a
 //! tracer thread that holds the target. The target goes free when that thread ends.
 
+mod aside;
 mod attach;
 mod budget;
 mod control;
@@ -14,6 +15,7 @@ mod life;
 mod memory;
 mod names;
 mod placement;
+mod privilege;
 mod proc;
 mod settle;
 mod site;

@@ -50,10 +50,29 @@ pub(crate) struct Status {
     pub(crate) blocked: u64,
     /// Signals that wait for this thread.
     pub(crate) pending: u64,
+    /// Signals that the process ignores.
+    pub(crate) ignored: u64,
+    /// Signals that the process handles.
+    pub(crate) caught: u64,
+    /// The first process of its pid namespace.
+    pub(crate) is_first: bool,
 }
 
 pub(crate) fn status(tid: i32) -> Option<Status> {
     parse_status(&text_of(&format!("/proc/{tid}/status"))?)
+}
+
+/// Whether this process has `CAP_SYS_PTRACE`. Programs that its tracees start do not gain privilege
+/// where it has not.
+pub(crate) fn may_trace_all() -> bool {
+    const SYS_PTRACE: u64 = 1 << 19;
+    let Some(text) = text_of("/proc/self/status") else {
+        return false;
+    };
+    let effective = text.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & SYS_PTRACE != 0)
 }
 
 /// The name in it may be any bytes: the kernel cuts one of 16 characters in the middle of its last.
@@ -73,6 +92,11 @@ fn parse_status(text: &str) -> Option<Status> {
         state: *field("State:")?.as_bytes().first()?,
         blocked: u64::from_str_radix(field("SigBlk:")?, 16).ok()?,
         pending: u64::from_str_radix(field("SigPnd:")?, 16).ok()?,
+        ignored: u64::from_str_radix(field("SigIgn:")?, 16).ok()?,
+        caught: u64::from_str_radix(field("SigCgt:")?, 16).ok()?,
+        // The last is the number in the innermost one.
+        is_first: field("NStgid:")
+            .is_some_and(|ids| ids.split_whitespace().next_back() == Some("1")),
     })
 }
 
@@ -354,10 +378,13 @@ mod tests {
     #[test]
     fn status_is_read() {
         let text = "Name:\tx\nState:\tS (sleeping)\nTgid:\t7\nPid:\t8\nTracerPid:\t9\n\
-                    SigPnd:\t0000000000000000\nSigBlk:\t0000000000000010\n";
+                    NStgid:\t7\t1\nSigPnd:\t0000000000000000\nSigBlk:\t0000000000000010\n\
+                    SigIgn:\t0000000000001000\nSigCgt:\t0000000000000400\n";
         let status = parse_status(text).unwrap();
         assert_eq!((status.tgid, status.tracer, status.state), (7, 9, b'S'));
         assert_eq!(status.blocked & TRAP_BIT, TRAP_BIT);
+        assert_eq!((status.ignored, status.caught), (0x1000, 0x400));
+        assert!(status.is_first);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use crate::error::TracerError;
 use crate::process::engine::Engine;
 use crate::process::proc::{self, SystemCall, TRAP_BIT};
-use crate::process::turns::go_on;
 use crate::sys::StopSignal;
 
 /// CPU time after which a thread must have taken any trap that it was in
@@ -133,7 +132,7 @@ impl Engine {
             if let Some(thread) = self.threads.get_mut(&tid) {
                 thread.listening = false;
             }
-            go_on(tid, StopSignal::None);
+            self.go_on(tid, StopSignal::None);
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) enum Stop {
     /// The thread has made a new thread or child.
     Birth,
     Exec,
+    /// At a system call, where that was asked for.
+    Call,
 }
 
 impl Stop {
@@ -23,6 +25,8 @@ impl Stop {
         let signal = status & 0xff;
         match status >> 8 {
             0 if signal == libc::SIGTRAP => Stop::Trap,
+            // With PTRACE_O_TRACESYSGOOD.
+            0 if signal == libc::SIGTRAP | 0x80 => Stop::Call,
             0 => Stop::Signal(signal),
             libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => Stop::Group(signal),
             libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK => {
@@ -41,6 +45,7 @@ mod tests {
     #[test]
     fn statuses_are_told_apart() {
         assert_eq!(Stop::decode(libc::SIGTRAP), Stop::Trap);
+        assert_eq!(Stop::decode(libc::SIGTRAP | 0x80), Stop::Call);
         assert_eq!(Stop::decode(libc::SIGSEGV), Stop::Signal(libc::SIGSEGV));
         assert_eq!(
             Stop::decode(libc::SIGRTMIN()),

@@ -109,10 +109,11 @@ impl Engine {
         }
         match stop {
             Stop::Trap => self.on_trap(tid),
-            Stop::Signal(signal) => go_on(tid, StopSignal::Deliver(signal)),
+            Stop::Signal(signal) => self.go_on(tid, StopSignal::Deliver(signal)),
             Stop::Group(_) => self.leave_in_group_stop(tid),
-            Stop::Event | Stop::Birth => go_on(tid, StopSignal::None),
+            Stop::Event | Stop::Birth => self.go_on(tid, StopSignal::None),
             Stop::Exec => self.on_exec(tid),
+            Stop::Call => self.on_call(tid),
         }
     }
 
@@ -127,7 +128,7 @@ impl Engine {
     /// Continues a thread from a site, and notes when: it may run on this CPU before we do again.
     pub(crate) fn let_go_on(&mut self, tid: i32, signal: StopSignal) {
         self.turns.let_go_at = monotonic_ns();
-        go_on(tid, signal);
+        self.go_on(tid, signal);
     }
 
     /// When the thread that was dealt with last, and that we saw at `began`, went on.
@@ -138,9 +139,4 @@ impl Engine {
             false => monotonic_ns(),
         }
     }
-}
-
-/// Continues a thread. One that is gone meanwhile needs nothing.
-pub(crate) fn go_on(tid: i32, signal: StopSignal) {
-    let _ = sys::continue_with(tid, signal);
 }

@@ -66,18 +66,47 @@ pub(crate) enum StopSignal {
     Deliver(i32),
 }
 
+/// A system call that a thread is about to make.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Call {
+    pub(crate) number: i64,
+    pub(crate) arguments: [u64; 6],
+}
+
 /// Attaches without stopping. New threads and children are attached too, and an exec is reported.
 pub(crate) fn seize(tid: i32) -> io::Result<()> {
     let options = libc::PTRACE_O_TRACECLONE
         | libc::PTRACE_O_TRACEFORK
         | libc::PTRACE_O_TRACEVFORK
-        | libc::PTRACE_O_TRACEEXEC;
+        | libc::PTRACE_O_TRACEEXEC
+        | libc::PTRACE_O_TRACESYSGOOD;
     // SAFETY: PTRACE_SEIZE takes numbers only.
     check(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, 0usize, libc::c_long::from(options)) })
 }
 
 pub(crate) fn continue_with(tid: i32, signal: StopSignal) -> io::Result<()> {
     resume(libc::PTRACE_CONT, tid, signal)
+}
+
+/// Until it enters or leaves a system call.
+pub(crate) fn continue_to_call(tid: i32, signal: StopSignal) -> io::Result<()> {
+    resume(libc::PTRACE_SYSCALL, tid, signal)
+}
+
+/// The call at whose entry a thread is stopped.
+pub(crate) fn entered_call(tid: i32) -> Option<Call> {
+    // SAFETY: the kernel fills at most the announced bytes; all-zero is valid for the structure,
+    // whose `entry` is what it has filled where `op` says so.
+    unsafe {
+        let mut info: libc::ptrace_syscall_info = std::mem::zeroed();
+        let room = size_of::<libc::ptrace_syscall_info>();
+        let result = libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, tid, room, &raw mut info);
+        check(result).ok()?;
+        (info.op == libc::PTRACE_SYSCALL_INFO_ENTRY).then(|| Call {
+            number: info.u.entry.nr.cast_signed(),
+            arguments: info.u.entry.args,
+        })
+    }
 }
 
 pub(crate) fn single_step(tid: i32) -> io::Result<()> {
@@ -207,6 +236,7 @@ pub(crate) fn is_from_kernel(tid: i32) -> io::Result<bool> {
     Ok(signal_code(tid)? > 0)
 }
 
+/// `si_code` of the signal that a thread is stopped with.
 fn signal_code(tid: i32) -> io::Result<i32> {
     // SAFETY: the kernel fills a siginfo; all-zero is valid for it.
     unsafe {

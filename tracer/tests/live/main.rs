@@ -12,6 +12,7 @@ mod holds;
 mod image;
 mod lives;
 mod pages;
+mod privilege;
 mod refusals;
 mod remaps;
 mod tallies;
@@ -80,6 +81,7 @@ fn main() {
         pages::a_page_that_does_not_come_is_unreadable,
         pages::a_thread_that_waits_for_a_page_keeps_nobody_else_waiting,
         pages::a_thread_that_waits_for_a_page_is_let_go,
+        privilege::a_program_gains_its_privilege_however_it_is_started,
         refusals::shared_text_is_refused,
         refusals::patched_text_is_refused,
         refusals::a_traced_process_is_refused_by_name,
