@@ -83,7 +83,7 @@ impl Engine {
         }
         let living = attach::a_thread(self.pid, &self.threads);
         self.aside_for
-            .retain(|&tid| sys::same_address_space(living, tid).unwrap_or(false));
+            .retain(|&tid| proc::share_memory(living, tid));
         if !self.aside_for.is_empty() {
             return;
         }

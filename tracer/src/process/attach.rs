@@ -17,6 +17,10 @@ const MAX_PASSES: usize = 1000;
 /// A vfork child takes microseconds to become another program. Births wait meanwhile.
 const CHILD_PATIENCE: Duration = Duration::from_millis(50);
 
+/// How often a thread may be refused to us before we believe it.
+const MAX_REFUSALS: u32 = 50;
+const REFUSAL_PAUSE: Duration = Duration::from_micros(200);
+
 /// Seizes all threads of `pid` and of every process that shares its address space.
 ///
 /// `seized` is shared with a second thread that reaps the dead meanwhile: an exec waits for the
@@ -50,7 +54,7 @@ fn still_shares(living: i32, other: i32) -> bool {
     let began = Instant::now();
     let may_trace_all = proc::may_trace_all();
     loop {
-        if !sys::same_address_space(living, other).unwrap_or(false) {
+        if !proc::share_memory(living, other) {
             return false;
         }
         if may_trace_all || began.elapsed() > CHILD_PATIENCE {
@@ -100,6 +104,19 @@ fn seize_process(
 
 /// `None` if there is nothing to seize: the thread is gone, dead, or ours already.
 fn seize_thread(target: i32, tid: i32) -> Result<Option<Thread>, TracerError> {
+    let mut last = try_to_seize(target, tid);
+    // A thread that execs takes the number of its leader, which has just been refused for being dead.
+    for _ in 0..MAX_REFUSALS {
+        if !matches!(last, Err(TracerError::NotPermitted { .. })) {
+            break;
+        }
+        std::thread::sleep(REFUSAL_PAUSE);
+        last = try_to_seize(target, tid);
+    }
+    last
+}
+
+fn try_to_seize(target: i32, tid: i32) -> Result<Option<Thread>, TracerError> {
     let Err(error) = sys::seize(tid) else {
         let mask = proc::status(tid).map_or(0, |status| status.blocked);
         return Ok(Some(Thread::new(mask)));

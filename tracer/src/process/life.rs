@@ -13,7 +13,7 @@ impl Engine {
     pub(crate) fn adopt(&mut self, tid: i32) -> bool {
         let living = a_thread(self.pid, &self.threads);
         let is_thread = proc::status(tid).is_some_and(|status| status.tgid == self.pid);
-        if is_thread || sys::same_address_space(living, tid).unwrap_or(false) {
+        if is_thread || proc::share_memory(living, tid) {
             let mask = sys::get_signal_mask(tid).unwrap_or(0);
             let calls_to_watch = self.calls_to_watch(tid);
             let thread = Thread {

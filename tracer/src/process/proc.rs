@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 
+use crate::sys;
+
 /// The bit of SIGTRAP in a signal mask.
 pub(crate) const TRAP_BIT: u64 = 1 << (libc::SIGTRAP - 1);
 
@@ -37,6 +39,16 @@ pub(crate) fn processes() -> Vec<i32> {
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect()
+}
+
+/// Whether two threads share their address space.
+pub(crate) fn share_memory(a: i32, b: i32) -> bool {
+    // Those that have none, as kernel threads and the dead, have the same none.
+    sys::same_address_space(a, b).unwrap_or(false) && has_memory(b)
+}
+
+fn has_memory(tid: i32) -> bool {
+    text_of(&format!("/proc/{tid}/statm")).is_some_and(|text| !text.starts_with("0 "))
 }
 
 /// What `/proc/TID/status` says of one thread.
@@ -364,6 +376,15 @@ mod tests {
             )
         });
         assert_eq!(looked.unwrap().join().unwrap(), (true, true, true));
+    }
+
+    #[test]
+    fn who_has_no_memory_shares_none() {
+        let own = nix::unistd::getpid().as_raw();
+        assert!(share_memory(own, own));
+        // Of the kernel (its first thread, kthreadd).
+        assert!(!share_memory(2, 2));
+        assert!(!share_memory(own, 2));
     }
 
     #[test]

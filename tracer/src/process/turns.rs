@@ -98,6 +98,11 @@ impl Engine {
     }
 
     fn on_stop(&mut self, tid: i32, stop: Stop) {
+        // Of a thread that took its leader's number the kernel wants this before anything else
+        // (since Linux 5.13), and it can go on by itself.
+        if stop == Stop::Exec {
+            sys::collect_stop(tid);
+        }
         if !self.threads.contains_key(&tid) && !self.adopt(tid) {
             return;
         }

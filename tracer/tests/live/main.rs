@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod asleep;
+mod cores;
 mod costs;
 mod counts;
+mod crowds;
 mod endings;
 mod faults;
 mod holds;
@@ -34,6 +36,8 @@ fn main() {
     }
     let trials = trials![
         asleep::no_call_returns_because_of_us,
+        cores::a_core_has_none_of_our_bytes,
+        cores::a_childs_core_has_none_either_and_its_parent_is_watched_on,
         costs::one_thread_that_is_emulated,
         costs::one_thread_that_is_stepped,
         costs::one_thread_that_does_other_things,
@@ -48,6 +52,14 @@ fn main() {
         counts::a_twin_may_become_a_site,
         counts::a_busy_line_is_paused_and_the_target_lives,
         counts::a_rate_is_kept_and_the_rest_counted,
+        crowds::hundreds_of_threads_are_born_and_die_while_we_come_and_go,
+        crowds::a_thousand_threads_are_all_counted,
+        crowds::an_exec_and_an_attachment_do_not_wait_for_each_other,
+        crowds::children_that_share_memory_are_met_at_attach,
+        crowds::children_that_share_memory_leave_their_parents_sites,
+        crowds::children_that_share_memory_are_let_go,
+        crowds::an_exit_among_hits_keeps_its_status,
+        crowds::a_site_goes_away_under_those_who_hit_it,
         endings::release_restores_every_byte,
         endings::losing_the_agent_restores_every_byte,
         endings::an_action_whose_time_is_over_is_unplanted_unasked,
