@@ -48,7 +48,7 @@ fn gains(file: &str) -> Option<bool> {
 
 fn folder_of(tid: i32, descriptor: u64) -> String {
     // An int in the kernel's eyes.
-    let descriptor = descriptor as u32;
+    let descriptor = u32::try_from(descriptor & 0xffff_ffff).unwrap_or(0);
     match descriptor.cast_signed() {
         libc::AT_FDCWD => format!("/proc/{tid}/cwd"),
         _ => format!("/proc/{tid}/fd/{descriptor}"),
