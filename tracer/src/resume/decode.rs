@@ -10,6 +10,7 @@ use super::bits::{BitChange, Count, Shift};
 use super::borrow::{self, Encoding, LoanPlan, Pattern, StoreForm};
 use super::emulated::{Alu, Emulated, Gpr, Operand, Place, Segment, Unary};
 use super::flags::Condition;
+use super::moves;
 
 /// One decoded instruction.
 #[derive(Clone, Debug)]
@@ -472,23 +473,23 @@ impl View<'_> {
             return Step::Never("it transfers control in a way that is not emulated");
         }
         let code = self.insn.bytes();
+        let modrm_offset = usize::from(self.x86.encoding().modrm_offset);
+        let mut same = vec![(code.to_vec(), modrm_offset)];
+        same.extend(moves::synonyms(code, modrm_offset));
         let mut patterns = Vec::new();
         if !self.is_rip_relative() {
-            patterns.push(Pattern::exact(code.to_vec()));
+            let exact = same.iter().map(|(code, _)| Pattern::exact(code.clone()));
+            patterns.extend(exact);
         }
         if let Some(store) = self.store() {
             patterns.extend(borrow::store_patterns(store.form));
         }
         // `pop` computes its address after it has moved the stack pointer.
-        if self.memory_operand().is_some() && self.mnemonic != "pop" {
-            let modrm_offset = usize::from(self.x86.encoding().modrm_offset);
-            if modrm_offset != 0 {
+        if self.memory_operand().is_some() && self.mnemonic != "pop" && modrm_offset != 0 {
+            let used = self.named_registers();
+            for &(ref code, modrm_offset) in &same {
                 let encoding = Encoding { modrm_offset };
-                patterns.extend(borrow::based_patterns(
-                    code,
-                    encoding,
-                    &self.named_registers(),
-                ));
+                patterns.extend(borrow::based_patterns(code, encoding, &used));
             }
         }
         if patterns.is_empty() {

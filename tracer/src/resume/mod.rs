@@ -9,6 +9,7 @@ mod borrow;
 mod decode;
 mod emulated;
 mod flags;
+mod moves;
 mod twin;
 
 pub(crate) use borrow::{Loan, LoanPlan, Pattern};

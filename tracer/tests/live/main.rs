@@ -97,6 +97,7 @@ fn main() {
         refusals::shared_text_is_refused,
         refusals::patched_text_is_refused,
         refusals::a_traced_process_is_refused_by_name,
+        remaps::a_site_whose_twin_is_unloaded_is_given_up,
         remaps::another_files_int3_is_not_taken_for_ours,
         remaps::another_files_text_is_not_planted_in,
         remaps::a_file_that_is_mapped_again_is_planted_again,

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use lr_fixtures::{Fixture, Target};
-use lr_tracer::{AmendAction, Record, SitePlan, Slot};
+use lr_tracer::{AmendAction, Record, ResumeKind, SitePlan, Slot, TextRange};
 
-use crate::image::{action, read_until, site, tracer};
+use crate::image::{Image, action, read_until, site, tracer};
 
 /// A page that begins with `lea rax, [rdi+rdi]; ret`.
 const DOUBLE: [u8; 5] = [0x48, 0x8d, 0x04, 0x3f, 0xc3];
@@ -171,4 +171,38 @@ pub(crate) fn places_are_refused_one_by_one() {
     assert_eq!(remapped.tell("int3"), "int3 0");
     tracer.disarm(Slot(0)).unwrap();
     assert_eq!(tracer.release().unwrap().restored, 1);
+}
+
+/// A site in code that stays, stepped in a library that goes.
+pub(crate) fn a_site_whose_twin_is_unloaded_is_given_up() {
+    const PUSH: [u8; 1] = [0x55];
+    let mut remapped = Remapped::new();
+    let library = remapped.file("library", &PUSH, 0x90);
+    let other = remapped.file("other", &[], 0x90);
+    let program = Fixture::c("remapped.c").build();
+    let image = Image::of(&program, remapped.target.pid());
+    let (address, _) = image.function("main");
+    for goes in ["map", "unmap"] {
+        let start = remapped.map(&library);
+        let texts = [TextRange {
+            start,
+            bytes: &PUSH,
+        }];
+        let plan = SitePlan::choose(address, &PUSH, &texts, &[]).unwrap();
+        assert_eq!(
+            (plan.resume(), plan.steps_at()),
+            (ResumeKind::Twin, Some(start))
+        );
+        let mut tracer = tracer(&remapped.target);
+        tracer.arm(&action(0, vec![site(plan)])).unwrap();
+        assert_eq!(tracer.verify().unwrap(), [0u64; 0]);
+        match goes {
+            "map" => assert_eq!(remapped.map(&other), start),
+            _ => assert_eq!(remapped.tell("unmap"), "unmapped"),
+        }
+        assert_eq!(tracer.verify().unwrap(), [address]);
+        assert_eq!(tracer.verify().unwrap(), [0u64; 0]);
+        tracer.release().unwrap();
+        remapped.target.assert_clean();
+    }
 }

@@ -24,7 +24,7 @@ use undefined::undefined_flags;
 
 /// Executions that each test compares at least; `LR_CPU_CASES` says how many, for a longer search.
 fn wanted() -> usize {
-    const ORDINARILY: usize = 60_000;
+    const ORDINARILY: usize = 40_000;
     std::env::var("LR_CPU_CASES").map_or(ORDINARILY, |cases| cases.parse().expect("a number"))
 }
 
@@ -135,7 +135,7 @@ fn add(
     random: &mut Random,
     sacrifice: &Sacrifice,
 ) {
-    const STATES: usize = 8;
+    const STATES: usize = 4;
     for _ in 0..STATES {
         cases.push(Case {
             instruction: Rc::clone(instruction),
