@@ -67,6 +67,50 @@ fn a_process_is_explained_and_not_touched() {
     attached.interrupted().done();
 }
 
+/// The same words in the text, in JSON and of what is bound; a refusal has its reason.
+#[test]
+fn every_way_of_going_on_is_named() {
+    let world = World::new();
+    let program = Fixture::c("rungs.c").opt('2').build();
+    let target = Target::spawn(&program, [""; 0]);
+    let pid = target.pid().to_string();
+    for (way, words) in [
+        ("emulate", "computing the instruction"),
+        ("twin", "stepping"),
+        ("borrow", "stepping"),
+    ] {
+        let line = location("rungs.c", way);
+        let explanation = explained(&world, &line, &["--pid", &pid]);
+        let resume = &explanation["addresses"][0]["resume"];
+        assert_eq!(resume["kind"], way, "{explanation}");
+        let shown = world.lr(["explain", &line, "--pid", &pid]).status(0).stdout;
+        assert!(shown.contains(words), "{shown}");
+    }
+
+    let program = Fixture::c("repeats.c").opt('2').build();
+    let line = location("repeats.c", "repeats");
+    let file = program.to_str().unwrap();
+    let explanation = explained(&world, &line, &["--binary", file]);
+    let resume = &explanation["addresses"][0]["resume"];
+    assert_eq!(
+        (&resume["kind"], &resume["code"]),
+        (&"refused".into(), &"cannot_resume".into())
+    );
+    let message = resume["message"].as_str().unwrap();
+    assert!(
+        message.contains("it repeats, one step an iteration"),
+        "{message}"
+    );
+    let shown = world
+        .lr(["explain", &line, "--binary", file])
+        .status(0)
+        .stdout;
+    assert!(
+        shown.contains("it repeats, one step an iteration"),
+        "{shown}"
+    );
+}
+
 #[test]
 fn a_file_is_explained_without_running() {
     let world = World::new();
