@@ -75,9 +75,9 @@ fn every_way_of_going_on_is_named() {
     let target = Target::spawn(&program, [""; 0]);
     let pid = target.pid().to_string();
     for (way, words) in [
-        ("emulate", "computing the instruction"),
-        ("twin", "stepping"),
-        ("borrow", "stepping"),
+        ("emulate", "by emulation"),
+        ("twin", "a step of the same bytes"),
+        ("borrow", "a step of a borrowed instruction"),
     ] {
         let line = location("rungs.c", way);
         let explanation = explained(&world, &line, &["--pid", &pid]);
