@@ -42,6 +42,14 @@ impl Image {
         (symbol.address() + self.bias, symbol.size())
     }
 
+    /// Where the byte at a runtime address is in the program's file.
+    pub(crate) fn file_offset(&self, address: u64) -> u64 {
+        let file = object::File::parse(&*self.data).unwrap();
+        let text = file.section_by_name(".text").unwrap();
+        let (offset, _) = text.file_range().unwrap();
+        address - self.bias - text.address() + offset
+    }
+
     pub(crate) fn plan(&self, address: u64, avoid: &[u64]) -> Result<SitePlan, PlanError> {
         self.plan_under(Circumstances::default(), address, avoid)
     }

@@ -17,7 +17,9 @@ mod pages;
 mod privilege;
 mod refusals;
 mod remaps;
+mod signals;
 mod tallies;
+mod walls;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -98,17 +100,27 @@ fn main() {
         refusals::patched_text_is_refused,
         refusals::a_traced_process_is_refused_by_name,
         remaps::a_site_whose_twin_is_unloaded_is_given_up,
+        refusals::text_that_is_in_no_private_file_is_refused,
+        refusals::a_uprobe_that_is_there_is_left_alone,
+        refusals::a_uprobe_that_comes_after_us_harms_nothing,
         remaps::another_files_int3_is_not_taken_for_ours,
         remaps::another_files_text_is_not_planted_in,
         remaps::a_file_that_is_mapped_again_is_planted_again,
         remaps::many_sites_of_a_file_that_is_mapped_again_are_all_given_up,
         remaps::places_are_refused_one_by_one,
+        signals::handlers_run_as_they_would_have,
+        signals::breakpoints_of_its_own_are_its_own,
+        signals::a_call_goes_on_after_a_stop,
+        signals::a_shell_stops_and_continues_its_job,
         tallies::every_hit_is_counted_in_its_group,
         tallies::what_is_more_than_the_groups_is_counted_as_other,
         tallies::nothing_is_counted_twice_or_lost_between_two_looks,
         tallies::a_limit_of_counted_hits_is_exact,
         tallies::what_was_counted_outlives_the_target,
         tallies::a_busy_counter_is_paused_and_loses_nothing_that_it_saw,
+        walls::a_confined_process_makes_no_call_for_us,
+        walls::a_process_that_is_not_dumpable_is_watched_by_root,
+        walls::a_process_in_a_container_is_watched_from_outside,
     ];
     let mut arguments = Arguments::from_args();
     // Each trial wants the CPUs that there are for itself and its target.
