@@ -31,6 +31,10 @@ pub(crate) const TESTS: [Needed; 12] = [
 /// What benchmarks compare with.
 pub(crate) const BENCH: [Needed; 2] = [("gcc", "gcc libc6-dev"), ("gdb", "gdb")];
 
+/// The same for attaching.
+pub(crate) const BENCH_ATTACH: [Needed; 3] =
+    [("gcc", "gcc libc6-dev"), ("gdb", "gdb"), ("lldb", "lldb")];
+
 /// What the benchmark of the index builds and compares with.
 pub(crate) const BENCH_INDEX: [Needed; 4] = [
     ("g++", "g++"),
