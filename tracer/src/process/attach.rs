@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::error::TracerError;
+use crate::process::courtesy::Portions;
 use crate::process::engine::Thread;
 use crate::process::proc;
 use crate::sys;
@@ -38,7 +39,9 @@ pub(crate) fn seize_all(
         });
     }
     let living = a_thread(pid, &threads);
+    let mut portions = Portions::begin();
     for other in proc::processes() {
+        portions.pause_if_due();
         // A vfork child in flight is not in our thread list and executes our text
         // (`limits/facts/mmshare.c`).
         if other != pid && still_shares(living, other) {
@@ -81,9 +84,11 @@ fn seize_process(
     threads: &mut HashMap<i32, Thread>,
     seized: &Mutex<Vec<i32>>,
 ) -> Result<(), TracerError> {
+    let mut portions = Portions::begin();
     for _ in 0..MAX_PASSES {
         let mut found_new = false;
         for tid in proc::threads(pid) {
+            portions.pause_if_due();
             if threads.contains_key(&tid) {
                 continue;
             }

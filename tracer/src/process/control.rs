@@ -16,6 +16,7 @@ use crate::command::{self, AmendAction, ArmAction, Command, Released, Reply, Slo
 use crate::error::TracerError;
 use crate::groups::Groups;
 use crate::process::cost::WakeCosts;
+use crate::process::courtesy::Aside;
 use crate::process::deference::{Deference, Recalled, WATCH, Watch};
 use crate::process::engine::Engine;
 use crate::process::proc::Mappings;
@@ -399,7 +400,8 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>, costs
     link.tid
         .store(nix::unistd::gettid().as_raw(), Ordering::Release);
     link.deference.begins_here();
-    let (deference, step) = (link.deference.clone(), link.step.clone());
+let (deference, step) = (link.deference.clone(), link.step.clone());
+    let aside = Aside::of(pid.cast_unsigned());
     let attached = attach::seize_all(pid, &link.seized)
         .and_then(|threads| Engine::new(pid, threads, shared, wakeups, deference, costs, step));
     link.seized
@@ -414,6 +416,7 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>, costs
     if let Err(error) = engine.outwait_forks() {
         return answer(link, Reply::Failed(error));
     }
+    drop(aside);
     loop {
         // Taken apart from the match, so that the lock is not held while it is obeyed.
         let request = link.mail().request.take();

@@ -45,6 +45,8 @@ pub(crate) struct Deference {
     /// The CPU to which the tracer thread is bound.
     cpu: AtomicUsize,
     hits: AtomicU32,
+    /// Where the two threads may run.
+    allowed: Option<CpuSet>,
     /// Whether this process may take back `SCHED_IDLE`: that is a privilege (sched(7)).
     is_possible: bool,
 }
@@ -58,6 +60,7 @@ impl Deference {
             state: AtomicU8::new(ORDINARY),
             cpu: AtomicUsize::new(usize::MAX),
             hits: AtomicU32::new(0),
+            allowed: sched_getaffinity(Pid::from_raw(0)).ok(),
             is_possible: can_come_back(),
         }
     }
@@ -66,6 +69,11 @@ impl Deference {
     pub(crate) fn begins_here(&self) {
         self.tid
             .store(nix::unistd::gettid().as_raw(), Ordering::Release);
+    }
+
+    /// Where the two threads may run, at other times than when they are bound or keep aside.
+    pub(crate) fn allowed(&self) -> Option<CpuSet> {
+        self.allowed
     }
 
     /// A hit was served.

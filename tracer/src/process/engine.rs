@@ -12,6 +12,7 @@ use crate::groups::Groups;
 use crate::process::attach::a_thread;
 use crate::process::budget::{Bucket, PROCESS_SHARE};
 use crate::process::cost::{StopClock, WakeCosts};
+use crate::process::courtesy::Aside;
 use crate::process::deference::Deference;
 use crate::process::desk::Desk;
 use crate::process::hold::{Alarm, Held};
@@ -399,6 +400,7 @@ impl Engine {
         self.restore_all();
         self.is_leaving = true;
         self.free_all();
+        let _aside = Aside::of(self.pid.cast_unsigned());
         self.settle();
         self.settled = true;
     }

@@ -1,6 +1,7 @@
 //! Births, deaths and execs of tracees.
 
 use crate::process::attach::a_thread;
+use crate::process::courtesy::Portions;
 use crate::process::engine::{Engine, Thread};
 use crate::process::proc::{self, Mappings};
 use crate::process::text::{INT3, Text};
@@ -57,7 +58,11 @@ impl Engine {
 
     /// Threads that died and were reaped while others were being seized.
     pub(crate) fn forget_the_dead(&mut self) {
-        self.threads.retain(|&tid, _| proc::status(tid).is_some());
+        let mut portions = Portions::begin();
+        self.threads.retain(|&tid, _| {
+            portions.pause_if_due();
+            proc::status(tid).is_some()
+        });
     }
 
     pub(crate) fn on_death(&mut self, tid: i32, how: Ended) {

@@ -6,6 +6,7 @@ mod attach;
 mod budget;
 mod control;
 mod cost;
+mod courtesy;
 mod deference;
 mod desk;
 mod engine;
@@ -30,6 +31,7 @@ mod vectors;
 
 pub use budget::PAUSE;
 pub use control::tracer_main;
+pub use courtesy::Aside;
 
 /// Nanoseconds of the monotonic clock.
 pub(crate) fn monotonic_ns() -> u64 {

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::process::deference::{Deference, Recalled};
@@ -106,9 +106,8 @@ impl BackOff {
 
 impl Follower {
     pub(crate) fn new(deference: Arc<Deference>) -> Follower {
-        let allowed = sched_getaffinity(Pid::from_raw(0)).ok();
         Follower {
-            allowed,
+            allowed: deference.allowed(),
             following: None,
             placement: Placement::OtherCpu,
             deference,

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::error::TracerError;
+use crate::process::courtesy::Portions;
 use crate::process::engine::Engine;
 use crate::process::proc::{self, SystemCall, TRAP_BIT};
 use crate::sys::StopSignal;
@@ -27,7 +28,11 @@ impl Engine {
         let mut unsure = self.cpu_times();
         loop {
             self.drain();
-            unsure.retain(|&tid, &mut base| self.may_be_forking(tid, base));
+            let mut portions = Portions::begin();
+            unsure.retain(|&tid, &mut base| {
+                portions.pause_if_due();
+                self.may_be_forking(tid, base)
+            });
             if unsure.is_empty() {
                 return Ok(());
             }
@@ -75,7 +80,13 @@ impl Engine {
 
     fn cpu_times(&self) -> HashMap<i32, u64> {
         let used = |&tid: &i32| (tid, proc::cpu_time_ns(tid, tid).unwrap_or(0));
-        self.threads.keys().map(used).collect()
+        let mut times = HashMap::with_capacity(self.threads.len());
+        let mut portions = Portions::begin();
+        for tid in self.threads.keys() {
+            portions.pause_if_due();
+            times.extend([used(tid)]);
+        }
+        times
     }
 
     /// Rewinds threads that were on their way to a removed site, until every thread has been seen
@@ -87,7 +98,11 @@ impl Engine {
         loop {
             self.drain();
             self.take_pending_traps();
-            unsettled.retain(|&tid, &mut base| !self.is_settled(tid, base));
+            let mut portions = Portions::begin();
+            unsettled.retain(|&tid, &mut base| {
+                portions.pause_if_due();
+                !self.is_settled(tid, base)
+            });
             if unsettled.is_empty() {
                 break;
             }
@@ -107,8 +122,12 @@ impl Engine {
                 })
         };
         let mut unmet = proc::processes();
+        let mut portions = Portions::begin();
         loop {
-            unmet.retain(|&pid| is_unmet(self, pid));
+            unmet.retain(|&pid| {
+                portions.pause_if_due();
+                is_unmet(self, pid)
+            });
             if unmet.is_empty() {
                 return;
             }
