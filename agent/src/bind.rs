@@ -102,6 +102,7 @@ impl Binder {
 
 impl Bind for Binder {
     fn bind(&mut self, request: &BindRequest<'_>) -> Result<Bound, Unlocated> {
+
         let source = Source {
             condition: request.spec.condition.as_deref(),
             wanted: wanted_of(&request.spec.kind)?,
@@ -130,6 +131,7 @@ impl Bind for Binder {
     }
 
     fn open_all(&mut self) -> (Vec<Module>, Vec<String>) {
+
         modules_of(self.pid, self.locator.modules())
     }
 

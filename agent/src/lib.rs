@@ -14,6 +14,7 @@ pub mod checks;
 pub mod client;
 mod clock;
 mod convert;
+mod courtesy;
 mod debug_files;
 mod engine;
 pub mod escape;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use lr_protocol::{
     End, EndReason, PROTOCOL_VERSION, Problem, ProcessInfo, RegisterAgent, Registered,
 };
-use lr_tracer::Tracer;
+use lr_tracer::{Aside, Tracer};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +19,7 @@ use crate::bind::Binder;
 use crate::checks::{self, Asker};
 use crate::client::{Client, Endpoint, Token};
 use crate::clock::now_micros;
+use crate::courtesy;
 use crate::engine::{Engine, StartTracer, Stream, Target, Trace, Writer};
 use crate::host::ProcessFacts;
 use crate::launch::own_executable;
@@ -42,6 +43,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
             return USAGE;
         }
     };
+    courtesy::give_way();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -92,6 +94,7 @@ async fn prepare(args: &AgentArgs) -> Result<(Client, Attachment), Problem> {
     let facts = checks::check(args.pid, &asker)?;
     // Reading debug info here tells what is wrong with it before anything else happens; the
     // engine's thread reads its own.
+    let aside = Aside::of(args.pid);
     let mut modules = Modules::open(args.pid).map_err(|error| not_loaded(&error))?;
     let executable = modules.executable().map_err(|error| not_loaded(&error))?;
     let process = ProcessInfo {
@@ -108,6 +111,7 @@ async fn prepare(args: &AgentArgs) -> Result<(Client, Attachment), Problem> {
         start_time: facts.start_time,
         container: facts.container.clone(),
     };
+    drop(aside);
     let name = match args.name.as_str() {
         "" => facts.comm.clone(),
         name => name.to_owned(),
@@ -194,6 +198,7 @@ fn on_its_own_thread(outbox: &Arc<Outbox>, work: impl FnOnce() + Send + 'static)
 fn run_engine(facts: &ProcessFacts, writer: Writer, orders: Arc<Orders>, outbox: &Arc<Outbox>) {
     let pid = facts.pid;
     let target = Target::new(facts);
+    let aside = Aside::of(pid);
     let modules = match Modules::open(pid) {
         Ok(modules) => modules,
         Err(error) => {
@@ -201,6 +206,7 @@ fn run_engine(facts: &ProcessFacts, writer: Writer, orders: Arc<Orders>, outbox:
             return outbox.put_end(end);
         }
     };
+    drop(aside);
     let lr = own_executable();
     let start_tracer: StartTracer = Box::new(move || {
         let tracer = Tracer::spawn(&lr, pid)?;

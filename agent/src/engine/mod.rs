@@ -36,6 +36,7 @@ pub(crate) use target::Target;
 pub(crate) use trace::{Bind, BindRequest, Bound, BoundSite, StartTracer, Trace};
 
 use crate::clock::now_micros;
+use crate::courtesy;
 use crate::note::note;
 use crate::orders::{Finish, Orders};
 use crate::outbox::Outbox;
@@ -143,6 +144,7 @@ impl Engine {
         {
             return Some(end);
         }
+        courtesy::is_waited_for(self.is_holding());
         if orders.report_all {
             for action in self.actions.values() {
                 self.outbox.put_status(action.status());
@@ -167,6 +169,12 @@ impl Engine {
 
     fn is_planted(&self) -> bool {
         self.actions.values().any(|action| action.planted.is_some())
+    }
+
+    /// Whether threads may stand still for us.
+    fn is_holding(&self) -> bool {
+        let mut planted = self.actions.values().filter(|a| a.planted.is_some());
+        planted.any(Action::is_holding)
     }
 
     // What is wanted.

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use lr_dwarf::{Module, Target};
+use lr_tracer::Aside;
 
 use super::gate::Gate;
 use super::memory::StoodMemory;
@@ -122,6 +123,7 @@ fn serve_modules(requests: &Receiver<Request>, modules: &[Module]) -> Option<Vec
         match requests.recv().ok()? {
             Request::Load(next) => return Some(next),
             Request::Prepare(pid, addresses, done) => {
+                let _aside = Aside::of(pid);
                 prepare(&target, &memory, pid, &addresses);
                 let _ = done.send(());
             }
