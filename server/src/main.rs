@@ -11,6 +11,7 @@ mod accept;
 mod app;
 mod caller;
 mod clock;
+mod courtesy;
 mod gate;
 mod id;
 mod live;

@@ -17,6 +17,7 @@ use crate::accept::{self, Listener};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::clock::now_us;
+use crate::courtesy;
 use crate::gate::Gate;
 use crate::live::Hub;
 use crate::log::{log, log_to};
@@ -79,6 +80,7 @@ async fn start(options: Options) -> Answer<Server> {
     let state_dir = StateDir::open(options.state_dir)?;
     let lock = state_dir.lock()?;
     log_to(state_dir.log()?);
+    courtesy::give_way();
 
     let mut listeners = Vec::new();
     let mut socket = None;

@@ -106,6 +106,13 @@ impl Registry {
         agents
     }
 
+    /// The processes of this host that agents are attached to.
+    pub(crate) fn processes_here(&self) -> Vec<u32> {
+        let agents = self.agents.values().map(|agent| &agent.record);
+        let here = agents.filter(|record| record.is_live() && record.local_start.is_some());
+        here.map(|record| record.process.pid).collect()
+    }
+
     pub(crate) fn live_agents(&self) -> usize {
         self.agents
             .values()

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use super::query::Queries;
 use super::rows::{self, Tables};
 use super::seen::Seen;
+use crate::courtesy::Aside;
 use crate::live::Hub;
 use crate::log::log;
 use crate::problem::{Answer, Refusal};
@@ -199,8 +200,10 @@ struct State {
 impl State {
     fn run(mut self, jobs: &Receiver<Job>) {
         let mut number = 0;
+        let mut aside = Aside::new();
         while let Ok(first) = jobs.recv() {
             let (group, stop) = collect(first, jobs);
+            aside.keep_off(|| self.registry.lock().processes_here());
             number += 1;
             self.turn.send_replace(Turn::Storing(number));
             self.process(group);
