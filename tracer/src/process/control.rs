@@ -400,7 +400,7 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>, costs
     link.tid
         .store(nix::unistd::gettid().as_raw(), Ordering::Release);
     link.deference.begins_here();
-let (deference, step) = (link.deference.clone(), link.step.clone());
+    let (deference, step) = (link.deference.clone(), link.step.clone());
     let aside = Aside::of(pid.cast_unsigned());
     let attached = attach::seize_all(pid, &link.seized)
         .and_then(|threads| Engine::new(pid, threads, shared, wakeups, deference, costs, step));
