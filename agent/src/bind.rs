@@ -102,7 +102,6 @@ impl Binder {
 
 impl Bind for Binder {
     fn bind(&mut self, request: &BindRequest<'_>) -> Result<Bound, Unlocated> {
-
         let source = Source {
             condition: request.spec.condition.as_deref(),
             wanted: wanted_of(&request.spec.kind)?,
@@ -131,7 +130,6 @@ impl Bind for Binder {
     }
 
     fn open_all(&mut self) -> (Vec<Module>, Vec<String>) {
-
         modules_of(self.pid, self.locator.modules())
     }
 

@@ -41,13 +41,17 @@ pub(crate) fn give_way() {
 }
 
 /// Whether threads of the target may stand still until we have read them: whoever waits for us
-/// does not wait for others.
+/// does not wait for others. Before this returns we do not give way any more.
 pub(crate) fn is_waited_for(yes: bool) {
-    if WAITED_FOR.swap(yes, Ordering::AcqRel) != yes
-        && let Some(watcher) = WATCHER.get()
-    {
-        watcher.unpark();
+    if WAITED_FOR.swap(yes, Ordering::AcqRel) == yes {
+        return;
     }
+    // Nobody watches where nothing gives way.
+    let Some(watcher) = WATCHER.get() else { return };
+    if yes {
+        let _ = set_nice(ORDINARY);
+    }
+    watcher.unpark();
 }
 
 static WAITED_FOR: AtomicBool = AtomicBool::new(false);
@@ -63,6 +67,7 @@ fn watch() {
             }
             until_it_is_too_much();
         }
+        // Also where that was done while we gave way.
         if set_nice(ORDINARY).is_err() {
             return;
         }

@@ -48,6 +48,11 @@ impl Orders {
         self.given.notify_one();
     }
 
+    /// Whether there is something to take.
+    pub(crate) fn are_there(&self) -> bool {
+        *self.lock() != Next::default()
+    }
+
     pub(crate) fn take(&self) -> Next {
         std::mem::take(&mut *self.lock())
     }

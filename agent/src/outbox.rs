@@ -329,6 +329,7 @@ pub(crate) mod tests {
             error: None,
             last_error: None,
             paused_until: None,
+            passes_per_second: None,
         }
     }
 

@@ -206,7 +206,6 @@ fn run_engine(facts: &ProcessFacts, writer: Writer, orders: Arc<Orders>, outbox:
             return outbox.put_end(end);
         }
     };
-    drop(aside);
     let lr = own_executable();
     let start_tracer: StartTracer = Box::new(move || {
         let tracer = Tracer::spawn(&lr, pid)?;
@@ -221,7 +220,7 @@ fn run_engine(facts: &ProcessFacts, writer: Writer, orders: Arc<Orders>, outbox:
         orders,
         Arc::clone(outbox),
     )
-    .run();
+    .run(aside);
 }
 
 /// The end of a target that cannot be read any more. One that is ending has lost its memory a little

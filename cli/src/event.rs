@@ -142,6 +142,7 @@ pub(crate) fn loss_line(loss: &LiveLoss) -> String {
     let reason = match loss.reason.as_str() {
         "rate_limited" => "over the action's rate limit; --rate raises it",
         "slow_client" => "this terminal was too slow; they are stored",
+        "over_budget" => "passes were only counted, to see how busy the line is",
         "ring_full" => "hits came faster than the agent could take them",
         "queue_full" => "the agent could not send them in time",
         "output_full" => "whoever reads the agent's standard output was too slow",

@@ -246,6 +246,10 @@ pub struct ActionStatus {
     /// Present where the state is `paused`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<i64>,
+    /// Of a costly action: how often its line was passed in a second before the action was let
+    /// loose on it, while each pass stopped its thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes_per_second: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -189,7 +189,7 @@ pub struct Loss {
     pub ts: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_id: Option<String>,
-    /// `ring_full`, `queue_full`, `rate_limited`, `batch_refused`, `condition_error`, `too_large`,
+    /// `ring_full`, `queue_full`, `rate_limited`, `over_budget`, `batch_refused`, `condition_error`, `too_large`,
     /// `output_failed`; of snapshots `went_on`, `too_many_held`; of metrics `no_value`,
     /// `not_finite`; of what was counted `tracer_died`.
     pub reason: String,

@@ -79,7 +79,7 @@ pub(crate) struct Aside {
 }
 
 /// The least time between two looks, and the share of the time that they may take, as its inverse.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(10);
 const LOOK_SHARE: u32 = 50;
 
 impl Aside {

@@ -40,7 +40,7 @@ pub use groups::{Group, GroupKey, Groups, Numbers};
 pub use handle::Tracer;
 pub use histogram::Bucket;
 pub use plan::{PlanError, ResumeKind, SitePlan, TextRange, disassemble, instruction_length};
-pub use process::{Aside, PAUSE, tracer_main};
+pub use process::{ACTION_SHARE, Aside, PAUSE, tracer_main};
 pub use record::{Ended, Record, StoppedRegisters};
 pub use remote::RemoteMemory;
 pub use shared::SlotCounters;

@@ -45,6 +45,10 @@ pub(crate) enum Counter {
     PlantedSince,
     /// The number of the reason for which the condition had no value last; 0 where it always had.
     ConditionReason,
+    /// Passes of a costly action's line that were only counted.
+    OverBudget,
+    /// How often that line was passed in a second; 0 where that is not known.
+    PassesPerSecond,
 }
 
 /// What became of the hits of a slot, and what they cost.
@@ -56,6 +60,12 @@ pub struct SlotCounters {
     /// Why the condition had no value when it had none last.
     pub condition_reason: Option<Reason>,
     pub rate_limited: u64,
+    /// Hits of which only the number is known: of the line of a costly action, before it was let
+    /// loose on it.
+    pub over_budget: u64,
+    /// How often the line of a costly action was passed in a second, while each pass stopped its
+    /// thread; 0 where that is not known. One that is busier is passed more often still.
+    pub passes_per_second: u64,
     /// Times that the stop-time budget was used up and the sites were unplanted for a while; how
     /// many hits went unseen meanwhile is not known, only for how long.
     pub pauses: u64,
@@ -72,7 +82,7 @@ pub struct SlotCounters {
 }
 
 impl SlotCounters {
-    pub(crate) const WORDS: usize = 11;
+    pub(crate) const WORDS: usize = 13;
 
     pub(crate) fn words(&self) -> [u64; Self::WORDS] {
         [
@@ -81,6 +91,8 @@ impl SlotCounters {
             self.condition_error,
             self.condition_reason.map_or(0, |reason| reason as u64),
             self.rate_limited,
+            self.over_budget,
+            self.passes_per_second,
             self.pauses,
             self.dropped,
             self.kept,
@@ -97,6 +109,8 @@ impl SlotCounters {
             condition_error,
             condition_reason,
             rate_limited,
+            over_budget,
+            passes_per_second,
             pauses,
             dropped,
             kept,
@@ -110,6 +124,8 @@ impl SlotCounters {
             condition_error,
             condition_reason: reason_of(condition_reason),
             rate_limited,
+            over_budget,
+            passes_per_second,
             pauses,
             dropped,
             kept,
@@ -185,6 +201,8 @@ impl Shared {
             condition_error: get(Counter::ConditionError),
             condition_reason: reason_of(get(Counter::ConditionReason)),
             rate_limited: get(Counter::RateLimited),
+            over_budget: get(Counter::OverBudget),
+            passes_per_second: get(Counter::PassesPerSecond),
             pauses: get(Counter::Pauses),
             dropped: get(Counter::Dropped),
             kept: get(Counter::Kept),

@@ -3,7 +3,8 @@ import { byId, make, replace } from "./dom";
 import { learn, nameOf } from "./names";
 import { problemBox } from "./problem";
 import type { Action, ActionStatus } from "./protocol";
-import { count, duration, visible } from "./text";
+import { key, spentOfAll, type Spent } from "./spent";
+import { count, duration, timeOfDay, visible } from "./text";
 
 /** How long the form waits for the agent's word on a new action. */
 const WORD_MS = 10_000;
@@ -26,9 +27,10 @@ export async function refreshActions(): Promise<void> {
   for (const action of actions) learn(action.id, action.name ?? action.location);
   byId("actions-count", HTMLElement).textContent = actions.length ? String(actions.length) : "";
   const shown = actions.slice(-200).reverse();
+  const spent = shown.length ? await spentOfAll() : new Map<string, Spent>();
   const empty = make("li", { class: "empty" }, make("p", {}, "No actions."));
   const list = byId("actions", HTMLUListElement);
-  replace(list, shown.length ? shown.map(card) : [empty]);
+  replace(list, shown.length ? shown.map((action) => card(action, spent)) : [empty]);
   // Listeners are not part of the markup that `replace` compares, so they sit on the list.
   list.onclick = (event) => {
     const button = (event.target as Element).closest<HTMLButtonElement>("button[data-id]");
@@ -82,7 +84,7 @@ function ofKind(kind: Kind): Record<string, unknown> {
   }
 }
 
-function card(action: Action): HTMLElement {
+function card(action: Action, spent: Map<string, Spent>): HTMLElement {
   const over = action.statuses.length > 0 && action.statuses.every((status) => FINAL.has(status.state));
   const minutes = (action.expires_at / 1e6 - Date.now() / 1000) / 60;
   const left = over || minutes <= 0 ? "" : `ends in ${duration(Math.ceil(minutes) * 60)} · `;
@@ -105,7 +107,7 @@ function card(action: Action): HTMLElement {
     action.name ? make("div", {}, make("code", {}, visible(action.location))) : null,
     make("div", {}, make("code", { class: "template" }, visible(asked(action)))),
     action.condition ? make("div", { class: "quiet" }, "if ", make("code", {}, visible(action.condition))) : null,
-    ...action.statuses.map((status) => statusLine(status, action)),
+    ...action.statuses.map((status) => statusLine(status, action, spent.get(key(action.id, status.agent_id)))),
     make("div", { class: "quiet" }, left, `${visible(action.created_by)} · `, make("code", {}, action.id)),
   );
 }
@@ -128,7 +130,7 @@ function stateOf(action: Action): string {
   return visible(states.find((state) => !FINAL.has(state)) ?? states[0] ?? "submitted");
 }
 
-function statusLine(status: ActionStatus, action: Action): HTMLElement {
+function statusLine(status: ActionStatus, action: Action, spent: Spent | undefined): HTMLElement {
   const counts = status.counts;
   const limit = action.max_hits === undefined ? "" : ` of ${count(action.max_hits)}`;
   const parts = [`${count(counts.kept)}${limit} kept`, `${count(counts.hits)} hits`];
@@ -153,10 +155,32 @@ function statusLine(status: ActionStatus, action: Action): HTMLElement {
     : null;
   return make("div", { class: "counts" },
     make("div", { title: where.join("\n") }, `${visible(nameOf(status.agent_id))}: `, parts.join(" · ")),
+    ...budgetLines(status, action, spent),
     ...warnings,
     ...last,
     error,
   );
+}
+
+/** What its stops have cost, and whether that was too much. */
+function budgetLines(status: ActionStatus, action: Action, spent: Spent | undefined): HTMLElement[] {
+  const lines: HTMLElement[] = [];
+  if (FINAL.has(status.state)) return lines;
+  if (spent) {
+    const allowed = action.ignore_quota ? ", which is as it likes" : " of the 1 % that it may";
+    const share = (spent.share * 100).toFixed(2);
+    const longest = spent.longest_ms.toFixed(3);
+    lines.push(make("div", {}, `stops took ${share} % of the time${allowed}, the longest ${longest} ms`));
+  }
+  if (status.passes_per_second !== undefined) {
+    const passes = count(status.passes_per_second);
+    lines.push(make("div", {}, `passed ${passes} times a second or more when it was planted`));
+  }
+  if (status.paused_until !== undefined) {
+    const until = timeOfDay(new Date(status.paused_until / 1000).toISOString());
+    lines.push(make("div", { class: "warning" }, `paused until ${until}, by its budget of time`));
+  }
+  return lines;
 }
 
 async function change(id: string, act: string, button: HTMLButtonElement): Promise<void> {

@@ -33,6 +33,8 @@ export interface ActionStatus {
   bound: { address: string; function: string; file: string; line: number }[];
   warnings: string[];
   last_error?: string;
+  paused_until?: number;
+  passes_per_second?: number;
   error?: { code: string; refers_to: string; message: string; suggestions: string[] };
 }
 
@@ -46,6 +48,7 @@ export interface Action {
   by?: string;
   condition?: string;
   max_hits?: number;
+  ignore_quota: boolean;
   enabled: boolean;
   target: { agent?: string; tag?: string };
   created_by: string;

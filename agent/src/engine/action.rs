@@ -47,6 +47,8 @@ pub(crate) struct Action {
     tries: u32,
     /// What had been kept when it was planted last.
     kept_before: u64,
+    /// How often its line was passed in a second when it was planted, where that was counted.
+    passes_per_second: Option<u64>,
     told: Option<Told>,
 }
 
@@ -57,6 +59,7 @@ struct Told {
     counts: Counts,
     addresses: Vec<u64>,
     warnings: Vec<String>,
+    passes_per_second: Option<u64>,
 }
 
 /// What happened since the last look.
@@ -103,6 +106,7 @@ impl Action {
             late: 0,
             tries: 0,
             kept_before: 0,
+            passes_per_second: None,
             told: None,
         }
     }
@@ -180,7 +184,7 @@ impl Action {
             condition_false: sum.condition_false + now.condition_false,
             condition_error: sum.condition_error + now.condition_error,
             rate_limited: sum.rate_limited + now.rate_limited,
-            over_budget: NOT_COUNTED,
+            over_budget: sum.over_budget + now.over_budget,
             dropped: sum.dropped + now.dropped,
             kept: sum.kept + now.kept,
         }
@@ -196,9 +200,13 @@ impl Action {
             let why = errors::in_words(reason);
             self.last_error = Some(format!("the condition has no value: {why}"));
         }
+        if counters.passes_per_second > old.passes_per_second {
+            self.learn_rate(counters.passes_per_second, max_stop_ns);
+        }
         let since = |new: u64, old: u64| new.saturating_sub(old);
         let kept = since(counters.kept, old.kept);
         let rate_limited = since(counters.rate_limited, old.rate_limited);
+        let over_budget = since(counters.over_budget, old.over_budget);
         let ring_full = since(counters.dropped, old.dropped);
         let row = Coverage {
             ts: now_micros(),
@@ -212,12 +220,13 @@ impl Action {
             matched: kept + rate_limited + ring_full,
             kept: 0,
             rate_limited,
-            over_budget: NOT_COUNTED,
+            over_budget,
             dropped: ring_full,
         };
         let losses = vec![
             (self.reason_to_drop(), ring_full),
             ("rate_limited", rate_limited),
+            ("over_budget", over_budget),
             (
                 "condition_error",
                 since(counters.condition_error, old.condition_error),
@@ -239,6 +248,23 @@ impl Action {
             row,
             overhead,
             losses,
+        }
+    }
+
+    /// What was counted before the action was let loose on its line, and what a hit of it costs at
+    /// most, of late.
+    fn learn_rate(&mut self, per_second: u64, cost_ns: u64) {
+        self.passes_per_second = Some(per_second);
+        let cost = Duration::from_nanos(cost_ns.max(1));
+        let affordable = lr_tracer::ACTION_SHARE / cost.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "it is told in three digits")]
+        if affordable < per_second as f64 {
+            let milliseconds = cost.as_secs_f64() * 1e3;
+            self.warnings.push(format!(
+                "the line is passed {per_second} times a second or more, and a hit stops its thread \
+                 for {milliseconds:.2} ms: its share of the time is enough for about \
+                 {affordable:.1} a second, and it is paused for the rest; --ignore-quota takes all"
+            ));
         }
     }
 
@@ -288,6 +314,7 @@ impl Action {
             counts: self.counts(),
             addresses: planted.map(Planted::addresses).unwrap_or_default(),
             warnings: self.warnings.clone(),
+            passes_per_second: self.passes_per_second,
         };
         if self.told.as_ref() == Some(&now) {
             return None;
@@ -314,6 +341,7 @@ impl Action {
                 State::Paused => self.paused_until,
                 _ => None,
             },
+            passes_per_second: self.passes_per_second,
         }
     }
 }
@@ -322,9 +350,6 @@ impl Action {
 /// within [`HOLD`](super::held::HOLD) for a while; each costs no more than that, and its budget.
 const MOST_TRIES: u32 = 100;
 const NS_PER_MS: u64 = 1_000_000;
-/// Over its budget an action is not planted, so nobody counts: `observed_ms` says for how long
-/// it was.
-const NOT_COUNTED: u64 = 0;
 
 fn bound_address(site: &BoundSite) -> BoundAddress {
     BoundAddress {

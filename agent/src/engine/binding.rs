@@ -275,6 +275,7 @@ impl Engine {
             let addresses = bound.sites.iter().map(BoundSite::address).collect();
             let warnings = self.prepare_reading(addresses);
             bound.warnings.extend(warnings);
+            self.be_ready_to_read();
         }
         if self.tracer.is_none() {
             let tracer = (self.start_tracer)().map_err(|error| errors::of_tracer(&error, pid))?;

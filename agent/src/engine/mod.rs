@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lr_protocol::{ActionKind, End, EndReason, State, WantedAction, WantedActions};
-use lr_tracer::{Ended, Groups, TracerError};
+use lr_tracer::{Aside, Ended, Groups, TracerError};
 
 pub(crate) use output::{Stream, Writer};
 pub(crate) use target::Target;
@@ -57,6 +57,8 @@ pub(crate) struct Engine {
     actions: BTreeMap<String, Action>,
     slots: Slots,
     reader: Option<Reader>,
+    /// Where there is a target that runs.
+    aside: Option<Aside>,
     /// Of the modules that the reader has.
     read_generation: Option<u64>,
     unfinished: Vec<Unfinished>,
@@ -109,6 +111,7 @@ impl Engine {
             actions: BTreeMap::new(),
             slots: Slots::default(),
             reader: None,
+            aside: None,
             read_generation: None,
             unfinished: Vec::new(),
             orders,
@@ -121,8 +124,15 @@ impl Engine {
     }
 
     /// Works until the attachment has ended; the last thing in the outbox says how.
-    pub(crate) fn run(mut self) {
+    /// It keeps `aside`, which was made by this thread.
+    pub(crate) fn run(mut self, aside: Aside) {
+        self.aside = Some(aside);
+        let mut next_aside = Instant::now();
         let end = loop {
+            if self.orders.are_there() || Instant::now() >= next_aside {
+                self.step_aside();
+                next_aside = Instant::now() + SECOND;
+            }
             if let Some(end) = self.step(Instant::now()) {
                 break end;
             }
@@ -169,6 +179,25 @@ impl Engine {
 
     fn is_planted(&self) -> bool {
         self.actions.values().any(|action| action.planted.is_some())
+    }
+
+    /// Leaves their CPUs to the threads of the target, unless they wait for us.
+    fn step_aside(&mut self) {
+        let is_holding = self.is_holding();
+        if let Some(aside) = &mut self.aside {
+            match is_holding {
+                true => aside.come_back(),
+                false => aside.look(),
+            }
+        }
+    }
+
+    /// From now on threads may stand still for us.
+    fn be_ready_to_read(&mut self) {
+        courtesy::is_waited_for(true);
+        if let Some(aside) = &mut self.aside {
+            aside.come_back();
+        }
     }
 
     /// Whether threads may stand still for us.

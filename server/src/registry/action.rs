@@ -117,6 +117,7 @@ impl ActionRecord {
             error: None,
             last_error: None,
             paused_until: None,
+            passes_per_second: None,
         });
     }
 

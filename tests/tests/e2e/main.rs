@@ -13,6 +13,7 @@ mod alone;
 mod asking;
 mod attach;
 mod binaries;
+mod budget;
 mod counts;
 mod ends;
 mod explain;

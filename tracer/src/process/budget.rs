@@ -7,12 +7,14 @@ use std::time::Duration;
 const BUCKET_NS: u64 = 10_000_000;
 
 /// Share of wall time that one action may stop threads for, in thousandths.
-pub(crate) const ACTION_SHARE: u64 = 10;
+pub(crate) const ACTION_THOUSANDTHS: u64 = 10;
+/// The same as a number.
+pub const ACTION_SHARE: f64 = 0.01;
 /// The same for all actions on a process.
 pub(crate) const PROCESS_SHARE: u64 = 50;
 
 /// How long an action that has used up its share is not planted: until its bucket is half full.
-pub const PAUSE: Duration = Duration::from_nanos(BUCKET_NS / 2 * 1000 / ACTION_SHARE);
+pub const PAUSE: Duration = Duration::from_nanos(BUCKET_NS / 2 * 1000 / ACTION_THOUSANDTHS);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Bucket {
@@ -73,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_hundredth_of_the_time_can_be_spent() {
-        let mut bucket = Bucket::new(ACTION_SHARE, 0);
+        let mut bucket = Bucket::new(ACTION_THOUSANDTHS, 0);
         let mut now = 0;
         let mut spent = 0u64;
         // A hit of 50 µs every 100 µs asks for half of the time.

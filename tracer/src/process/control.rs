@@ -10,13 +10,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::CpuSet;
 use nix::sys::eventfd::EventFd;
 
 use crate::command::{self, AmendAction, ArmAction, Command, Released, Reply, Slot};
 use crate::error::TracerError;
 use crate::groups::Groups;
 use crate::process::cost::WakeCosts;
-use crate::process::courtesy::Aside;
+use crate::process::courtesy::{self, Aside};
 use crate::process::deference::{Deference, Recalled, WATCH, Watch};
 use crate::process::engine::Engine;
 use crate::process::proc::Mappings;
@@ -44,10 +45,14 @@ pub fn tracer_main(pid: u32) -> Result<(), TracerError> {
     outlive_memory_pressure();
     let memory = sys::SharedMemory::map(memory, SHARED_BYTES).map_err(start)?;
     let shared = Arc::new(Shared::new(memory));
+    // The thread that started us may keep aside, as we do to begin with.
+    let agent = nix::unistd::getppid().as_raw().cast_unsigned();
+    let allowed = courtesy::cpus_of(agent).or_else(|| courtesy::cpus_of(0));
     let pid = i32::try_from(pid).map_err(|_| TracerError::ProcessGone { pid })?;
     let mut control = Control {
         pid,
         started: proc::start_time(pid),
+        allowed,
         socket: UnixStream::from(socket),
         shared,
         wakeups: Arc::new(event_fd(wakeups)),
@@ -57,7 +62,7 @@ pub fn tracer_main(pid: u32) -> Result<(), TracerError> {
         left: HashMap::new(),
         ended: false,
     };
-    control.costs.calibrate();
+    control.costs.calibrate(pid, allowed);
     control.run();
     Ok(())
 }
@@ -66,6 +71,8 @@ struct Control {
     pid: i32,
     /// With the pid, the identity of the target.
     started: Option<u64>,
+    /// Where our threads may run when they do not keep aside.
+    allowed: Option<CpuSet>,
     socket: UnixStream,
     shared: Arc<Shared>,
     wakeups: Arc<EventFd>,
@@ -245,7 +252,7 @@ impl Control {
     fn start_thread(&self) -> Result<Attachment, TracerError> {
         let link = Arc::new(Link {
             tid: AtomicI32::new(0),
-            deference: Arc::new(Deference::new()),
+            deference: Arc::new(Deference::new(self.allowed)),
             step: Arc::new(StepWatch::default()),
             mail: Mutex::new(Mail::default()),
             changed: Condvar::new(),
@@ -265,7 +272,7 @@ impl Control {
                 what: "cannot start a thread",
                 source,
             })?;
-        let watch = Watch::new();
+        let watch = Watch::new(self.allowed);
         Ok(Attachment {
             link,
             thread,
@@ -401,7 +408,7 @@ fn hold(pid: i32, link: &Link, shared: Arc<Shared>, wakeups: Arc<EventFd>, costs
         .store(nix::unistd::gettid().as_raw(), Ordering::Release);
     link.deference.begins_here();
     let (deference, step) = (link.deference.clone(), link.step.clone());
-    let aside = Aside::of(pid.cast_unsigned());
+    let aside = Aside::within(pid.cast_unsigned(), deference.allowed());
     let attached = attach::seize_all(pid, &link.seized)
         .and_then(|threads| Engine::new(pid, threads, shared, wakeups, deference, costs, step));
     link.seized

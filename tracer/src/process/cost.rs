@@ -7,9 +7,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
+use crate::process::courtesy::{Portions, busy_cpus};
 use crate::process::monotonic_ns;
 use crate::process::placement::Placement;
 use crate::sys::{self, StopSignal, Trapper, WaitEvent, WaitTarget};
@@ -53,13 +54,16 @@ impl WakeCosts {
     }
 
     /// Measures them on a thread of its own. What cannot be measured stays as it was.
-    pub(crate) fn calibrate(self: &Arc<WakeCosts>) {
+    /// One CPU, or both, may be one on which the process runs: where it may, it is another.
+    pub(crate) fn calibrate(self: &Arc<WakeCosts>, pid: i32, allowed: Option<CpuSet>) {
         let costs = self.clone();
         let measure = move || {
-            let Ok(allowed) = sched_getaffinity(Pid::from_raw(0)) else {
-                return;
-            };
-            let mut cpus = (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu) == Ok(true));
+            let Some(allowed) = allowed else { return };
+            let is_allowed = |&cpu: &usize| allowed.is_set(cpu) == Ok(true);
+            let mut cpus: Vec<usize> = (0..CpuSet::count()).filter(is_allowed).collect();
+            let busy = busy_cpus(pid);
+            cpus.sort_by_key(|cpu| busy.contains(cpu));
+            let mut cpus = cpus.into_iter();
             let Some(own) = cpus.next() else { return };
             if let Ok(nanos) = measure_on(own, own) {
                 costs.same_cpu.store(nanos, Ordering::Relaxed);
@@ -84,11 +88,13 @@ fn measure_on(own: usize, its: usize) -> io::Result<u64> {
     sched_setaffinity(Pid::from_raw(0), &set)?;
     let trapper = Trapper::spawn(its, WARM_UP + STOPS)?;
     let mut seen = Vec::with_capacity(WARM_UP + STOPS);
+    let mut portions = Portions::begin();
     while let WaitEvent::Stopped { .. } = sys::wait_stop(WaitTarget::Thread(trapper.pid()), true)? {
         let began = monotonic_ns();
         // What every hit does at least.
         let registers = sys::get_registers(trapper.pid())?;
         sys::set_registers(trapper.pid(), &registers)?;
+        portions.pause_if_due();
         seen.push(monotonic_ns().saturating_sub(began));
         sys::continue_with(trapper.pid(), StopSignal::None)?;
     }

@@ -14,30 +14,63 @@ use crate::process::proc;
 /// Threads of a process that are asked where they run, at most: each costs some microseconds.
 const MOST_THREADS: usize = 1024;
 
-/// While this is there, the calling thread and those that it starts keep off the CPUs on which
-/// threads of a process ran when it began, where there are others. Belongs to that thread.
+/// While this is there, the thread that made it and those that it starts keep off the CPUs on which
+/// threads of a process run, where there are others. It belongs to that thread.
 #[derive(Debug)]
 pub struct Aside {
-    /// Where the thread may run otherwise, if that was changed.
-    before: Option<CpuSet>,
-    _of_this_thread: std::marker::PhantomData<*const ()>,
+    pid: u32,
+    /// Where the thread may run otherwise.
+    allowed: Option<CpuSet>,
+    is_aside: bool,
 }
 
 impl Aside {
+    /// The calling thread may run otherwise where this process's main thread may.
     pub fn of(pid: u32) -> Aside {
-        Aside {
-            before: step_aside(pid.cast_signed()),
-            _of_this_thread: std::marker::PhantomData,
+        Aside::within(pid, cpus_of(std::process::id()))
+    }
+
+    /// The calling thread may run otherwise where it is `allowed`.
+    pub(crate) fn within(pid: u32, allowed: Option<CpuSet>) -> Aside {
+        let mut aside = Aside {
+            pid,
+            allowed,
+            is_aside: true,
+        };
+        aside.look();
+        aside
+    }
+
+    /// Looks again where threads of the process run. To be called by the same thread.
+    pub fn look(&mut self) {
+        let Some(allowed) = self.allowed else { return };
+        match without(&allowed, &busy_cpus(self.pid.cast_signed())) {
+            Some(others) => self.is_aside |= bind(&others),
+            None => self.come_back(),
+        }
+    }
+
+    /// The thread may run everywhere again, until the next look.
+    pub fn come_back(&mut self) {
+        if let Some(allowed) = self.allowed.filter(|_| self.is_aside) {
+            self.is_aside = !bind(&allowed);
         }
     }
 }
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        if let Some(before) = self.before {
-            let _ = sched_setaffinity(Pid::from_raw(0), &before);
-        }
+        self.come_back();
     }
+}
+
+/// Where a thread may run.
+pub(crate) fn cpus_of(tid: u32) -> Option<CpuSet> {
+    sched_getaffinity(Pid::from_raw(tid.cast_signed())).ok()
+}
+
+fn bind(cpus: &CpuSet) -> bool {
+    sched_setaffinity(Pid::from_raw(0), cpus).is_ok()
 }
 
 /// Long work in small portions: whoever waits for the CPU gets it between two of them.
@@ -67,14 +100,6 @@ impl Portions {
     }
 }
 
-/// Where the calling thread might run before, if that has changed.
-fn step_aside(pid: i32) -> Option<CpuSet> {
-    let before = sched_getaffinity(Pid::from_raw(0)).ok()?;
-    let others = without(&before, &busy_cpus(pid))?;
-    sched_setaffinity(Pid::from_raw(0), &others).ok()?;
-    Some(before)
-}
-
 /// Those that are left, if it is some and not all.
 fn without(allowed: &CpuSet, busy: &[usize]) -> Option<CpuSet> {
     let mut left = *allowed;
@@ -86,7 +111,8 @@ fn without(allowed: &CpuSet, busy: &[usize]) -> Option<CpuSet> {
     (is_some && left != *allowed).then_some(left)
 }
 
-fn busy_cpus(pid: i32) -> Vec<usize> {
+/// The CPUs on which threads of a process run, or wait to.
+pub(crate) fn busy_cpus(pid: i32) -> Vec<usize> {
     let mut busy = Vec::new();
     let mut portions = Portions::begin();
     for tid in proc::threads(pid).into_iter().take(MOST_THREADS) {

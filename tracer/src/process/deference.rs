@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::process::proc::{self, ThreadFiles};
@@ -53,14 +53,14 @@ pub(crate) struct Deference {
 
 impl Deference {
     /// To be called by the thread that will [`Watch`].
-    pub(crate) fn new() -> Deference {
+    pub(crate) fn new(allowed: Option<CpuSet>) -> Deference {
         Deference {
             tid: AtomicI32::new(0),
             watcher: nix::unistd::gettid().as_raw(),
             state: AtomicU8::new(ORDINARY),
             cpu: AtomicUsize::new(usize::MAX),
             hits: AtomicU32::new(0),
-            allowed: sched_getaffinity(Pid::from_raw(0)).ok(),
+            allowed,
             is_possible: can_come_back(),
         }
     }
@@ -170,9 +170,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new() -> Watch {
+    pub(crate) fn new(allowed: Option<CpuSet>) -> Watch {
         Watch {
-            allowed: sched_getaffinity(Pid::from_raw(0)).ok(),
+            allowed,
             hits: 0,
             quiet_rounds: 0,
             avoids: usize::MAX,
@@ -250,13 +250,14 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::{Deference, Recalled, Watch};
+    use crate::process::courtesy::cpus_of;
     use crate::process::proc;
     use crate::sys::{self, Policy};
 
     /// By a thread that wake-ups do not end.
     fn deference() -> Arc<Deference> {
         sys::install_wake_handler().unwrap();
-        Arc::new(Deference::new())
+        Arc::new(Deference::new(cpus_of(0)))
     }
 
     #[test]
@@ -287,7 +288,7 @@ mod tests {
         while proc::activity(process, tid).is_none_or(|now| now.state != b'S') {
             std::thread::yield_now();
         }
-        let mut watch = Watch::new();
+        let mut watch = Watch::new(deference.allowed());
         deference.beat();
         watch.look(&deference);
         assert!(deference.gives_way(), "there was a hit");
@@ -313,7 +314,7 @@ mod tests {
             assert_eq!(sys::policy(0), Some(Policy::Other));
             // As if the recall had come in the middle of `begin`.
             sys::set_policy(0, Policy::Idle).unwrap();
-            Watch::new().look(&deference);
+            Watch::new(deference.allowed()).look(&deference);
             assert_eq!(sys::policy(0), Some(Policy::Other));
             assert_eq!(deference.heed(), Some(Recalled::Wanted));
         });
@@ -340,7 +341,7 @@ mod tests {
             assert_eq!(sys::policy(0), Some(Policy::Other));
         });
         told.recv().unwrap();
-        let mut watch = Watch::new();
+        let mut watch = Watch::new(deference.allowed());
         deference.beat();
         watch.look(&deference);
         while deference.gives_way() {

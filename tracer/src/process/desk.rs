@@ -11,6 +11,7 @@ use crate::command::Slot;
 use crate::process::memory::StoppedMemory;
 use crate::process::monotonic_ns;
 use crate::process::names::ThreadNames;
+use crate::process::preflight::Pass;
 use crate::process::site::User;
 use crate::process::slot::{SlotEntry, SlotState, Yields};
 use crate::record::StoppedRegisters;
@@ -89,6 +90,22 @@ impl Desk {
         }
         entry.hits += 1;
         let hits = entry.hits;
+        let pass = entry.preflight.pass(&mut entry.budget);
+        if let Pass::Told { per_second, .. } = pass {
+            let rate = self.shared.counter(slot, Counter::PassesPerSecond);
+            rate.store(per_second, Ordering::Relaxed);
+        }
+        match pass {
+            Pass::Served
+            | Pass::Told {
+                is_served: true, ..
+            } => {}
+            Pass::Counted | Pass::Told { .. } => {
+                self.shared.add(slot, Counter::Hits, 1);
+                self.shared.add(slot, Counter::OverBudget, 1);
+                return Ran::On;
+            }
+        }
         let thread = match user.program.needs_thread_name() {
             true => self.names.of(hit.tid),
             false => ThreadName::default(),

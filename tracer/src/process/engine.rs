@@ -400,7 +400,7 @@ impl Engine {
         self.restore_all();
         self.is_leaving = true;
         self.free_all();
-        let _aside = Aside::of(self.pid.cast_unsigned());
+        let _aside = Aside::within(self.pid.cast_unsigned(), self.follower.allowed());
         self.settle();
         self.settled = true;
     }

@@ -197,11 +197,12 @@ impl Engine {
             return;
         }
         let within_budget = entry.budget.take(cost, now);
+        let has_to_pause = entry.preflight.has_to_pause(within_budget);
         if entry.is_exhausted() {
             self.suspend(slot, SlotState::Done);
             let pushed = self.desk.producer.done(slot);
             self.desk.notify(pushed);
-        } else if !within_budget && !entry.ignore_quota {
+        } else if has_to_pause && !entry.ignore_quota {
             self.pause(slot);
         }
     }

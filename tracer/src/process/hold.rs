@@ -226,6 +226,9 @@ impl Engine {
 
     /// Counts a stop that was not over when the hit was, and a slot's share of it.
     fn charge(&mut self, slot: Slot, stood: u64, share: u64) {
+        if let Some(entry) = self.desk.slots.get_mut(&slot) {
+            entry.preflight.went_on();
+        }
         self.desk.shared.add(slot, Counter::StopNs, share);
         let max = self.desk.shared.counter(slot, Counter::MaxStopNs);
         max.fetch_max(stood, std::sync::atomic::Ordering::Relaxed);

@@ -16,6 +16,7 @@ mod life;
 mod memory;
 mod names;
 mod placement;
+mod preflight;
 mod privilege;
 mod proc;
 mod settle;
@@ -29,7 +30,7 @@ mod text;
 mod turns;
 mod vectors;
 
-pub use budget::PAUSE;
+pub use budget::{ACTION_SHARE, PAUSE};
 pub use control::tracer_main;
 pub use courtesy::Aside;
 

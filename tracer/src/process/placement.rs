@@ -123,6 +123,11 @@ impl Follower {
         }
     }
 
+    /// Where the tracer thread may run.
+    pub(crate) fn allowed(&self) -> Option<CpuSet> {
+        self.allowed
+    }
+
     /// How the last hits were taken.
     pub(crate) fn placement(&self) -> Placement {
         self.placement

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::command::{ArmAction, Mode, Rate, Slot, nanos};
-use crate::process::budget::{ACTION_SHARE, Bucket};
+use crate::process::budget::{ACTION_THOUSANDTHS, Bucket};
+use crate::process::preflight::PreFlight;
 use crate::process::tally::Tally;
 
 /// Whether a slot's sites are planted on its behalf.
@@ -30,6 +31,7 @@ pub(crate) struct SlotEntry {
     pub(crate) ignore_quota: bool,
     pub(crate) yields: Yields,
     pub(crate) budget: Bucket,
+    pub(crate) preflight: PreFlight,
 }
 
 /// What a hit leads to.
@@ -57,7 +59,8 @@ impl SlotEntry {
                 Mode::Hold(time) => Yields::Hold(nanos(time)),
                 Mode::Aggregate(wanted) => Yields::Count(Tally::new(wanted)),
             },
-            budget: Bucket::new(ACTION_SHARE, now_ns),
+            budget: Bucket::new(ACTION_THOUSANDTHS, now_ns),
+            preflight: PreFlight::of(action),
         }
     }
 

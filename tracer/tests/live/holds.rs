@@ -312,3 +312,31 @@ pub(crate) fn an_exit_does_not_wait_for_a_thread_that_stands_still() {
     assert_eq!(ended(&mut tracer), Ended::Exited { status: 7 });
     assert!(!stood.let_on(&mut tracer));
 }
+
+pub(crate) fn a_costly_action_is_let_loose_when_its_line_was_counted() {
+    let program = Fixture::c("counted.c").opt('2').build();
+    let mut target = Target::spawn(&program, ["1", "1000"]);
+    let image = Image::of(&program, target.pid());
+    let undisturbed = round(&mut target);
+    let mut tracer = tracer(&target);
+    // On a machine with much to do the second pass may come so late that nothing is counted.
+    let counters = wait_until("passes that are only counted", || {
+        let action = ArmAction {
+            ignore_quota: false,
+            ..holding(&image, Duration::from_millis(1), Some(2))
+        };
+        tracer.arm(&action).unwrap();
+        target.send("go");
+        assert_eq!(held(&mut tracer).hits, 1, "the first pass is served");
+        assert_eq!(target.line(), undisturbed);
+        let counters = tracer.counters(Slot(0));
+        tracer.disarm(Slot(0)).unwrap();
+        (counters.over_budget > 0).then_some(counters)
+    });
+    assert!(counters.over_budget <= 65);
+    assert_eq!(counters.hits, counters.kept + counters.over_budget);
+    assert!(counters.passes_per_second > 0);
+    tracer.release().unwrap();
+    target.assert_clean();
+    assert_eq!(round(&mut target), undisturbed);
+}

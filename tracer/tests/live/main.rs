@@ -77,6 +77,7 @@ fn main() {
         holds::who_is_late_does_not_let_the_next_hit_on,
         holds::who_share_a_stop_share_its_cost,
         holds::each_hit_of_a_holding_action_is_kept_or_counted,
+        holds::a_costly_action_is_let_loose_when_its_line_was_counted,
         holds::losing_the_agent_lets_all_on,
         holds::taking_the_action_away_lets_all_on,
         holds::a_kill_reaches_a_thread_that_stands_still,

@@ -2,7 +2,7 @@ use jiff::tz::TimeZone;
 use lr_protocol::{Action, ActionKind, ActionStatus, ActionTarget, Agent, Counts, Output};
 
 use super::loss::in_words;
-use super::why::{Lost, Seen, why, why_not_all};
+use super::why::{Lost, Seen, Spent, why, why_not_all};
 use super::{location, target};
 use crate::escape::escaped;
 use crate::failure::{of_action, rendered};
@@ -17,6 +17,7 @@ pub(super) struct Around {
     /// Those of them whose process is stopped.
     pub(super) stopped: Vec<String>,
     pub(super) seen: Vec<Seen>,
+    pub(super) spent: Vec<Spent>,
     pub(super) lost: Vec<Lost>,
 }
 
@@ -138,6 +139,16 @@ fn status_details(
             "  last minute: observed for {seconds} s, {hits} hits\n"
         ));
     }
+    let spent = around
+        .spent
+        .iter()
+        .find(|spent| spent.agent == status.agent_id);
+    if let Some(spent) = spent.filter(|_| !status.state.is_final()) {
+        text.push_str(&format!(
+            "  {}\n",
+            spent_line(spent, action.spec.ignore_quota)
+        ));
+    }
     let lost = around
         .lost
         .iter()
@@ -153,9 +164,14 @@ fn status_details(
     if let Some(error) = &status.last_error {
         text.push_str(&format!("  last error: {}\n", escaped(error)));
     }
+    if let Some(passes) = status.passes_per_second {
+        text.push_str(&format!(
+            "  passed {passes} times a second or more when it was planted\n"
+        ));
+    }
     if let Some(until) = status.paused_until {
         text.push_str(&format!(
-            "  paused until {}\n",
+            "  paused until {}, by its budget of time\n",
             time::local_micros(until, zone)
         ));
     }
@@ -186,6 +202,17 @@ fn status_details(
         text.push_str(&format!("  why not all: {why}\n"));
     }
     text
+}
+
+fn spent_line(spent: &Spent, ignores_quota: bool) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let longest = spent.longest_ns as f64 / 1e6;
+    let share = spent.share * 100.0;
+    let allowed = match ignores_quota {
+        true => ", which is as it likes",
+        false => " of the 1 % that it may",
+    };
+    format!("stops took {share:.2} % of the time{allowed}, the longest {longest:.3} ms")
 }
 
 /// Hits, and what became of those that are not kept.

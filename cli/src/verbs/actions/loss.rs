@@ -3,7 +3,7 @@
 /// A reason in words: none where the counts tell it, empty where it is not known here.
 pub(super) fn in_words(reason: &str) -> Option<&'static str> {
     Some(match reason {
-        "rate_limited" | "condition_error" => return None,
+        "rate_limited" | "condition_error" | "over_budget" => return None,
         "ring_full" => "they came faster than they are read",
         "queue_full" => "the server did not take them in time",
         "batch_refused" => "the server refused them",

@@ -23,6 +23,16 @@ pub(super) struct Seen {
     pub(super) hits: u64,
 }
 
+/// What an action's stops have cost on an agent in the last minute, or since it began if that is
+/// later.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+pub(super) struct Spent {
+    pub(super) agent: String,
+    /// Of the time: 0.01 is a hundredth.
+    pub(super) share: f64,
+    pub(super) longest_ns: u64,
+}
+
 /// Events that are missing, since the action began.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 pub(super) struct Lost {
@@ -38,6 +48,11 @@ const SEEN: &str = "
     SELECT agent_id AS agent, sum(observed_ms)::UBIGINT AS observed_ms, sum(hits)::UBIGINT AS hits
     FROM coverage
     WHERE action_id = $action AND action_version = $version::UINTEGER AND recv_ts > now() - INTERVAL 1 MINUTE GROUP BY ALL";
+const SPENT: &str = "
+    SELECT agent_id AS agent, max(max_stop_ns)::UBIGINT AS longest_ns,
+        sum(stop_ns) / 1e9 / greatest(1.0, epoch(now()) - epoch(min(ts)) + 1.0) AS share
+    FROM overhead
+    WHERE action_id = $action AND recv_ts > now() - INTERVAL 1 MINUTE GROUP BY ALL";
 const LOST: &str = "
     SELECT agent_id AS agent, reason, sum(count)::UBIGINT AS count
     FROM losses WHERE action_id = $action GROUP BY ALL ORDER BY reason";
@@ -45,6 +60,10 @@ const LOST: &str = "
 pub(super) async fn seen(client: &Client, action: &Action) -> Result<Vec<Seen>, Failure> {
     let version = ("version".to_owned(), action.version.to_string());
     records(&query(client, SEEN, action, Some(version)).await?)
+}
+
+pub(super) async fn spent(client: &Client, action: &Action) -> Result<Vec<Spent>, Failure> {
+    records(&query(client, SPENT, action, None).await?)
 }
 
 pub(super) async fn lost(client: &Client, action: &Action) -> Result<Vec<Lost>, Failure> {

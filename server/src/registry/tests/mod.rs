@@ -119,6 +119,7 @@ impl World {
                 error: None,
                 last_error: None,
                 paused_until: None,
+                passes_per_second: None,
             });
         })
     }
