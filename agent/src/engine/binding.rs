@@ -273,9 +273,10 @@ impl Engine {
         let deadline = action.deadline;
         if let Mode::Hold(_) = mode {
             let addresses = bound.sites.iter().map(BoundSite::address).collect();
+            // What is not read ahead is read while threads stand still.
+            self.be_ready_to_read();
             let warnings = self.prepare_reading(addresses);
             bound.warnings.extend(warnings);
-            self.be_ready_to_read();
         }
         if self.tracer.is_none() {
             let tracer = (self.start_tracer)().map_err(|error| errors::of_tracer(&error, pid))?;

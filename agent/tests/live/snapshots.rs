@@ -190,7 +190,8 @@ pub(crate) fn snapshots_and_logs_share_a_site() {
         let events = taken(&mut target, &server, &mut actions, id, &undisturbed);
         assert_eq!(events.len(), 2);
         for event in &events {
-            assert_eq!(named(order(event), "id").value.as_deref(), Some("7"));
+            let id = named(order(event), "id");
+            assert_eq!(id.value.as_deref(), Some("7"), "{id:?}");
         }
     }
     server.want(vec![]);
