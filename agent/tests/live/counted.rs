@@ -369,6 +369,7 @@ pub(crate) fn a_busy_line_is_paused_and_every_hit_accounted_for() {
                 + counts.condition_false
                 + counts.condition_error
                 + counts.rate_limited
+                + counts.over_budget
                 + counts.dropped,
             "{id}: {counts:?}"
         );
