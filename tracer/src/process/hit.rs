@@ -213,7 +213,11 @@ impl Engine {
         if !std::mem::take(&mut self.process_is_over) {
             return;
         }
-        if let Some(slot) = dearest(&self.desk.slots, now) {
+        let Some(slot) = dearest(&self.desk.slots, now) else {
+            return;
+        };
+        let entry = self.desk.slots.get_mut(&slot);
+        if entry.is_some_and(|entry| entry.preflight.has_to_pause(false)) {
             self.pause(slot);
         }
     }
