@@ -22,6 +22,7 @@ mod event;
 mod explain;
 pub mod host;
 mod indexed;
+mod journal;
 mod launch;
 mod locate;
 mod maps;
@@ -33,6 +34,7 @@ mod problem;
 pub mod process;
 mod reading;
 mod ready;
+mod repair;
 mod session;
 mod signal;
 mod snapshot;
@@ -42,5 +44,6 @@ pub use explain::{
     DebugInfoState, ExplainRequest, ExplainTarget, ModuleDebugInfo, debug_info_of, explain,
 };
 pub use launch::{LaunchFailure, LaunchRequest, launch};
+pub use repair::{RepairError, Repaired, Stray, Strays, repair, strays};
 pub use snapshot::{CoreSnapshotRequest, snapshot_of_core};
 pub use tracer::tracer_main;

@@ -22,6 +22,7 @@ use crate::clock::now_micros;
 use crate::courtesy;
 use crate::engine::{Engine, StartTracer, Stream, Target, Trace, Writer};
 use crate::host::ProcessFacts;
+use crate::journal;
 use crate::launch::own_executable;
 use crate::modules::{ModuleError, Modules};
 use crate::note::note;
@@ -208,7 +209,11 @@ fn run_engine(facts: &ProcessFacts, writer: Writer, orders: Arc<Orders>, outbox:
     };
     let lr = own_executable();
     let start_tracer: StartTracer = Box::new(move || {
-        let tracer = Tracer::spawn(&lr, pid)?;
+        let journal = journal::begin(pid);
+        if let Err(error) = &journal {
+            note(&format!("what is planted is not written down: {error}"));
+        }
+        let tracer = Tracer::spawn_with(&lr, pid, journal.ok())?;
         Ok(Box::new(tracer) as Box<dyn Trace>)
     });
     let binder = Box::new(Binder::new(pid, modules));

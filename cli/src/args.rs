@@ -5,7 +5,7 @@ use crate::tell::tell;
 
 use crate::verbs::{
     actions, agents, attach, completions, counter, detach, disable, doctor, duplicate, edit,
-    enable, explain, log, metric, metrics, portal, ps, retake, rm, server, show, snapshot,
+    enable, explain, log, metric, metrics, portal, ps, repair, retake, rm, server, show, snapshot,
     snapshots, sql, stop, tail, top, version,
 };
 
@@ -76,6 +76,8 @@ pub(crate) enum Verb {
     Portal(portal::Portal),
     /// Say what stands in the way of attaching
     Doctor(doctor::Doctor),
+    /// Put bytes back that a killed tracer left in a process
+    Repair(repair::Repair),
     /// Print completions for a shell
     Completions(completions::Completions),
     /// Print the version
@@ -84,7 +86,7 @@ pub(crate) enum Verb {
 
 /// Verbs and options that other versions have or will have.
 const NOT_YET: &[&str] = &[
-    "tictoc", "duration", "agent", "login", "users", "keys", "pools", "audit", "erase", "repair",
+    "tictoc", "duration", "agent", "login", "users", "keys", "pools", "audit", "erase",
 ];
 
 /// The verb of this process's arguments. Ends the process on `--help` and on wrong usage.

@@ -1,6 +1,8 @@
 //! The agent's half: starts the tracer process, sends commands, reads records.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -8,12 +10,15 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::command::{self, AmendAction, ArmAction, Armed, Command, Mode, Released, Reply, Slot};
 use crate::error::TracerError;
 use crate::groups::Groups;
+use crate::guard::{Guard, Rescued};
+use crate::journal::{self, JOURNAL_BYTES, JournalOwner};
 use crate::process::monotonic_ns;
 use crate::record::Record;
 use crate::ring::Consumer;
@@ -28,7 +33,10 @@ const GATHER: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Tracer {
     socket: UnixStream,
+    /// The target's.
+    pid: u32,
     child: Option<Child>,
+    guard: Option<Guard>,
     shared: Arc<Shared>,
     consumer: Consumer,
     wakeups: EventFd,
@@ -39,22 +47,55 @@ pub struct Tracer {
 impl Tracer {
     /// Starts the tracer process as `lr tracer --pid PID`. Nothing is seized before the first
     /// action is armed.
+    /// What it plants is written down in memory, so that only we can put it back if it dies.
     pub fn spawn(lr: &Path, pid: u32) -> Result<Tracer, TracerError> {
+        Tracer::spawn_with(lr, pid, None)
+    }
+
+    /// The same with what is planted written down in a file, empty and for nothing else, so that it
+    /// can be put back when we have died too.
+    pub fn spawn_with(
+        lr: &Path,
+        pid: u32,
+        journal: Option<(File, JournalOwner)>,
+    ) -> Result<Tracer, TracerError> {
         let memory = sys::SharedMemory::create(SHARED_BYTES).map_err(TracerError::Spawn)?;
+        let (journal, owner) = match journal {
+            Some((file, owner)) => (mapped(file).map_err(TracerError::Spawn)?, Some(owner)),
+            None => {
+                let journal = sys::SharedMemory::create(JOURNAL_BYTES);
+                (journal.map_err(TracerError::Spawn)?, None)
+            }
+        };
+        let (alive, its_life) = nix::unistd::pipe2(OFlag::O_CLOEXEC)
+            .map_err(|errno| TracerError::Spawn(errno.into()))?;
         let (ours, theirs) = UnixStream::pair().map_err(TracerError::Spawn)?;
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let wakeups = EventFd::from_value_and_flags(0, flags)
             .map_err(|errno| TracerError::Spawn(errno.into()))?;
         let theirs = OwnedFd::from(theirs);
-        let fds = [theirs.as_fd(), memory.fd(), wakeups.as_fd()];
+        let fds = [
+            theirs.as_fd(),
+            memory.fd(),
+            wakeups.as_fd(),
+            journal.fd(),
+            its_life.as_fd(),
+        ];
         let arguments = ["tracer", "--pid", &pid.to_string()];
         let child = sys::spawn_tracer(lr, &arguments, fds).map_err(TracerError::Spawn)?;
         drop(theirs);
-        let shared = Arc::new(Shared::new(memory));
+        drop(its_life);
+        let shared = Arc::new(Shared::new(memory, journal));
+        if let Some(owner) = owner {
+            journal::begin(&shared, owner);
+        }
+        let guard = Guard::start(shared.clone(), alive).map_err(TracerError::Spawn)?;
         let consumer = Consumer::new(shared.clone());
         Ok(Tracer {
             socket: ours,
+            pid,
             child: Some(child),
+            guard: Some(guard),
             shared,
             consumer,
             wakeups,
@@ -67,6 +108,9 @@ impl Tracer {
     pub fn arm(&mut self, action: &ArmAction) -> Result<Armed, TracerError> {
         match self.ask(&Command::Arm(action.clone()))? {
             Reply::Armed(armed) => {
+                if let Some(guard) = &self.guard {
+                    guard.look_at(self.pid);
+                }
                 if matches!(action.mode, Mode::Hold(_)) {
                     self.holding.insert(action.slot);
                 }
@@ -176,6 +220,11 @@ impl Tracer {
         self.child.as_ref().map(Child::id)
     }
 
+    /// What was put back when the tracer had died; waits until that is done. Once.
+    pub fn take_rescued(&mut self) -> Option<Rescued> {
+        Some(self.guard.take()?.finish())
+    }
+
     /// Whether the tracer process is there still.
     pub fn is_alive(&mut self) -> bool {
         self.child
@@ -205,6 +254,13 @@ impl Drop for Tracer {
             let _ = child.wait();
         }
     }
+}
+
+/// The file as shared memory of which each page is there, so that touching one cannot fail.
+fn mapped(journal: File) -> io::Result<sys::SharedMemory> {
+    let bytes = i64::try_from(JOURNAL_BYTES).map_err(io::Error::other)?;
+    nix::fcntl::posix_fallocate(&journal, 0, bytes)?;
+    sys::SharedMemory::map(journal.into(), JOURNAL_BYTES)
 }
 
 fn unexpected(reply: &Reply) -> TracerError {

@@ -276,11 +276,9 @@ fn index(position: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shared::SHARED_BYTES;
-    use crate::sys::SharedMemory;
 
     fn pair() -> (Producer, Consumer) {
-        let shared = Arc::new(Shared::new(SharedMemory::create(SHARED_BYTES).unwrap()));
+        let shared = crate::shared::in_memory();
         (Producer::new(shared.clone()), Consumer::new(shared))
     }
 

@@ -144,11 +144,17 @@ fn reason_of(word: u64) -> Option<Reason> {
 #[derive(Debug)]
 pub(crate) struct Shared {
     memory: SharedMemory,
+    journal: SharedMemory,
 }
 
 impl Shared {
-    pub(crate) fn new(memory: SharedMemory) -> Shared {
-        Shared { memory }
+    pub(crate) fn new(memory: SharedMemory, journal: SharedMemory) -> Shared {
+        Shared { memory, journal }
+    }
+
+    /// See [`crate::journal`].
+    pub(crate) fn journal(&self) -> &[AtomicU64] {
+        self.journal.words()
     }
 
     pub(crate) fn header(&self, word: usize) -> &AtomicU64 {
@@ -211,4 +217,12 @@ impl Shared {
             observed_ns: get(Counter::ObservedNs) + running,
         }
     }
+}
+
+/// For tests.
+#[cfg(test)]
+pub(crate) fn in_memory() -> std::sync::Arc<Shared> {
+    let memory = SharedMemory::create(SHARED_BYTES).unwrap();
+    let journal = SharedMemory::create(crate::journal::JOURNAL_BYTES).unwrap();
+    std::sync::Arc::new(Shared::new(memory, journal))
 }

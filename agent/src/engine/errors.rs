@@ -2,7 +2,7 @@
 
 use lr_probe::Reason;
 use lr_protocol::StatusError;
-use lr_tracer::TracerError;
+use lr_tracer::{Rescued, TracerError};
 use nix::sys::signal::Signal;
 
 use crate::checks;
@@ -25,11 +25,32 @@ pub(crate) fn of_tracer(error: &TracerError, pid: u32) -> StatusError {
         ),
         TracerError::Died => simple(
             error,
-            &[&format!(
-                "check that process {pid} still runs; a killed tracer cannot put bytes back"
-            )],
+            &[
+                &format!(
+                    "check that process {pid} still runs: a thread that was stopped then died"
+                ),
+                &format!("`lr doctor {pid}` says whether its text is what it was"),
+            ],
         ),
         _ => simple(error, &[]),
+    }
+}
+
+/// What follows the message that the tracer has died.
+pub(crate) fn of_rescue(rescued: Rescued) -> String {
+    let bytes = |count: u32| match count {
+        1 => "1 byte".to_owned(),
+        count => format!("{count} bytes"),
+    };
+    match (rescued.restored, rescued.left) {
+        (0, 0) => "; it had nothing planted".to_owned(),
+        (restored, 0) => format!("; the agent put {} back", bytes(restored)),
+        (0, left) => format!("; {} could not be put back", bytes(left)),
+        (restored, left) => format!(
+            "; the agent put {} back, {} could not be",
+            bytes(restored),
+            bytes(left)
+        ),
     }
 }
 

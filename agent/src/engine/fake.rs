@@ -299,6 +299,10 @@ impl Trace for FakeTracer {
 
     fn wait(&self, _: Duration) {}
 
+    fn take_rescued(&mut self) -> Option<lr_tracer::Rescued> {
+        None
+    }
+
     fn is_alive(&mut self) -> bool {
         !self.state.borrow().is_dead
     }

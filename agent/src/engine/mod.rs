@@ -554,7 +554,15 @@ impl Engine {
         if let Some(end) = self.target.end() {
             return self.ended(end);
         }
-        let status = errors::of_tracer(error, self.target.pid);
+        let mut status = errors::of_tracer(error, self.target.pid);
+        let tracer = match error {
+            TracerError::Died => self.tracer.as_mut(),
+            _ => None,
+        };
+        let rescued = tracer.and_then(|tracer| tracer.take_rescued());
+        if let Some(rescued) = rescued {
+            status.message.push_str(&errors::of_rescue(rescued));
+        }
         let message = status.message.clone();
         let ids: Vec<String> = self.actions.keys().cloned().collect();
         for id in ids {
@@ -572,7 +580,7 @@ impl Engine {
             ts: now_micros(),
             reason: EndReason::Failed,
             message,
-            restored: 0,
+            restored: rescued.map_or(0, |rescued| rescued.restored),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use lr_dwarf::{HitContext, Layout, Module, Rendered, Value};
 use lr_protocol::{ActionSpec, Name};
 use lr_tracer::{
-    AmendAction, ArmAction, Armed, Groups, Record, Released, ResumeKind, SiteProgram, Slot,
-    SlotCounters, Tracer, TracerError,
+    AmendAction, ArmAction, Armed, Groups, Record, Released, Rescued, ResumeKind, SiteProgram,
+    Slot, SlotCounters, Tracer, TracerError,
 };
 
 use crate::locate::Unlocated;
@@ -25,6 +25,9 @@ pub(crate) trait Trace {
     fn next_record(&mut self) -> Option<Record<'_>>;
     fn wait(&self, timeout: Duration);
     fn is_alive(&mut self) -> bool;
+
+    /// What was put back when it had died.
+    fn take_rescued(&mut self) -> Option<Rescued>;
 }
 
 impl Trace for Tracer {
@@ -74,6 +77,10 @@ impl Trace for Tracer {
 
     fn is_alive(&mut self) -> bool {
         Tracer::is_alive(self)
+    }
+
+    fn take_rescued(&mut self) -> Option<Rescued> {
+        Tracer::take_rescued(self)
     }
 }
 

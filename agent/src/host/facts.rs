@@ -181,6 +181,13 @@ fn threads_of(proc_pid: &Path) -> Vec<Status> {
         .collect()
 }
 
+/// Who traces a process, or any thread of it; 0 where nobody does. `None` if there is no such process.
+pub fn tracer_of(pid: u32) -> Option<u32> {
+    let threads = threads_of(&proc_of(pid));
+    let tracer = threads.iter().map(|thread| thread.tracer_pid);
+    (!threads.is_empty()).then(|| tracer.max().unwrap_or(0))
+}
+
 /// The kernel gives the files of a process that is not dumpable to root (proc(5)).
 fn is_dumpable(proc_pid: &Path, uid: u32) -> bool {
     fs::metadata(proc_pid.join("status")).is_ok_and(|metadata| metadata.uid() == uid)

@@ -17,7 +17,7 @@ mod yama;
 pub use capability::{Capability, CapabilitySet};
 pub use cgroup::container_id;
 pub use elf_ident::ElfIdent;
-pub use facts::{FactsError, ProcessFacts, TracedBy, comm_of, process_ids};
+pub use facts::{FactsError, ProcessFacts, TracedBy, comm_of, process_ids, tracer_of};
 pub(crate) use facts::{read_stat, thread_name};
 pub use id::{process_id, process_id_of};
 pub use living::{is_stopped, living_thread};

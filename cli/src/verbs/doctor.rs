@@ -1,8 +1,8 @@
 use clap::Args;
-use lr_agent::DebugInfoState;
 use lr_agent::checks::{Asker, check};
 use lr_agent::client::Local;
 use lr_agent::host::{Capability, YamaScope};
+use lr_agent::{DebugInfoState, Strays};
 
 use crate::escape::escaped;
 use crate::failure::{Failure, rendered};
@@ -51,7 +51,7 @@ impl Doctor {
             }
         }
         if let Some(pid) = self.pid {
-            for (finding, line) in debug_info(pid) {
+            for (finding, line) in strays(pid).into_iter().chain(debug_info(pid)) {
                 report.push_str(&format!("{} {line}\n", mark(finding)));
             }
         }
@@ -159,6 +159,32 @@ fn debug_info(pid: u32) -> Vec<(Finding, String)> {
         }
     }
     lines
+}
+
+/// Whether its text is what its files have.
+fn strays(pid: u32) -> Option<(Finding, String)> {
+    Some(match lr_agent::strays(pid).ok()? {
+        Strays::Held { .. } => return None,
+        Strays::Found(strays) if strays.is_empty() => (
+            Finding::Fine,
+            "no int3 is in its text that its files do not have".to_owned(),
+        ),
+        Strays::Found(strays) => {
+            let ours = strays.iter().filter(|stray| stray.is_ours).count();
+            let meaning = match ours == strays.len() {
+                true => format!("a tracer of lr's was killed; `lr repair {pid}` puts them back"),
+                false => format!("{ours} of them are lr's; another tool may have left the others"),
+            };
+            (
+                Finding::Bad,
+                format!(
+                    "{} int3 in its text, the first at {:#x}: {meaning}",
+                    strays.len(),
+                    strays[0].address
+                ),
+            )
+        }
+    })
 }
 
 async fn server() -> (Finding, String) {

@@ -19,6 +19,7 @@ pub(crate) mod metrics;
 pub(crate) mod placing;
 pub(crate) mod portal;
 pub(crate) mod ps;
+pub(crate) mod repair;
 pub(crate) mod retake;
 pub(crate) mod rm;
 pub(crate) mod server;
@@ -85,6 +86,7 @@ async fn run_async(verb: Verb) -> Result<(), Failure> {
         Verb::Server(verb) => verb.run().await,
         Verb::Portal(verb) => verb.run().await,
         Verb::Doctor(verb) => verb.run().await,
+        Verb::Repair(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Version(verb) => verb.run().await,
     }

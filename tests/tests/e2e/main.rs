@@ -22,6 +22,7 @@ mod libraries;
 mod outputs;
 mod reasons;
 mod refusals;
+mod repair;
 mod running;
 mod servers;
 mod snapshots;

@@ -16,6 +16,7 @@ use nix::sys::eventfd::EventFd;
 use crate::command::{self, AmendAction, ArmAction, Command, Released, Reply, Slot};
 use crate::error::TracerError;
 use crate::groups::Groups;
+use crate::journal::JOURNAL_BYTES;
 use crate::process::cost::WakeCosts;
 use crate::process::courtesy::{self, Aside};
 use crate::process::deference::{Deference, Recalled, WATCH, Watch};
@@ -39,12 +40,14 @@ pub fn tracer_main(pid: u32) -> Result<(), TracerError> {
         what: "cannot start the tracer",
         source,
     };
-    let [socket, memory, wakeups] = sys::inherited().map_err(start)?;
+    // What is left closes with this process, which is how its end is noticed.
+    let [socket, memory, wakeups, journal, _alive] = sys::inherited().map_err(start)?;
     sys::install_wake_handler().map_err(start)?;
     sys::install_termination_handler().map_err(start)?;
     outlive_memory_pressure();
     let memory = sys::SharedMemory::map(memory, SHARED_BYTES).map_err(start)?;
-    let shared = Arc::new(Shared::new(memory));
+    let journal = sys::SharedMemory::map(journal, JOURNAL_BYTES).map_err(start)?;
+    let shared = Arc::new(Shared::new(memory, journal));
     // The thread that started us may keep aside, as we do to begin with.
     let agent = nix::unistd::getppid().as_raw().cast_unsigned();
     let allowed = courtesy::cpus_of(agent).or_else(|| courtesy::cpus_of(0));

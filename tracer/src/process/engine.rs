@@ -9,6 +9,7 @@ use nix::sys::eventfd::EventFd;
 use crate::command::{AmendAction, ArmAction, Armed, Released, SiteProgram, Slot};
 use crate::error::TracerError;
 use crate::groups::Groups;
+use crate::journal::JournalWriter;
 use crate::process::attach::a_thread;
 use crate::process::budget::{Bucket, PROCESS_SHARE};
 use crate::process::cost::{StopClock, WakeCosts};
@@ -112,7 +113,8 @@ impl Engine {
     ) -> Result<Engine, TracerError> {
         let what = "cannot open the memory of the process";
         let living = a_thread(pid, &threads);
-        let text = Text::open(living).map_err(|source| TracerError::System { what, source })?;
+        let text = Text::open_with(living, JournalWriter::new(shared.clone()))
+            .map_err(|source| TracerError::System { what, source })?;
         Ok(Engine {
             pid,
             text,

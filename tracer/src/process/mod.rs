@@ -26,13 +26,14 @@ mod step;
 mod step_watch;
 mod stop;
 mod tally;
-mod text;
+pub(crate) mod text;
 mod turns;
 mod vectors;
 
 pub use budget::{ACTION_SHARE, PAUSE};
 pub use control::tracer_main;
 pub use courtesy::Aside;
+pub use text::PutBack;
 
 /// Nanoseconds of the monotonic clock.
 pub(crate) fn monotonic_ns() -> u64 {

@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use crate::journal::JournalWriter;
+
 /// The breakpoint instruction, `int3`.
 pub(crate) const INT3: u8 = 0xcc;
 
@@ -12,6 +14,8 @@ pub(crate) const INT3: u8 = 0xcc;
 #[derive(Debug)]
 pub(crate) struct Text {
     memory: File,
+    /// Where is told what is planted. Without one nothing may be.
+    journal: Option<JournalWriter>,
 }
 
 /// What restoring a byte found.
@@ -31,7 +35,19 @@ impl Text {
             .read(true)
             .write(true)
             .open(format!("/proc/{pid}/mem"))?;
-        Ok(Text { memory })
+        Ok(Text {
+            memory,
+            journal: None,
+        })
+    }
+
+    /// To plant in.
+    pub(crate) fn open_with(pid: i32, journal: JournalWriter) -> io::Result<Text> {
+        let journal = Some(journal);
+        Ok(Text {
+            journal,
+            ..Text::open(pid)?
+        })
     }
 
     /// Reads text, also where the mapping is execute-only.
@@ -48,11 +64,31 @@ impl Text {
         if self.byte(address)? != original {
             return Err(io::Error::other("the text changed meanwhile"));
         }
-        self.write(address, INT3)
+        let Some(journal) = &self.journal else {
+            return Err(io::Error::other("nothing is planted without a journal"));
+        };
+        journal.write_down(address, original)?;
+        let planted = self.write(address, INT3);
+        if planted.is_err() {
+            journal.strike_out(address);
+        }
+        planted
     }
 
     /// Puts `original` back where our byte is.
     pub(crate) fn restore(&self, address: u64, original: u8) -> Restored {
+        let restored = self.put_back(address, original);
+        // What could not be written is there still.
+        let is_left = restored == Restored::Unmapped && self.byte(address).is_ok();
+        if let Some(journal) = &self.journal
+            && !is_left
+        {
+            journal.strike_out(address);
+        }
+        restored
+    }
+
+    fn put_back(&self, address: u64, original: u8) -> Restored {
         match self.byte(address) {
             Ok(INT3) => {}
             Ok(_) => return Restored::Foreign,
@@ -76,5 +112,25 @@ impl Text {
 
     fn write(&self, address: u64, byte: u8) -> io::Result<()> {
         self.memory.write_all_at(&[byte], address)
+    }
+}
+
+/// Puts bytes back that a tracer left which has died. It cannot plant.
+#[derive(Debug)]
+pub struct PutBack(Text);
+
+impl PutBack {
+    pub fn open(pid: u32) -> io::Result<PutBack> {
+        let pid = i32::try_from(pid).map_err(io::Error::other)?;
+        Text::open(pid).map(PutBack)
+    }
+
+    /// Writes `original` where `int3` is; an error says why it did not, in words.
+    pub fn put_back(&self, address: u64, original: u8) -> Result<(), String> {
+        match self.0.restore(address, original) {
+            Restored::Yes => Ok(()),
+            Restored::Foreign => Err("something else is there now".to_owned()),
+            Restored::Unmapped => Err("it could not be written".to_owned()),
+        }
     }
 }

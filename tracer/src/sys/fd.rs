@@ -3,15 +3,16 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-/// The descriptors that a tracer process is born with: socket, shared memory, wake-up counter.
-const SPAWN_FDS: [i32; 3] = [3, 4, 5];
+/// The descriptors that a tracer process is born with: socket, shared memory, wake-up counter,
+/// journal, and what only it keeps open.
+const SPAWN_FDS: [i32; 5] = [3, 4, 5, 6, 7];
 
 /// Starts `program arguments…` in a session of its own with `fds` at [`SPAWN_FDS`] and nothing
 /// else open.
 pub(crate) fn spawn_tracer(
     program: &std::path::Path,
     arguments: &[&str],
-    fds: [BorrowedFd<'_>; 3],
+    fds: [BorrowedFd<'_>; SPAWN_FDS.len()],
 ) -> io::Result<Child> {
     let fds = fds.map(|fd| fd.as_raw_fd());
     let mut command = Command::new(program);
@@ -26,12 +27,12 @@ pub(crate) fn spawn_tracer(
     command.spawn()
 }
 
-fn place_descriptors(fds: [i32; 3]) -> io::Result<()> {
+fn place_descriptors(fds: [i32; SPAWN_FDS.len()]) -> io::Result<()> {
     // SAFETY: plain system calls on numbers; see the caller.
     unsafe {
         libc::setsid();
         // First out of the way of the places that they are to take.
-        let mut high = [0; 3];
+        let mut high = [0; SPAWN_FDS.len()];
         for (high, fd) in high.iter_mut().zip(fds) {
             *high = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 64);
             if *high < 0 {
@@ -44,7 +45,7 @@ fn place_descriptors(fds: [i32; 3]) -> io::Result<()> {
             }
         }
         // Not closed now: the standard library reports a failed exec through one of them.
-        let first = libc::c_uint::try_from(SPAWN_FDS[2] + 1).unwrap_or(6);
+        let first = libc::c_uint::try_from(SPAWN_FDS[SPAWN_FDS.len() - 1] + 1).unwrap_or(8);
         let cloexec = libc::c_int::try_from(libc::CLOSE_RANGE_CLOEXEC).unwrap_or(4);
         libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, cloexec);
     }
@@ -52,7 +53,7 @@ fn place_descriptors(fds: [i32; 3]) -> io::Result<()> {
 }
 
 /// Takes the descriptors that this process was born with. To be called once, first.
-pub(crate) fn inherited() -> io::Result<[OwnedFd; 3]> {
+pub(crate) fn inherited() -> io::Result<[OwnedFd; SPAWN_FDS.len()]> {
     for fd in SPAWN_FDS {
         // SAFETY: asks about a number.
         if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {

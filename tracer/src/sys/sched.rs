@@ -8,17 +8,21 @@ pub(crate) enum Policy {
     Other,
     /// `SCHED_IDLE`
     Idle,
+    /// `SCHED_FIFO` with the lowest priority of its kind.
+    Fifo,
 }
 
 /// Of a thread, or of the calling one for 0. Its nice value stays.
 pub(crate) fn set_policy(tid: i32, policy: Policy) -> io::Result<()> {
-    let number = match policy {
-        Policy::Other => libc::SCHED_OTHER,
-        Policy::Idle => libc::SCHED_IDLE,
+    let (number, priority) = match policy {
+        Policy::Other => (libc::SCHED_OTHER, 0),
+        Policy::Idle => (libc::SCHED_IDLE, 0),
+        Policy::Fifo => (libc::SCHED_FIFO, 1),
     };
     // SAFETY: all-zero is valid for the structure, which the kernel reads.
     let result = unsafe {
-        let parameters: libc::sched_param = std::mem::zeroed();
+        let mut parameters: libc::sched_param = std::mem::zeroed();
+        parameters.sched_priority = priority;
         libc::sched_setscheduler(tid, number, &raw const parameters)
     };
     if result < 0 {
@@ -34,6 +38,7 @@ pub(crate) fn policy(tid: i32) -> Option<Policy> {
     match unsafe { libc::sched_getscheduler(tid) } {
         libc::SCHED_OTHER => Some(Policy::Other),
         libc::SCHED_IDLE => Some(Policy::Idle),
+        libc::SCHED_FIFO => Some(Policy::Fifo),
         _ => None,
     }
 }

@@ -39,6 +39,43 @@ pub(crate) fn losing_the_agent_restores_every_byte() {
     }
 }
 
+/// At lines that nobody comes to: a thread that is stopped at that moment cannot be saved.
+pub(crate) fn a_killed_tracers_bytes_are_put_back() {
+    let program = Fixture::c("paced.c").opt('2').build();
+    for _ in 0..20 {
+        let mut target = Target::spawn(&program, [""; 0]);
+        let image = Image::of(&program, target.pid());
+        let mut tracer = tracer(&target);
+        tracer.arm(&at_function(&image, "never")).unwrap();
+        assert_eq!(text_differences(target.pid()).unwrap().len(), 1);
+        let pid = tracer.tracer_pid().unwrap();
+        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+        let rescued = tracer.take_rescued().unwrap();
+        assert_eq!((rescued.restored, rescued.left), (1, 0));
+        assert_it_works(&mut target);
+    }
+}
+
+pub(crate) fn what_is_not_planted_any_more_is_left_alone() {
+    let program = Fixture::c("paced.c").opt('2').build();
+    let mut target = Target::spawn(&program, [""; 0]);
+    let image = Image::of(&program, target.pid());
+    let mut tracer = tracer(&target);
+    tracer.arm(&at_function(&image, "never")).unwrap();
+    tracer.disarm(Slot(0)).unwrap();
+    let pid = tracer.tracer_pid().unwrap();
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+    let rescued = tracer.take_rescued().unwrap();
+    assert_eq!((rescued.restored, rescued.left), (0, 0));
+    assert_it_works(&mut target);
+}
+
+fn assert_it_works(target: &mut Target) {
+    target.assert_clean();
+    target.send("compute 1");
+    assert!(target.line().starts_with("did "));
+}
+
 /// One that is hit all the time, one that is paused, and one in a target that does nothing: an
 /// agent that is frozen asks for none of them any more.
 pub(crate) fn an_action_whose_time_is_over_is_unplanted_unasked() {

@@ -64,6 +64,8 @@ fn main() {
         crowds::a_site_goes_away_under_those_who_hit_it,
         endings::release_restores_every_byte,
         endings::losing_the_agent_restores_every_byte,
+        endings::a_killed_tracers_bytes_are_put_back,
+        endings::what_is_not_planted_any_more_is_left_alone,
         endings::an_action_whose_time_is_over_is_unplanted_unasked,
         endings::the_tracer_ends_well_when_told_to,
         endings::an_exit_is_reported,
