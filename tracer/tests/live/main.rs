@@ -12,6 +12,7 @@ mod endings;
 mod faults;
 mod holds;
 mod image;
+mod kills;
 mod lives;
 mod pages;
 mod privilege;
@@ -86,6 +87,7 @@ fn main() {
         holds::children_are_born_while_a_thread_stands_still,
         holds::an_exec_does_not_wait_for_a_thread_that_stands_still,
         holds::an_exit_does_not_wait_for_a_thread_that_stands_still,
+        kills::a_target_never_lives_on_with_a_wrong_value,
         lives::children_live_on_untraced,
         lives::signals_keep_their_order_under_stepping,
         lives::a_blocked_sigtrap_stays_blocked,
