@@ -17,10 +17,10 @@ impl Trapper {
         let kept = SharedMemory::create(traps * 8)?;
         // SAFETY: the child of a process with other threads may call what is async-signal-safe
         // (signal-safety(7)), which the functions that it calls are, and never returns.
-        let pid = unsafe { libc::fork() };
+        let (parent, pid) = unsafe { (libc::getpid(), libc::fork()) };
         match pid {
             -1 => Err(io::Error::last_os_error()),
-            0 => run(cpu, kept.words()),
+            0 => run(parent, cpu, kept.words()),
             _ => Ok(Trapper { pid, kept }),
         }
     }
@@ -49,10 +49,16 @@ impl Drop for Trapper {
     }
 }
 
-fn run(cpu: usize, kept: &[AtomicU64]) -> ! {
+fn run(parent: i32, cpu: usize, kept: &[AtomicU64]) -> ! {
     // SAFETY: plain system calls on numbers and on structures of this frame.
     unsafe {
+        // That the parent has gone is noticed by what it had open.
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0);
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        // It may have gone before that: then whoever adopts us would be our tracer, and never know.
+        if libc::getppid() != parent {
+            libc::_exit(1);
+        }
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         libc::CPU_SET(cpu, &mut set);
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);

@@ -1,10 +1,13 @@
 //! The tracer is killed while a thread stops at its sites all the time.
 
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
 use lr_fixtures::{Fixture, Target, text_differences, wait_until};
 use lr_tracer::{ResumeKind, Slot};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use std::os::unix::process::ExitStatusExt;
 
 use crate::image::{Image, at_function, tracer};
 
@@ -34,6 +37,46 @@ pub(crate) fn a_target_never_lives_on_with_a_wrong_value() {
         tracer.take_rescued();
         check(&mut target);
     }
+}
+
+/// Its child that is to measure what stops cost, above all: adopted before it asked to be traced, it
+/// would be traced by who adopts it, and stand still for good.
+pub(crate) fn nothing_is_left_of_a_tracer_that_is_killed_at_once() {
+    nix::sys::prctl::set_child_subreaper(true).unwrap();
+    let target = Target::spawn(&Fixture::c("paced.c").opt('2').build(), [""; 0]);
+    for round in 0..200 {
+        let tracer = tracer(&target);
+        let pid = Pid::from_raw(tracer.tracer_pid().unwrap().cast_signed());
+        std::thread::sleep(Duration::from_micros(round * 25));
+        kill(pid, Signal::SIGKILL).unwrap();
+        drop(tracer);
+        wait_until("no other child than the target", || {
+            let others = children()
+                .into_iter()
+                .filter(|&child| child != target.pid());
+            let others: Vec<u32> = others.collect();
+            for &child in &others {
+                let child = Pid::from_raw(child.cast_signed());
+                let _ = waitpid(child, Some(WaitPidFlag::WNOHANG));
+            }
+            others.is_empty().then_some(())
+        });
+    }
+    nix::sys::prctl::set_child_subreaper(false).unwrap();
+    target.assert_clean();
+}
+
+fn children() -> Vec<u32> {
+    let mut children = Vec::new();
+    for task in std::fs::read_dir("/proc/self/task").unwrap() {
+        let path = task.unwrap().path().join("children");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        children.extend(
+            text.split_ascii_whitespace()
+                .map(|pid| pid.parse::<u32>().unwrap()),
+        );
+    }
+    children
 }
 
 fn check(target: &mut Target) {

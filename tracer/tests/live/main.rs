@@ -87,6 +87,7 @@ fn main() {
         holds::children_are_born_while_a_thread_stands_still,
         holds::an_exec_does_not_wait_for_a_thread_that_stands_still,
         holds::an_exit_does_not_wait_for_a_thread_that_stands_still,
+        kills::nothing_is_left_of_a_tracer_that_is_killed_at_once,
         kills::a_target_never_lives_on_with_a_wrong_value,
         lives::children_live_on_untraced,
         lives::signals_keep_their_order_under_stepping,
