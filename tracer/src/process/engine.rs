@@ -586,7 +586,7 @@ impl Engine {
         // came between.
         let is_elsewhere = map.is_some_and(|map| map.at(address).is_some());
         if is_elsewhere && !site.may_be_at(address, map) {
-            return;
+            return self.text.give_up(address);
         }
         match self.text.restore(address, site.original) {
             Restored::Yes => self.released.restored += 1,

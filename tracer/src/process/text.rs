@@ -80,12 +80,17 @@ impl Text {
         let restored = self.put_back(address, original);
         // What could not be written is there still.
         let is_left = restored == Restored::Unmapped && self.byte(address).is_ok();
-        if let Some(journal) = &self.journal
-            && !is_left
-        {
-            journal.strike_out(address);
+        if !is_left {
+            self.give_up(address);
         }
         restored
+    }
+
+    /// What was planted there is not there any more; something else is.
+    pub(crate) fn give_up(&self, address: u64) {
+        if let Some(journal) = &self.journal {
+            journal.strike_out(address);
+        }
     }
 
     fn put_back(&self, address: u64, original: u8) -> Restored {

@@ -65,6 +65,8 @@ pub(crate) fn another_files_int3_is_not_taken_for_ours() {
     assert_eq!(tracer.verify().unwrap(), [address]);
     assert_eq!(tracer.verify().unwrap(), [0u64; 0]);
     assert_eq!(tracer.release().unwrap().restored, 0);
+    let rescued = tracer.take_rescued().unwrap();
+    assert_eq!((rescued.restored, rescued.left), (0, 0));
     assert_eq!(remapped.tell("int3"), "int3 4096");
     remapped.target.assert_clean();
 }
