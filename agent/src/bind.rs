@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use lr_dwarf::{Binary, FileAddr, Location, Module, Place, Source, Spot, Wanted};
 use lr_protocol::{ActionKind, ActionSpec, StatusError};
-use lr_tracer::{Circumstances, PlanError, SitePlan, SiteProgram, TextRange, instruction_length};
+use lr_tracer::{
+    Circumstances, MAY_MISS_HITS, PlanError, SitePlan, SiteProgram, TextRange, instruction_length,
+};
 
 use crate::checks;
 use crate::convert;
@@ -109,7 +111,7 @@ impl Bind for Binder {
         let location = Location::parse(request.spec.kind.location())
             .map_err(|error| convert::location_syntax(&error))?;
         // A program may have changed what it does with SIGTRAP since we attached.
-        let mut circumstances = Circumstances::default();
+        let mut circumstances = asked_for(&location);
         if let Ok(facts) = ProcessFacts::read(self.pid) {
             checks::takes_traps(&facts).map_err(|problem| status_error(&problem))?;
             circumstances = circumstances_of(&facts, &location);
@@ -167,18 +169,25 @@ struct Ways<'a> {
     avoid: &'a [u64],
 }
 
-/// What the process rules out. Whoever names an instruction, and not a line or a function, takes
-/// the risk of its step.
+/// What the process rules out.
 pub(crate) fn circumstances_of(facts: &ProcessFacts, location: &Location) -> Circumstances {
-    let names_instruction = match &location.spot {
+    Circumstances {
+        shadow_stacks: facts.shadow_stacks,
+        handles_sigtrap: facts.sigtrap.handled,
+        ..asked_for(location)
+    }
+}
+
+/// Whoever names an instruction, and not a line or a function, takes the risk of its step.
+pub(crate) fn asked_for(location: &Location) -> Circumstances {
+    let is_named = match &location.spot {
         Spot::Address(_) => true,
         Spot::Function { offset, .. } => offset.is_some(),
         Spot::Line { .. } => false,
     };
     Circumstances {
-        shadow_stacks: facts.shadow_stacks,
-        handles_sigtrap: facts.sigtrap.handled && !names_instruction,
-        is_restartable: false,
+        is_named,
+        ..Circumstances::default()
     }
 }
 
@@ -211,7 +220,7 @@ fn site(
         ..ways.circumstances
     };
     let site = SitePlan::choose_under(circumstances, address, code, ways.texts, ways.avoid)
-        .map_err(|error| of_plan(&error))?;
+        .map_err(|error| of_plan(&error, loaded, place))?;
     // The bytes that were looked at may be zeros by now.
     let whole = loaded.binary.whole();
     whole.map_err(|error| convert::locate_error(&error))?;
@@ -264,12 +273,30 @@ fn label(loaded: &Loaded, place: &Place) -> String {
     }
 }
 
-fn of_plan(error: &PlanError) -> StatusError {
+fn of_plan(error: &PlanError, loaded: &Loaded, place: &Place) -> StatusError {
+    let mut suggestions = vec!["place it a line earlier or later".to_owned()];
+    // Until the module is loaded elsewhere, and for as long as it is the same file.
+    let name = format!("{}!{:#x}", loaded.name(), place.addr.0);
+    suggestions.extend(last_resort(error, &name));
     StatusError {
         code: "cannot_resume".to_owned(),
         refers_to: "location".to_owned(),
         message: error.to_string(),
-        suggestions: vec!["place it a line earlier or later".to_owned()],
+        suggestions,
+    }
+}
+
+/// How to ask for a step in the instruction's own place, if that can be had.
+pub(crate) fn last_resort(error: &PlanError, name: &str) -> Option<String> {
+    match error {
+        PlanError::CannotResume {
+            may_step_in_place: true,
+            ..
+        } => Some(format!(
+            "ask for the instruction itself, '{name}': it is stepped in its own place, and \
+             {MAY_MISS_HITS}"
+        )),
+        _ => None,
     }
 }
 

@@ -325,7 +325,7 @@ pub struct BoundAddress {
     pub function: String,
     pub file: String,
     pub line: u32,
-    /// How a thread goes on after a hit: `emulate`, `twin`, `borrow`.
+    /// How a thread goes on after a hit: `emulate`, `twin`, `borrow`, `in_place`.
     pub resume: String,
 }
 

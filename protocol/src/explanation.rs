@@ -109,6 +109,8 @@ pub enum Resume {
     Twin { at: String },
     /// Another instruction that does the same with borrowed registers is stepped.
     Borrow { at: String },
+    /// The instruction itself is stepped, where it stands.
+    InPlace { warning: String },
     /// Nothing can be planted there.
     Refused { code: String, message: String },
 }

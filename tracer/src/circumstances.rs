@@ -12,4 +12,7 @@ pub struct Circumstances {
     /// The instruction is part of a restartable sequence (rseq(2)), which begins anew whenever its
     /// thread stops in it: it would never end.
     pub is_restartable: bool,
+    /// The user asks for this very instruction, and takes the risks of its step: that a handler
+    /// meets it, or that it is made in the instruction's own place ([`crate::MAY_MISS_HITS`]).
+    pub is_named: bool,
 }

@@ -43,7 +43,9 @@ pub use guard::Rescued;
 pub use handle::Tracer;
 pub use histogram::Bucket;
 pub use journal::{JournalOwner, PlantedByte, read_journal};
-pub use plan::{PlanError, ResumeKind, SitePlan, TextRange, disassemble, instruction_length};
+pub use plan::{
+    MAY_MISS_HITS, PlanError, ResumeKind, SitePlan, TextRange, disassemble, instruction_length,
+};
 pub use process::{ACTION_SHARE, Aside, PAUSE, PutBack, tracer_main};
 pub use record::{Ended, Record, StoppedRegisters};
 pub use remote::RemoteMemory;

@@ -34,6 +34,9 @@ pub fn disassemble(address: u64, code: &[u8]) -> Option<(Vec<u8>, String)> {
     Some((code[..instruction.length()].to_vec(), instruction.text()))
 }
 
+/// What a user is told of a site that is stepped in its own place.
+pub const MAY_MISS_HITS: &str = "hits of other threads may be missed while one steps";
+
 /// How a thread goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ResumeKind {
@@ -43,6 +46,9 @@ pub enum ResumeKind {
     Twin,
     /// The same operation with its operands in registers is stepped at another address.
     Borrow,
+    /// The original byte is put back for one step, which other threads may pass unseen: only for
+    /// an instruction that the user names, and that nothing else is known for.
+    InPlace,
 }
 
 impl ResumeKind {
@@ -52,6 +58,7 @@ impl ResumeKind {
             ResumeKind::Emulate => "emulate",
             ResumeKind::Twin => "twin",
             ResumeKind::Borrow => "borrow",
+            ResumeKind::InPlace => "in_place",
         }
     }
 }
@@ -61,13 +68,13 @@ impl ResumeKind {
 pub enum PlanError {
     #[error("no instruction at {address:#x}")]
     NotAnInstruction { address: u64 },
-    #[error(
-        "`{instruction}` at {address:#x} cannot be resumed without holding the other threads: {why}"
-    )]
+    #[error("no safe way is known to go on from `{instruction}` at {address:#x}: {why}")]
     CannotResume {
         address: u64,
         instruction: String,
         why: &'static str,
+        /// It would be stepped in its own place, if the user named it.
+        may_step_in_place: bool,
     },
 }
 
@@ -82,7 +89,7 @@ pub struct SitePlan {
     /// The instruction at the address, as the file has it.
     pub(crate) code: Vec<u8>,
     pub(crate) kind: ResumeKind,
-    /// What to step instead, unless it is emulated; the others are in reserve.
+    /// What to step instead, unless it is emulated or stepped itself; the others are in reserve.
     pub(crate) twins: Vec<Twin>,
 }
 
@@ -119,13 +126,14 @@ impl SitePlan {
             twins,
         };
 
-        let refused = |why| PlanError::CannotResume {
+        let refused = |why, may_step_in_place| PlanError::CannotResume {
             address,
             instruction: instruction.text(),
             why,
+            may_step_in_place,
         };
         if circumstances.is_restartable {
-            return Err(refused(RESTARTABLE));
+            return Err(refused(RESTARTABLE, false));
         }
         let steps = match circumstances.shadow_stacks {
             true => instruction.step_with_shadow_stack(),
@@ -134,10 +142,17 @@ impl SitePlan {
         if instruction.emulated().is_some() && steps.is_none() {
             return Ok(plan(ResumeKind::Emulate, Vec::new()));
         }
+        let may_step_in_place = instruction.may_step_in_place() && steps.is_none();
+        let last_resort = |why| match circumstances.is_named && may_step_in_place {
+            true => Ok(plan(ResumeKind::InPlace, Vec::new())),
+            false => Err(refused(why, may_step_in_place)),
+        };
         let patterns = match steps.unwrap_or_else(|| instruction.step()) {
-            resume::Step::Never(why) => return Err(refused(why)),
-            resume::Step::Patterns(_) if circumstances.handles_sigtrap => {
-                return Err(refused(HANDLES_SIGTRAP));
+            resume::Step::Never(why) => return last_resort(why),
+            resume::Step::Patterns(_)
+                if circumstances.handles_sigtrap && !circumstances.is_named =>
+            {
+                return Err(refused(HANDLES_SIGTRAP, false));
             }
             resume::Step::Patterns(patterns) => patterns,
         };
@@ -151,7 +166,7 @@ impl SitePlan {
             };
             return Ok(plan(kind, twins));
         }
-        Err(refused("nothing like it occurs elsewhere in the text"))
+        last_resort("nothing like it occurs elsewhere in the text")
     }
 
     /// Whether the instruction has a byte at `address`.
@@ -169,7 +184,7 @@ impl SitePlan {
     }
 
     /// Where the instruction that is stepped instead lies in the target; `None` where it is
-    /// emulated.
+    /// emulated or stepped itself.
     pub fn steps_at(&self) -> Option<u64> {
         self.twins.first().map(|twin| twin.address)
     }
@@ -181,6 +196,7 @@ impl SitePlan {
             ResumeKind::Emulate => 0,
             ResumeKind::Twin => 1,
             ResumeKind::Borrow => 2,
+            ResumeKind::InPlace => 3,
         });
         out.push(count(self.code.len()));
         out.extend_from_slice(&self.code);
@@ -199,6 +215,7 @@ impl SitePlan {
             0 => ResumeKind::Emulate,
             1 => ResumeKind::Twin,
             2 => ResumeKind::Borrow,
+            3 => ResumeKind::InPlace,
             _ => return None,
         };
         let code = decode_code(reader)?;
@@ -272,8 +289,13 @@ fn decode_loan(reader: &mut Reader<'_>) -> Option<LoanPlan> {
 mod tests {
     use super::*;
 
-    /// `ret` twice, a store twice, `call` and `push %rax`.
-    const TEXT: [u8; 12] = [0xc3, 0xc3, 0x89, 0x07, 0x89, 0x07, 0xe8, 0, 0, 0, 0, 0x50];
+    /// `ret` twice, a store twice, `call` and `push %rax`; `lahf`, `jrcxz`, `rep movsb`, `syscall`
+    /// and `pushf`, once each.
+    const TEXT: [u8; 20] = [
+        0xc3, 0xc3, 0x89, 0x07, 0x89, 0x07, 0xe8, 0, 0, 0, 0, 0x50, 0x9f, 0xe3, 0, 0xf3, 0xa4,
+        0x0f, 0x05, 0x9c,
+    ];
+    const NOTHING_LIKE_IT: &str = "nothing like it occurs elsewhere in the text";
 
     fn plan(circumstances: Circumstances, at: usize) -> Result<ResumeKind, &'static str> {
         let texts = [TextRange {
@@ -314,6 +336,83 @@ mod tests {
         assert_eq!(plan(handled, 0), Ok(ResumeKind::Emulate));
         assert_eq!(plan(handled, 2), Err(HANDLES_SIGTRAP));
         assert_eq!(plan(handled, 6), Err(HANDLES_SIGTRAP));
+    }
+
+    #[test]
+    fn whoever_names_an_instruction_takes_the_risk_of_its_step() {
+        let named = Circumstances {
+            handles_sigtrap: true,
+            is_named: true,
+            ..Circumstances::default()
+        };
+        assert_eq!(plan(named, 2), Ok(ResumeKind::Twin));
+        assert_eq!(plan(named, 6), Ok(ResumeKind::Borrow));
+    }
+
+    #[test]
+    fn only_what_is_named_and_has_nothing_else_is_stepped_in_place() {
+        let plain = Circumstances::default();
+        let named = Circumstances {
+            is_named: true,
+            ..plain
+        };
+        assert_eq!(plan(named, 0), Ok(ResumeKind::Emulate));
+        assert_eq!(plan(named, 2), Ok(ResumeKind::Twin));
+        assert_eq!(plan(plain, 12), Err(NOTHING_LIKE_IT));
+        assert_eq!(plan(named, 12), Ok(ResumeKind::InPlace));
+        assert!(plan(plain, 13).is_err());
+        assert_eq!(plan(named, 13), Ok(ResumeKind::InPlace));
+        for at in [15, 17, 19] {
+            assert_eq!(plan(named, at), plan(plain, at));
+            assert!(plan(named, at).is_err());
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_whether_naming_it_would_do() {
+        let may_be_named = |circumstances, code: &[u8]| match SitePlan::choose_under(
+            circumstances,
+            0x1000,
+            code,
+            &[],
+            &[],
+        ) {
+            Err(PlanError::CannotResume {
+                may_step_in_place, ..
+            }) => may_step_in_place,
+            other => panic!("{other:?}"),
+        };
+        let plain = Circumstances::default();
+        assert!(may_be_named(plain, &[0x9f]));
+        assert!(may_be_named(plain, &TEXT[6..]));
+        for code in [&TEXT[15..], &TEXT[17..], &TEXT[19..]] {
+            assert!(!may_be_named(plain, code));
+        }
+        let restartable = Circumstances {
+            is_restartable: true,
+            is_named: true,
+            ..plain
+        };
+        assert!(!may_be_named(restartable, &[0x9f]));
+        let shadowed = Circumstances {
+            shadow_stacks: true,
+            is_named: true,
+            ..plain
+        };
+        assert!(!may_be_named(shadowed, &TEXT[6..]));
+    }
+
+    #[test]
+    fn a_plan_in_place_is_read_as_it_was_written() {
+        let named = Circumstances {
+            is_named: true,
+            ..Circumstances::default()
+        };
+        let plan = SitePlan::choose_under(named, 0x1000, &[0x9f], &[], &[]).unwrap();
+        assert_eq!(plan.steps_at(), None);
+        let mut bytes = Vec::new();
+        plan.encode(&mut bytes);
+        assert_eq!(SitePlan::decode(&mut Reader { bytes: &bytes }), Some(plan));
     }
 
     #[test]

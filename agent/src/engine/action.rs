@@ -4,7 +4,7 @@ use lr_protocol::{
     ActionKind, ActionStatus, BoundAddress, Counts, Coverage, Name, Overhead, State, StatusError,
     WantedAction,
 };
-use lr_tracer::SlotCounters;
+use lr_tracer::{MAY_MISS_HITS, ResumeKind, SlotCounters};
 
 use super::errors;
 use super::fates::{Decided, Fates};
@@ -313,7 +313,7 @@ impl Action {
             state: self.state,
             counts: self.counts(),
             addresses: planted.map(Planted::addresses).unwrap_or_default(),
-            warnings: self.warnings.clone(),
+            warnings: self.all_warnings(),
             passes_per_second: self.passes_per_second,
         };
         if self.told.as_ref() == Some(&now) {
@@ -321,6 +321,15 @@ impl Action {
         }
         self.told = Some(now);
         Some(self.status())
+    }
+
+    fn all_warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        let mut sites = self.planted.iter().flat_map(Planted::sites);
+        if sites.any(|site| site.resume() == ResumeKind::InPlace) {
+            warnings.push(MAY_MISS_HITS.to_owned());
+        }
+        warnings
     }
 
     pub(crate) fn status(&self) -> ActionStatus {
@@ -334,7 +343,7 @@ impl Action {
             updated_at: now_micros(),
             counts: self.counts(),
             bound: sites.map(bound_address).collect(),
-            warnings: self.warnings.clone(),
+            warnings: self.all_warnings(),
             error: self.error.clone(),
             last_error: self.last_error.clone(),
             paused_until: match self.state {

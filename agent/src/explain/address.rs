@@ -1,10 +1,13 @@
 use lr_dwarf::{Binary, InlinedFrame, LoadBias, LocateError, Place};
 use lr_protocol::{ExplainedAddress, ExplainedCall, ExplainedInstruction, Resume};
-use lr_tracer::{Circumstances, PlanError, ResumeKind, SitePlan, TextRange, disassemble};
+use lr_tracer::{
+    Circumstances, MAY_MISS_HITS, PlanError, ResumeKind, SitePlan, TextRange, disassemble,
+};
 
 use super::loaded::hex;
-use crate::bind::is_restartable;
+use crate::bind::{is_restartable, last_resort};
 use crate::convert;
+use crate::locate::file_name;
 
 /// The longest x86 instruction (Intel SDM volume 2, section 2.3.11).
 const MOST_CODE: usize = 15;
@@ -85,11 +88,22 @@ fn resume(
             ResumeKind::Emulate => Resume::Emulate,
             ResumeKind::Twin => Resume::Twin { at: at(&plan) },
             ResumeKind::Borrow => Resume::Borrow { at: at(&plan) },
+            ResumeKind::InPlace => Resume::InPlace {
+                warning: MAY_MISS_HITS.to_owned(),
+            },
         },
         Err(error) => Resume::Refused {
             code: "cannot_resume".to_owned(),
-            message: error.to_string(),
+            message: refusal(&error, site),
         },
+    }
+}
+
+fn refusal(error: &PlanError, site: &Site<'_>) -> String {
+    let name = format!("{}!{:#x}", file_name(site.module), site.place.addr.0);
+    match last_resort(error, &name) {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
     }
 }
 

@@ -6,6 +6,7 @@ use lr_protocol::{ExplainedTarget, Explanation, Problem};
 
 use super::ExplainRequest;
 use super::loaded::Explainer;
+use crate::bind::asked_for;
 use crate::convert;
 use crate::debug_files;
 use crate::indexed::indexed;
@@ -37,7 +38,7 @@ pub(super) fn in_binary(
         .resolve_all(location)
         .map_err(|error| of_status_error(convert::locate_error(&error)))?;
     let target = ExplainedTarget::Binary { path: name.clone() };
-    let mut explainer = Explainer::new(request, target);
+    let mut explainer = Explainer::new(request, target).under(asked_for(location));
     explainer.add_file(&binary, &name, &resolved)?;
     Ok(explainer.finish())
 }

@@ -32,7 +32,7 @@ impl Explainer {
         }
     }
 
-    /// The same where a process rules out ways of going on.
+    /// The same where ways of going on are ruled out, or asked for.
     pub(super) fn under(self, circumstances: Circumstances) -> Explainer {
         Explainer {
             circumstances,

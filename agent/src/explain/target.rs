@@ -2,12 +2,11 @@ use std::path::Path;
 
 use lr_dwarf::Location;
 use lr_protocol::{ExplainedTarget, Explanation, Problem};
-use lr_tracer::Circumstances;
 
 use super::ExplainRequest;
 use super::core::{Core, bad_core};
 use super::loaded::Explainer;
-use crate::bind::circumstances_of;
+use crate::bind::{asked_for, circumstances_of};
 use crate::checks;
 use crate::host::ProcessFacts;
 use crate::locate::{Locator, Unlocated, of_module};
@@ -24,7 +23,7 @@ pub(super) fn in_process(
     let modules = Modules::open(pid).map_err(|error| not_opened(&error))?;
     let circumstances = match ProcessFacts::read(pid) {
         Ok(facts) => circumstances_of(&facts, location),
-        Err(_) => Circumstances::default(),
+        Err(_) => asked_for(location),
     };
     let target = ExplainedTarget::Process { pid };
     let explainer = Explainer::new(request, target).under(circumstances);
@@ -40,7 +39,8 @@ pub(super) fn in_core(
     let core = Core::read(path).map_err(|error| bad_core(&error))?;
     let modules = Modules::of_core(core).map_err(|error| not_opened(&error))?;
     let path = path.display().to_string();
-    let explainer = Explainer::new(request, ExplainedTarget::Core { path });
+    let explainer =
+        Explainer::new(request, ExplainedTarget::Core { path }).under(asked_for(location));
     in_modules(explainer, location, modules)
 }
 

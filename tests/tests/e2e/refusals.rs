@@ -109,6 +109,47 @@ fn an_instruction_that_cannot_be_resumed() {
     check(&target, &line, "{$tid}", 1, "cannot_resume");
 }
 
+/// Its place is asked for as the refusal of its line says.
+#[test]
+fn what_can_only_be_stepped_in_place_unless_the_instruction_is_named() {
+    let mut target = Target::spawn(&Fixture::c("in_place.c").opt('2').build(), ["2"]);
+    target.send("b");
+    let line = location("in_place.c", "stays");
+    let message = check(&target, &line, "{$tid}", 1, "cannot_resume");
+    let may_miss = "hits of other threads may be missed while one steps";
+    assert!(message.contains(may_miss), "{message}");
+    let (_, named) = message
+        .split_once("ask for the instruction itself, '")
+        .unwrap();
+    let (named, _) = named.split_once('\'').unwrap();
+
+    let world = World::new();
+    let pid = target.pid().to_string();
+    let explained = world.lr(["explain", &line, "--pid", &pid]).status(0).stdout;
+    assert!(explained.contains(named), "{explained}");
+    let explained = world.lr(["explain", named, "--pid", &pid]).status(0).stdout;
+    let words = format!("goes on by a step in place: {may_miss}");
+    assert!(explained.contains(&words), "{explained}");
+    let explained = world.lr(["explain", named, "--pid", &pid, "--json"]);
+    let explanation = &explained.status(0).json_lines()[0];
+    let resume = &explanation["addresses"][0]["resume"];
+    assert_eq!(resume["kind"], "in_place", "{explanation}");
+
+    for named in [named, "stays+0"] {
+        let mut attached = world.attach(&target, named, "{$tid}", &[]);
+        attached.logs(5);
+        let listed = world.lr(["actions", "--json"]).status(0).json_lines();
+        let status = &listed[0]["statuses"][0];
+        assert_eq!(status["bound"][0]["resume"], "in_place", "{status}");
+        let warnings = status["warnings"].as_array().unwrap();
+        assert!(warnings.contains(&may_miss.into()), "{status}");
+        attached.interrupted().done();
+    }
+    target.assert_unharmed();
+    target.send("end");
+    assert_eq!(target.line(), "wrong 0");
+}
+
 #[test]
 fn sigtrap_that_is_ignored() {
     let (target, line) = tick_of("sigtrap_ignored.c");

@@ -40,7 +40,7 @@ pub(crate) struct Site {
     /// library may be unloaded and something else be mapped there.
     pub(crate) backing: Backing,
     pub(crate) plan: SitePlan,
-    /// Where to step, unless it is emulated.
+    /// Where to step, unless it is emulated or stepped itself.
     pub(crate) twin: Option<Twin>,
     pub(crate) users: Vec<User>,
 }
@@ -55,7 +55,8 @@ impl Site {
             .twins
             .iter()
             .all(|twin| instruction.can_lend(twin.loan));
-        (whole && emulates && lends).then(|| Site {
+        let steps = plan.kind != ResumeKind::InPlace || instruction.may_step_in_place();
+        (whole && emulates && lends && steps).then(|| Site {
             original: plan.code[0],
             instruction,
             presence: Presence::Ghost,
@@ -132,7 +133,7 @@ impl Sites {
         text: &Text,
         new: &[u64],
     ) -> Result<Option<Twin>, TracerError> {
-        if plan.kind == ResumeKind::Emulate {
+        if matches!(plan.kind, ResumeKind::Emulate | ResumeKind::InPlace) {
             return Ok(None);
         }
         let fits = |twin: &Twin| {

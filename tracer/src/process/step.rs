@@ -1,4 +1,5 @@
-//! Going on from a site: by computing the instruction, or by stepping it somewhere else.
+//! Going on from a site: by computing the instruction, by stepping it somewhere else, or, as the last
+//! resort, by stepping it where it stands.
 
 use std::time::Duration;
 
@@ -80,9 +81,13 @@ impl Step {
         }
     }
 
+    fn is_in_place(&self) -> bool {
+        self.at == self.address
+    }
+
     /// It was to be made in place, and our byte came back before it was.
     fn is_at_int3(&self, now: &UserRegisters) -> bool {
-        self.at == self.address && now.pc() == self.address.wrapping_add(1)
+        self.is_in_place() && now.pc() == self.address.wrapping_add(1)
     }
 }
 
@@ -153,19 +158,11 @@ impl Engine {
 
     /// Executes one instruction with the registers of `stepping`, and goes on from it.
     fn step(&mut self, tid: i32, mut step: Step, stepping: &UserRegisters) {
-        let Ok(mask) = sys::get_signal_mask(tid) else {
-            return;
-        };
-        step.mask = mask;
-        let ready = sys::set_signal_mask(tid, step_mask()).is_ok()
-            && sys::set_registers(tid, stepping).is_ok()
-            && sys::single_step(tid).is_ok();
-        if !ready {
-            return;
+        let ended = self.begin_step(tid, &mut step, stepping);
+        // Before the thread goes on: it may be here again at once.
+        if step.is_in_place() {
+            self.cover(step.address);
         }
-        self.step_watch.begins();
-        let ended = self.await_step(tid, &step);
-        self.step_watch.ends();
         match ended {
             Some(stepped) => self.conclude(tid, &step, &stepped),
             // Nobody else is to wait for it. Signals are to come through as they would have, which
@@ -175,6 +172,29 @@ impl Engine {
                 self.long_steps.insert(tid, step);
             }
         }
+    }
+
+    /// How a step ended; `None` if the thread sleeps in it.
+    fn begin_step(
+        &mut self,
+        tid: i32,
+        step: &mut Step,
+        stepping: &UserRegisters,
+    ) -> Option<Stepped> {
+        let Ok(mask) = sys::get_signal_mask(tid) else {
+            return Some(Stepped::Gone);
+        };
+        step.mask = mask;
+        let ready = sys::set_signal_mask(tid, step_mask()).is_ok()
+            && sys::set_registers(tid, stepping).is_ok()
+            && sys::single_step(tid).is_ok();
+        if !ready {
+            return Some(Stepped::Gone);
+        }
+        self.step_watch.begins();
+        let ended = self.await_step(tid, step);
+        self.step_watch.ends();
+        ended
     }
 
     /// How a step ended; `None` if the thread sleeps in it, waiting for a page.
@@ -216,6 +236,10 @@ impl Engine {
                 }
             }
             Stop::Trap if executed => Some(Stepped::Done(after, Then::GoOn)),
+            // A loop of one instruction, which is passed again.
+            Stop::Trap if step.is_in_place() && is_trap_of_step(tid) => {
+                Some(Stepped::Done(after, Then::GoOn))
+            }
             // One that somebody sent came before the step.
             Stop::Trap => Some(Stepped::Faulted(libc::SIGTRAP)),
             Stop::Signal(signal) => Some(Stepped::Faulted(signal)),
@@ -256,7 +280,7 @@ impl Engine {
                 }
             }
             // What the signal tells of where it comes from would be of the other place.
-            Stepped::Faulted(signal) if step.at != step.address && is_fault(tid, *signal) => {
+            Stepped::Faulted(signal) if !step.is_in_place() && is_fault(tid, *signal) => {
                 self.step_in_place(tid, step.address, &step.user);
             }
             other => self.not_stepped(tid, step.address, &step.user, other),
@@ -302,8 +326,7 @@ impl Engine {
 
     /// A thread goes on waiting for its page, with the signals that it would have had by now.
     fn step_again(&mut self, tid: i32, step: Step) {
-        let is_in_place = step.at == step.address;
-        let uncovered = is_in_place && self.uncover(step.address);
+        let uncovered = step.is_in_place() && self.uncover(step.address);
         let goes_on = sys::set_signal_mask(tid, step.mask).is_ok() && sys::single_step(tid).is_ok();
         if goes_on && uncovered {
             // Once it sleeps it has fetched the instruction; it fetches it anew when the page is
@@ -357,16 +380,21 @@ impl Engine {
         }
     }
 
-    /// The last resort, for an instruction that is about to fault: the original byte is there for
-    /// one step, during which other threads may pass unseen.
+    /// The last resort, for an instruction that is about to fault, or that the user named and
+    /// nothing else is known for: the original byte is there for one step, during which other
+    /// threads may pass unseen. Nobody else steps meanwhile, nor is the site given up: this thread
+    /// does the one as the other. Who sleeps in it does so with the byte back.
     fn step_in_place(&mut self, tid: i32, address: u64, user: &UserRegisters) {
         // Nobody is to go first while the byte is away.
         self.follower.roam();
         if !self.uncover(address) {
-            return self.not_stepped(tid, address, user, &Stepped::AtInt3);
+            // It was given up meanwhile: the instruction itself is there.
+            if sys::set_registers(tid, user).is_ok() {
+                self.let_go_on(tid, StopSignal::None);
+            }
+            return;
         }
         self.step(tid, Step::new(address, address, user, None), user);
-        self.cover(address);
     }
 
     /// Takes our byte away for a moment. False where there is none.
@@ -396,6 +424,10 @@ fn sleeps(tid: i32) -> bool {
 
 fn is_running(tid: i32) -> bool {
     proc::activity(tid, tid).is_some_and(|activity| activity.state == b'R')
+}
+
+fn is_trap_of_step(tid: i32) -> bool {
+    sys::trap_origin(tid).ok() == Some(TrapOrigin::Step)
 }
 
 /// Whether the processor raised the signal that a thread is stopped with.

@@ -20,6 +20,7 @@ pub(crate) struct Instruction {
     text: String,
     emulated: Option<Emulated>,
     step: Step,
+    may_step_in_place: bool,
     call: Option<Emulated>,
     memory_operand: Option<Place>,
     stored: Option<Operand>,
@@ -66,6 +67,7 @@ impl Instruction {
             text: text.trim().to_owned(),
             emulated: view.emulated(),
             step: view.step(),
+            may_step_in_place: view.may_step_in_place(),
             call: view.call(),
             memory_operand: view.memory_operand(),
             stored: view.store().map(|store| store.stored),
@@ -103,6 +105,12 @@ impl Instruction {
         }
         let never = "its return address belongs on the shadow stack too";
         self.call.is_some().then_some(Step::Never(never))
+    }
+
+    /// Whether it can be stepped where it stands, with its own first byte there for that moment: it
+    /// must be over after one step, for the byte is away until then.
+    pub(crate) fn may_step_in_place(&self) -> bool {
+        self.may_step_in_place
     }
 
     fn is_return(&self) -> bool {
@@ -498,6 +506,15 @@ impl View<'_> {
         Step::Patterns(patterns)
     }
 
+    /// A system call would sleep with the byte away, for ever perhaps; what repeats stops after each
+    /// iteration; what sees the trap flag keeps it; behind a load of the stack segment the trap
+    /// comes an instruction late; far transfers may leave for code that is not of 64 bits.
+    fn may_step_in_place(&self) -> bool {
+        let counts_down = self.mnemonic.starts_with("loop") || self.mnemonic.ends_with("cxz");
+        let is_near = !self.is_control_flow() || counts_down || self.call().is_some();
+        self.never_stepped().is_none() && is_near
+    }
+
     /// `mov` and the two-operand arithmetic on memory by 8-bit opcode (SDM volume 2, appendix A,
     /// table A-2).
     fn store(&self) -> Option<Store> {
@@ -799,6 +816,49 @@ mod tests {
         ] {
             let why = why_never(code);
             assert_eq!(why, "it transfers control in a way that is not emulated");
+        }
+    }
+
+    #[test]
+    fn what_is_over_after_one_step_may_be_stepped_in_place() {
+        // loop, jrcxz, lock xadd and a vector store relative to themselves, a call, lahf, rdtsc.
+        for code in [
+            &[0xe2, 0x10][..],
+            &[0xe3, 0x10],
+            &[0xf0, 0x48, 0x0f, 0xc1, 0x05, 0, 1, 0, 0],
+            &[0x0f, 0x11, 0x05, 0, 1, 0, 0],
+            &[0xe8, 0, 0, 0, 0],
+            &[0x9f],
+            &[0x0f, 0x31],
+        ] {
+            let instruction = Instruction::decode(0x1000, code).expect("an instruction");
+            assert!(instruction.may_step_in_place(), "{}", instruction.text());
+        }
+        // syscall, sysenter, int $0x80, int3, ud2, pushf, popf, rep movsb, repne scasb, mov to ss,
+        // lss, xbegin, xtest, far jump, call and returns, iretq, a jump of 16 bits.
+        for code in [
+            &[0x0f, 0x05][..],
+            &[0x0f, 0x34],
+            &[0xcd, 0x80],
+            &[0xcc],
+            &[0x0f, 0x0b],
+            &[0x9c],
+            &[0x9d],
+            &[0xf3, 0xa4],
+            &[0xf2, 0xae],
+            &[0x8e, 0xd0],
+            &[0x0f, 0xb2, 0x00],
+            &[0xc7, 0xf8, 0, 0, 0, 0],
+            &[0x0f, 0x01, 0xd6],
+            &[0xff, 0x28],
+            &[0xff, 0x18],
+            &[0xcb],
+            &[0x48, 0xcb],
+            &[0x48, 0xcf],
+            &[0x66, 0xe9, 0, 0, 0, 0],
+        ] {
+            let instruction = Instruction::decode(0x1000, code).expect("an instruction");
+            assert!(!instruction.may_step_in_place(), "{}", instruction.text());
         }
     }
 

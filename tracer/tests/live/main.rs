@@ -12,6 +12,7 @@ mod endings;
 mod faults;
 mod holds;
 mod image;
+mod in_place;
 mod kills;
 mod lives;
 mod pages;
@@ -87,6 +88,10 @@ fn main() {
         holds::children_are_born_while_a_thread_stands_still,
         holds::an_exec_does_not_wait_for_a_thread_that_stands_still,
         holds::an_exit_does_not_wait_for_a_thread_that_stands_still,
+        in_place::each_pass_of_one_thread_is_counted,
+        in_place::threads_that_pass_unseen_come_to_no_harm,
+        in_place::a_site_goes_away_under_those_who_step_in_it,
+        in_place::no_byte_is_left_by_those_who_step_in_place,
         kills::nothing_is_left_of_a_tracer_that_is_killed_at_once,
         kills::a_target_never_lives_on_with_a_wrong_value,
         lives::children_live_on_untraced,

@@ -159,6 +159,7 @@ fn resume(resume: &Resume) -> Result<String, String> {
         Resume::Borrow { at } => Ok(format!(
             "goes on by a step of a borrowed instruction at {at}"
         )),
+        Resume::InPlace { warning } => Ok(format!("goes on by a step in place: {warning}")),
         Resume::Refused { code, message } => Err(format!("refused, {code}: {message}")),
     }
 }
