@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::bench::actions;
 use crate::bench::gdb::Gdb;
+use crate::bench::limits;
 use crate::build::{self, Purpose};
 use crate::local::Local;
-use crate::{command, folders, interrupt, packages};
+use crate::{command, interrupt, packages};
 
 /// How long each way is watched.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -95,16 +96,7 @@ pub(super) enum Cpus {
 
 /// Hits per second that the bare loop reaches.
 pub(super) fn limit(cpus: Cpus) -> Result<f64> {
-    let source = folders::root().join("xtask/limits/emulate.c");
-    let folder = folders::target().join("limits");
-    std::fs::create_dir_all(&folder)?;
-    let program = folder.join("emulate");
-    command::run(
-        Command::new("gcc")
-            .args(["-O2", "-o"])
-            .arg(&program)
-            .arg(source),
-    )?;
+    let program = limits::compile("emulate")?;
     let mut emulate = Command::new(&program);
     emulate.arg("100000");
     if cpus == Cpus::Any {

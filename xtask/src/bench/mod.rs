@@ -7,6 +7,7 @@ mod gdb;
 mod hit;
 mod idle;
 mod index;
+mod limits;
 mod threads;
 
 pub(crate) use actions::actions;
