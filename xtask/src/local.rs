@@ -58,6 +58,25 @@ impl Local {
             .collect()
     }
 
+    /// The agent on a process, as the server knows it.
+    pub(crate) fn agent_on(&self, pid: u32) -> Result<Pid> {
+        for agent in json_lines(&command::output(self.lr().args(["agents", "--json"]))?)? {
+            if agent["process"]["pid"] == pid
+                && let Some(Ok(agent)) = agent["agent_pid"].as_i64().map(i32::try_from)
+            {
+                return Ok(Pid::from_raw(agent));
+            }
+        }
+        bail!("no agent on process {pid}")
+    }
+
+    /// What has become of all actions that ever were.
+    pub(crate) fn actions(&self) -> Result<Vec<Value>> {
+        json_lines(&command::output(
+            self.lr().args(["actions", "--all", "--json"]),
+        )?)
+    }
+
     fn state_dir(&self) -> PathBuf {
         self.folder.path().join("state")
     }
@@ -89,6 +108,14 @@ impl Drop for Local {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+fn json_lines(text: &str) -> Result<Vec<Value>> {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        lines.push(serde_json::from_str(line)?);
+    }
+    Ok(lines)
 }
 
 /// Processes with this verb of which an argument has the state directory, which nobody else uses.

@@ -21,12 +21,18 @@ mod install;
 mod interrupt;
 mod local;
 mod packages;
+mod process;
 mod realworld;
 mod redis;
 mod setup;
+mod tallied;
 mod test;
 
+use std::num::ParseIntError;
 use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
 
 const USAGE: &str = "\
 cargo xtask <command>
@@ -41,6 +47,7 @@ cargo xtask <command>
   bench idle                   what a program loses to what is attached and does little
   bench index                  the time to find a line in a large program: lr, gdb and lldb
   bench attach                 the longest gap that a running thread sees: lr, gdb and nothing
+  bench kill [--rounds N]      what becomes of a target whose agent, tracer or gdb is killed
   fuzz [TARGET] [--for SECONDS]
                                hostile input to the parsers, a minute for each; needs cargo-fuzz
   fidelity [--stops N] [PROGRAM…]
@@ -65,15 +72,16 @@ fn main() -> ExitCode {
         ["bench", "threads"] => bench::threads(),
         ["bench", "index"] => bench::index(),
         ["bench", "attach"] => bench::attach(),
+        ["bench", "kill"] => bench::kill(200),
+        ["bench", "kill", "--rounds", rounds] => number("--rounds", rounds).and_then(bench::kill),
         ["fuzz"] => fuzz::run(None, None),
         ["fuzz", target] => fuzz::run(Some(target), None),
         ["fuzz", target, "--for", seconds] => fuzz::run(Some(target), Some(seconds)),
         ["fuzz", "--for", seconds] => fuzz::run(None, Some(seconds)),
         ["fidelity", "--poison", programs @ ..] => fidelity::poison(60, programs),
-        ["fidelity", "--stops", stops, programs @ ..] => match stops.parse() {
-            Ok(stops) => fidelity::run(stops, programs),
-            Err(error) => Err(anyhow::anyhow!("--stops {stops}: {error}")),
-        },
+        ["fidelity", "--stops", stops, programs @ ..] => {
+            number("--stops", stops).and_then(|stops| fidelity::run(stops, programs))
+        }
         ["fidelity", programs @ ..] => fidelity::run(300, programs),
         ["realworld"] => realworld::run(),
         ["help" | "-h" | "--help"] => {
@@ -92,4 +100,8 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn number<N: FromStr<Err = ParseIntError>>(option: &str, text: &str) -> Result<N> {
+    text.parse().with_context(|| format!("{option} {text}"))
 }

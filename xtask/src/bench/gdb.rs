@@ -39,6 +39,10 @@ impl Gdb {
         Ok(Gdb { child, lines })
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many lines have come.
     pub(crate) fn lines(&self) -> u64 {
         self.lines.load(Ordering::Relaxed)

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,9 @@ use crate::{command, interrupt, packages};
 /// How long each way is watched.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// The ways of going on from a breakpoint, dearest last: the marker of a line of `rungs.c` for each.
-const RUNGS: [&str; 3] = ["emulate", "twin", "borrow"];
+/// The ways of going on from a breakpoint, dearest last: the marker of a line of `rungs.c` and of
+/// `survivor.c` for each.
+pub(super) const RUNGS: [&str; 3] = ["emulate", "twin", "borrow"];
 
 /// Prints hits per second of one line in a tight loop: the stop path alone beside what ptrace
 /// allows, and end to end beside gdb, with the same four values.
@@ -73,16 +75,21 @@ fn rungs(local: &Local) -> Result<()> {
     println!("{:<38} {:>10} {:>8}", "", "hits/s", "µs/hit");
     for rung in RUNGS {
         let line = location("rungs.c", rung);
-        let mut explain = local.lr();
-        explain.args(["explain", "--json", "--binary"]);
-        let told: Value =
-            serde_json::from_str(&command::output(explain.arg(&program).arg(&line))?)?;
-        let kind = &told["addresses"][0]["resume"]["kind"];
-        if kind != rung {
-            bail!("{line} goes on by {kind}, not by {rung}: another compiler?");
-        }
+        goes_on_by(local, &program, &line, rung)?;
         let rate = actions::watch(local, &program, &line, &["--counter", "LINE"])?;
         println!("{rung:<38} {rate:>10.0} {:>8.1}", 1e6 / rate);
+    }
+    Ok(())
+}
+
+/// An error unless that is the way of going on from a line.
+pub(super) fn goes_on_by(local: &Local, program: &Path, line: &str, rung: &str) -> Result<()> {
+    let mut explain = local.lr();
+    explain.args(["explain", "--json", "--binary"]);
+    let told: Value = serde_json::from_str(&command::output(explain.arg(program).arg(line))?)?;
+    let kind = &told["addresses"][0]["resume"]["kind"];
+    if kind != rung {
+        bail!("{line} goes on by {kind}, not by {rung}: another compiler?");
     }
     Ok(())
 }
@@ -109,7 +116,7 @@ pub(super) fn limit(cpus: Cpus) -> Result<f64> {
 }
 
 /// Hits per second with gdb's `dprintf`, as its output comes.
-fn gdb(program: &std::path::Path, line: &str) -> Result<f64> {
+fn gdb(program: &Path, line: &str) -> Result<f64> {
     let target = target(program);
     let dprintf =
         format!(r#"dprintf {line},"hit id=%d total=%f name=%s n=%d\n",o->id,o->total,o->name,n"#);
@@ -137,7 +144,7 @@ struct Measured {
 }
 
 /// Rows that are in the database, by the time between the first and the last of them.
-fn lr(local: Local, program: &std::path::Path, line: &str) -> Result<Measured> {
+fn lr(local: Local, program: &Path, line: &str) -> Result<Measured> {
     let target = target(program);
     let pid = target.pid().to_string();
     let mut attach = local.lr();
@@ -179,7 +186,7 @@ fn settle(local: &Local) -> Result<()> {
     }
 }
 
-fn target(program: &std::path::Path) -> Target {
+fn target(program: &Path) -> Target {
     let mut command = Command::new(program);
     // Its own rate, once a second.
     command.stderr(Stdio::null());

@@ -7,6 +7,7 @@ mod gdb;
 mod hit;
 mod idle;
 mod index;
+mod kill;
 mod limits;
 mod threads;
 
@@ -15,4 +16,5 @@ pub(crate) use attach::attach;
 pub(crate) use hit::hit;
 pub(crate) use idle::idle;
 pub(crate) use index::index;
+pub(crate) use kill::kill;
 pub(crate) use threads::threads;
